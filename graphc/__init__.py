@@ -1,0 +1,59 @@
+"""graphc compiles Caffe-style prototxt networks and runs and trains them.
+
+    net = graphc.load("deploy.prototxt", "net.caffemodel")
+    exe = graphc.compile(net)
+    out = exe.run({"data": x})
+
+Names are imported on first use, so that running an artefact needs neither protobuf nor passes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphc.driver import compile, load, open, optimize
+    from graphc.errors import GraphError
+    from graphc.ir.graph import Graph
+    from graphc.limits import Limits
+    from graphc.passes.base import Pass, Report
+    from graphc.runtime.executable import Executable
+
+_HOME = {
+    "Executable": "graphc.runtime.executable",
+    "Graph": "graphc.ir.graph",
+    "GraphError": "graphc.errors",
+    "Limits": "graphc.limits",
+    "Pass": "graphc.passes.base",
+    "Report": "graphc.passes.base",
+    "compile": "graphc.driver",
+    "load": "graphc.driver",
+    "open": "graphc.driver",
+    "optimize": "graphc.driver",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Executable",
+    "Graph",
+    "GraphError",
+    "Limits",
+    "Pass",
+    "Report",
+    "compile",
+    "load",
+    "open",
+    "optimize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,39 @@
+"""clone: an independent copy of a graph, so that a stage may rewrite it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphc.ir.graph import Graph, Node, Value
+
+
+def clone(graph: Graph) -> Graph:
+    """Copy nodes, values and weight arrays; attributes and filler hook are shared."""
+    values: dict[Value, Value] = {}
+
+    def copied(value: Value) -> Value:
+        if value not in values:
+            owner = copied(value.view_of) if value.view_of is not None else None
+            values[value] = replace(value, producer=None, view_of=owner)
+        return values[value]
+
+    nodes: dict[Node, Node] = {}
+    for node in graph.nodes:
+        nodes[node] = replace(
+            node,
+            ins={r: copied(v) for r, v in node.ins.items()},
+            params={r: copied(v) for r, v in node.params.items()},
+            outs={r: copied(v) for r, v in node.outs.items()},
+            of=nodes[node.of] if node.of is not None else None,
+        )
+    return replace(
+        graph,
+        nodes=list(nodes.values()),
+        outputs=[copied(v) for v in graph.outputs],
+        weights={name: array.copy() for name, array in graph.weights.items()},
+        pending={name: list(arrays) for name, arrays in graph.pending.items()},
+        history=list(graph.history),
+        notes=list(graph.notes),
+        seeds={name: copied(v) for name, v in graph.seeds.items()},
+        grads={name: copied(v) for name, v in graph.grads.items()},
+    )

@@ -1,0 +1,18 @@
+"""Record: what one pass did to a graph, kept with the graph and in the artefact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`name` of the pass, `changed`, one line per change in `detail`.
+
+    `max_change`: largest absolute change of an output it caused, None where not measured.
+    """
+
+    name: str
+    changed: bool = False
+    detail: tuple[str, ...] = field(default_factory=tuple)
+    max_change: float | None = None

@@ -1,0 +1,15 @@
+"""BlobShape: extents as a prototxt writes them, before anything checks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BlobShape:
+    """`dim`: what 0 and -1 stand for, and whether they are allowed, is the layer's business."""
+
+    dim: tuple[int, ...] = ()
+
+
+NO_SHAPE = BlobShape()

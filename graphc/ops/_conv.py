@@ -1,0 +1,281 @@
+"""What convolution, deconvolution and im2col share: options, geometry, and the sum itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.errors import fail
+from graphc.ir.op import Filler, Sig
+from graphc.ir.types import Type
+from graphc.ops._contract import contract
+from graphc.ops._windows import Rows, Window, Windows, blocks, fold, kernel_count, unfold
+from graphc.ops.spec import F64, Grad
+from graphc.ops.ties import Algebra, Balance, Free, Grouped, Tie
+
+Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ConvolutionAttrs:
+    """Options of Convolution, Deconvolution and Im2col.
+
+    kernel_size, stride, pad and dilation hold one entry for all spatial axes or one for each; the
+    `_h`/`_w` forms are for two spatial axes and exclude the others. `engine` and
+    `force_nd_im2col` chose among Caffe's implementations and change nothing here.
+    """
+
+    num_output: int = 0
+    bias_term: bool = True
+    pad: Ints = ()
+    kernel_size: Ints = ()
+    stride: Ints = ()
+    dilation: Ints = ()
+    pad_h: int | None = None
+    pad_w: int | None = None
+    kernel_h: int | None = None
+    kernel_w: int | None = None
+    stride_h: int | None = None
+    stride_w: int | None = None
+    group: int = 1
+    weight_filler: Filler = Filler()
+    bias_filler: Filler = Filler()
+    engine: str = "DEFAULT"
+    axis: int = 1
+    force_nd_im2col: bool = False
+
+
+def conv_windows(a: ConvolutionAttrs, x: Type) -> Windows:
+    """Windows over each spatial axis of `x`. Raises GC-N008, and GC-S002 for a kernel too large."""
+    axis = x.axis(a.axis)
+    windows = tuple(Window(size, *options) for size, options in _options(a, x, axis))
+    for i, w in enumerate(windows, axis + 1):
+        if w.out < 1:
+            dilated = f" (dilated to {w.reach})" if w.reach != w.kernel else ""
+            fail(
+                "GC-S002",
+                f"kernel {w.kernel}{dilated} is larger than axis {i} of x {x.shape}, "
+                f"padded to {w.size} + 2 * {w.pad} = {w.padded}",
+                "use a smaller kernel, more padding or a larger input",
+            )
+    return windows
+
+
+def deconv_windows(a: ConvolutionAttrs, x: Type) -> Windows:
+    """Windows over each spatial axis of the *top*, such that x holds one element per window."""
+    axis = x.axis(a.axis)
+    windows = []
+    for i, (count, options) in enumerate(_options(a, x, axis), axis + 1):
+        w = Window(0, *options)
+        size = w.stride * (count - 1) + w.reach - 2 * w.pad
+        if size < 1:
+            fail(
+                "GC-S002",
+                f"axis {i} of x {x.shape} gives {w.stride} * ({count} - 1) + {w.reach} - "
+                f"2 * {w.pad} = {size} elements (stride, kernel, pad)",
+                "use less padding or a larger kernel",
+            )
+        windows.append(Window(size, *options))
+    return tuple(windows)
+
+
+def _options(a: ConvolutionAttrs, x: Type, axis: int) -> Iterator[tuple[int, Ints]]:
+    """(extent, (kernel, stride, pad, dilation)) of each spatial axis."""
+    sizes = x.shape[axis + 1 :]
+    kernel = _per_axis("kernel_size", a.kernel_size, (a.kernel_h, a.kernel_w), x, len(sizes), 1)
+    stride = _per_axis("stride", a.stride, (a.stride_h, a.stride_w), x, len(sizes), 1, 1)
+    pad = _per_axis("pad", a.pad, (a.pad_h, a.pad_w), x, len(sizes), 0, 0)
+    dilation = _per_axis("dilation", a.dilation, (None, None), x, len(sizes), 1, 1)
+    return zip(sizes, zip(kernel, stride, pad, dilation, strict=True), strict=True)
+
+
+def _per_axis(
+    name: str,
+    repeated: Ints,
+    pair: tuple[int | None, int | None],
+    x: Type,
+    axes: int,
+    least: int,
+    default: int | None = None,
+) -> Ints:
+    """One option's value for each of the `axes` spatial axes of `x`."""
+    short = name.removesuffix("_size")
+    if pair != (None, None):
+        if repeated:
+            fail("GC-N008", f"{name} and {short}_h / {short}_w are both given", "keep one form")
+        if axes != 2:
+            fail(
+                "GC-N008",
+                f"{short}_h / {short}_w need two spatial axes, x {x.shape} has {axes}",
+                f"repeat {name} once per axis",
+            )
+        missing = 0 if name == "pad" else None
+        values = tuple(missing if v is None else v for v in pair)
+    elif not repeated:
+        values = (default,) * axes
+    elif len(repeated) == 1:
+        values = repeated * axes
+    elif len(repeated) == axes:
+        values = repeated
+    else:
+        fail(
+            "GC-N008",
+            f"{name} has {len(repeated)} entries, x {x.shape} has {axes} spatial axes",
+            "give one entry, or one per axis",
+        )
+    checked = []
+    for value in values:
+        if value is None:
+            fail("GC-N008", f"{name} (or {short}_h and {short}_w) is missing")
+        if value < least:
+            fail("GC-N008", f"{name} is {value}, but must be at least {least}")
+        checked.append(value)
+    return tuple(checked)
+
+
+def check_channels(a: ConvolutionAttrs, x: Type) -> None:
+    """Raise GC-N008 for bad num_output or group, GC-S002 if the groups do not divide."""
+    axis = x.axis(a.axis)
+    if a.num_output < 1:
+        fail("GC-N008", f"num_output is {a.num_output}", "set convolution_param.num_output")
+    if a.group < 1:
+        fail("GC-N008", f"group is {a.group}, but must be at least 1")
+    if x.shape[axis] < 1:
+        fail("GC-S002", f"x {x.shape} has no channels (axis {axis})")
+    if x.shape[axis] % a.group:
+        fail(
+            "GC-S002",
+            f"{x.shape[axis]} channels of x {x.shape} do not divide into group: {a.group}",
+        )
+    if a.num_output % a.group:
+        fail("GC-N008", f"num_output: {a.num_output} does not divide into group: {a.group}")
+
+
+def check_equal(s: Sig) -> None:
+    """Raise GC-S003 unless all bottoms have one shape."""
+    types = s.many("x")
+    for i, t in enumerate(types):
+        if t.shape != types[0].shape:
+            fail("GC-S003", f"x0 is {types[0].shape}, but x{i} is {t.shape}; they share weights")
+
+
+def pair_grads(a: ConvolutionAttrs, s: Sig) -> tuple[Grad, ...]:
+    """Parts of layers whose bottom/top pairs share weights: x{i}, then summands of the weights."""
+    parts: list[Grad] = []
+    for i in range(len(s.many("x"))):
+        parts.append(Grad(f"x{i}", (f"dy{i}", "weight")))
+        parts.append(Grad("weight", (f"dy{i}", f"x{i}"), accumulate=True, name=f"dweight{i}"))
+        if a.bias_term:
+            parts.append(Grad("bias", (f"dy{i}",), accumulate=True, name=f"dbias{i}"))
+    return tuple(parts)
+
+
+def pair_ties(a: ConvolutionAttrs, s: Sig, *, lead: str) -> Algebra:
+    """Channel algebra; `lead` ("x" or "y") is the side whose channels index the weight's axis 0."""
+    x = s.ins["x0"]
+    axis = x.axis(a.axis)
+    table: list[Tie | Grouped | Balance | Free] = []
+    for i in range(len(s.many("x"))):
+        inn, out = f"x{i}.{axis}", f"y{i}.{axis}"
+        first, second = (inn, out) if lead == "x" else (out, inn)
+        table.append(Tie(first, "weight.0"))
+        if a.bias_term:
+            table.append(Tie(out, "bias.0"))
+        if a.group == 1:
+            table += [Free(out), Tie(second, "weight.1")]
+        elif a.group == x.shape[axis]:  # depthwise: a channel goes with all made from it
+            table.append(Tie(inn, out, repeat=a.num_output // a.group))
+        else:
+            table += [Free(out), Grouped(second, "weight.1", a.group)]
+            table += [Balance(inn, a.group), Balance(out, a.group)]
+        table += [Tie(f"x{i}.{k}", f"y{i}.{k}") for k in range(1, axis)]
+    return tuple(table)
+
+
+def add_bias(y: F64, bias: F64, axis: int) -> F64:
+    """y plus bias along the channel axis."""
+    return y + bias.reshape(-1, *(1,) * (y.ndim - axis - 1))
+
+
+def sum_to_bias(dy: F64, axis: int) -> F64:
+    """Sum over all axes but the channel axis."""
+    return np.asarray(dy.sum(tuple(i for i in range(dy.ndim) if i != axis)))
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """y[n,o,p] = sum_c,k weight[o,c,k] * x[n,c,window p, element k], within each group.
+
+    x: (batch..., C, size...), channels at `axis`; y: (batch..., O, windows...). Linear in x and
+    weight; the other two methods are its transposes. Works in blocks of bounded memory.
+    """
+
+    axis: int
+    windows: Windows
+    groups: int
+
+    def apply(self, x: F64, weight: F64) -> F64:
+        """y of x (batch..., C, size...) and weight (O, C / groups, kernel...)."""
+        n, c, image = self._image(x)
+        y = np.empty((n, weight.shape[0], *self._grid()))
+        for ns, rows in blocks(n, c, self.windows):
+            columns = self._columns(image, c, ns, rows)
+            part = contract("gock,ngckp->ngop", self._weight(weight), columns)
+            y[ns, :, slice(*rows)] = part.reshape(y[ns, :, slice(*rows)].shape)
+        outs = (w.out for w in self.windows)
+        return y.reshape(*x.shape[: self.axis], weight.shape[0], *outs)
+
+    def transpose(self, y: F64, weight: F64) -> F64:
+        """x that y (batch..., O, windows...) makes: the gradient of `apply` in x."""
+        n, rest = math.prod(y.shape[: self.axis]), self._grid()
+        grid = y.reshape(n, weight.shape[0], *rest)
+        c = weight.shape[1] * self.groups
+        sizes = tuple(w.size for w in self.windows)
+        image = np.zeros((n * c, *sizes))
+        for ns, rows in blocks(n, c, self.windows):
+            columns = contract("gock,ngop->ngckp", self._weight(weight), self._rows(grid, ns, rows))
+            columns = columns.reshape(-1, columns.shape[-2], columns.shape[-1])
+            fold(columns, self.windows, image[ns.start * c : ns.stop * c], rows)
+        return image.reshape(*y.shape[: self.axis], c, *sizes)
+
+    def weight(self, y: F64, x: F64) -> F64:
+        """The gradient of `apply` in the weight, for y as its top's gradient."""
+        n, c, image = self._image(x)
+        o = y.shape[self.axis]
+        grid = y.reshape(n, o, *self._grid())
+        total = np.zeros((self.groups, o // self.groups, c // self.groups, *self._flat_kernel()))
+        for ns, rows in blocks(n, c, self.windows):
+            columns = self._columns(image, c, ns, rows)
+            total += contract("ngop,ngckp->gock", self._rows(grid, ns, rows), columns)
+        return total.reshape(o, c // self.groups, *(w.kernel for w in self.windows))
+
+    def _image(self, x: F64) -> tuple[int, int, F64]:
+        n, c = math.prod(x.shape[: self.axis]), x.shape[self.axis]
+        return n, c, x.reshape(n * c, *x.shape[self.axis + 1 :])
+
+    def _grid(self) -> Ints:
+        """Windows as rows along the first axis, and the rest."""
+        return (
+            self.windows[0].out if self.windows else 1,
+            math.prod(w.out for w in self.windows[1:]),
+        )
+
+    def _flat_kernel(self) -> Ints:
+        return (kernel_count(self.windows),)
+
+    def _weight(self, weight: F64) -> F64:
+        o, c = weight.shape[:2]
+        return weight.reshape(self.groups, o // self.groups, c, *self._flat_kernel())
+
+    def _columns(self, image: F64, c: int, ns: slice, rows: Rows) -> F64:
+        columns = unfold(image[ns.start * c : ns.stop * c], self.windows, rows)
+        k, p = columns.shape[1:]
+        return columns.reshape(ns.stop - ns.start, self.groups, c // self.groups, k, p)
+
+    def _rows(self, grid: F64, ns: slice, rows: Rows) -> F64:
+        part = grid[ns, :, slice(*rows)]
+        o, p = part.shape[1], part.shape[2] * part.shape[3]
+        return part.reshape(part.shape[0], self.groups, o // self.groups, p)

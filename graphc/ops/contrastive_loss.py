@@ -1,0 +1,124 @@
+"""ContrastiveLoss: similar pairs pulled together, others pushed a margin apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.errors import fail
+from graphc.ir.op import Sig, Trait
+from graphc.ir.types import Type
+from graphc.ops._contract import contract
+from graphc.ops._loss import SCALAR, check_same, class_labels, mean_over
+from graphc.ops.spec import F64, Ctx, Draw, Grad, OpSpec, Sample, Values, prod
+
+
+@dataclass(frozen=True)
+class ContrastiveLossAttrs:
+    margin: float = 1.0
+    legacy_version: bool = False
+
+
+class ContrastiveLoss(OpSpec):
+    """loss = 1/(2N) sum_n (d^2 if similar[n] else max(0, margin - d)^2), d = |a[n] - b[n]|.
+
+    a, b: (N, C[, 1, 1]); similar: N numbers, true where their whole part is not 0. The old form
+    (legacy_version) has max(0, margin - d^2). The gradient divides by d + 1e-4 in place of d, as
+    Caffe's does. NaN over an empty batch.
+    """
+
+    type, param_field = "ContrastiveLoss", "contrastive_loss_param"
+    Attrs = ContrastiveLossAttrs
+    bottoms, tops = ("a", "b", "similar"), ("loss",)
+    traits = frozenset({Trait.LOSS})
+
+    @staticmethod
+    def infer(a: ContrastiveLossAttrs, s: Sig) -> dict[str, Type]:
+        _check(s.ins["a"].shape, s.ins["b"].shape, s.ins["similar"].shape)
+        return {"loss": SCALAR}
+
+    @staticmethod
+    def aux(a: ContrastiveLossAttrs, s: Sig) -> dict[str, Type]:
+        return {"diff": s.ins["a"]}
+
+    @staticmethod
+    def grads(a: ContrastiveLossAttrs, s: Sig) -> tuple[Grad, ...]:
+        reads = ("dloss", "diff", "similar")
+        return (Grad("a", reads, over="diff"), Grad("b", reads, over="diff"))
+
+    @staticmethod
+    def macs(a: ContrastiveLossAttrs, part: str, s: Sig) -> int:
+        return s["a"].size
+
+    @staticmethod
+    def reference(a: ContrastiveLossAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
+        left = v["a"]
+        _check(left.shape, v["b"].shape, v["similar"].shape)
+        with np.errstate(all="ignore"):
+            diff = left - v["b"].reshape(left.shape)
+            square = _square(diff)
+            far = square if a.legacy_version else np.sqrt(square)
+            apart = np.maximum(a.margin - far, 0) ** (1 if a.legacy_version else 2)
+            each = np.where(_similar(v), square, apart)
+            return {"loss": mean_over(each.sum(), 2 * left.shape[0]), "diff": diff}
+
+    @staticmethod
+    def vjp(a: ContrastiveLossAttrs, part: str, v: Values, ctx: Ctx) -> F64:
+        diff = v["diff"]
+        sign = 1 if part == "da" else -1
+        with np.errstate(all="ignore"):
+            square = _square(diff)
+            d = np.sqrt(square)
+            gap = a.margin - (square if a.legacy_version else d)
+            push = np.ones_like(gap) if a.legacy_version else gap / (d + 1e-4)
+            factor = np.where(_similar(v), 1.0, np.where(gap > 0, -push, 0.0))
+            alpha = sign * v["dloss"] / diff.shape[0]
+            # a row without influence is 0, even where its difference is not finite
+            rows = factor.reshape(-1, *(1,) * (diff.ndim - 1))
+            grad = np.where(rows == 0, 0.0, alpha * rows * diff)
+        shape = ctx.sig["a" if part == "da" else "b"].shape
+        return grad.reshape(diff.shape[0], *shape[1:])
+
+    @staticmethod
+    def _far(spread: float) -> Draw:
+        return lambda rng, shape: spread * rng.standard_normal(shape)
+
+    samples = (
+        # distances of some hundreds, so that the 1e-4 of Caffe's gradient is lost in rounding
+        Sample(
+            ((6, 4), (6, 4), (6,)),
+            ContrastiveLossAttrs(margin=300.0),
+            draw={
+                "a": lambda rng, shape: 100 * rng.standard_normal(shape),
+                "b": lambda rng, shape: 100 * rng.standard_normal(shape),
+                "similar": class_labels(2),
+            },
+        ),
+        Sample(
+            ((6, 4, 1, 1), (6, 4), (6, 1)),
+            ContrastiveLossAttrs(margin=6.0, legacy_version=True),
+            draw={"similar": class_labels(2)},
+        ),
+        Sample(((0, 4), (0, 4), (0,))),
+    )
+
+
+def _check(a: tuple[int, ...], b: tuple[int, ...], similar: tuple[int, ...]) -> None:
+    """Raise GC-S003 where the batches or channels differ, GC-S002 for spatial extents."""
+    check_same(a, b, "b")
+    for role, shape in (("a", a), ("b", b)):
+        if prod(shape[2:]) != 1:
+            fail("GC-S002", f"{role} has shape {shape}, but only N x C (x 1 x 1) fits")
+    if not similar or similar[0] != a[0] or prod(similar) != a[0]:
+        fail("GC-S003", f"similar has shape {similar}, but a of shape {a} needs {a[0]} of them")
+
+
+def _similar(v: Values) -> F64:
+    return np.trunc(v["similar"]).reshape(-1) != 0
+
+
+def _square(diff: F64) -> F64:
+    """Squared length of each row."""
+    rows = diff.reshape(diff.shape[0], prod(diff.shape[1:]))
+    return contract("nc,nc->n", rows, rows)

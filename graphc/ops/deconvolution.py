@@ -1,0 +1,112 @@
+"""Deconvolution: the transpose of a convolution, for learned upsampling."""
+
+from __future__ import annotations
+
+from graphc.ir.op import Param, Sig, Trait
+from graphc.ir.types import Type
+from graphc.ops._conv import (
+    ConvolutionAttrs,
+    Correlation,
+    add_bias,
+    check_channels,
+    check_equal,
+    deconv_windows,
+    pair_grads,
+    pair_ties,
+    sum_to_bias,
+)
+from graphc.ops._windows import kernel_count
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
+from graphc.ops.ties import Algebra
+
+
+class Deconvolution(OpSpec):
+    """y[n,o, p*stride - pad + k*dilation] += weight[c,o,k] * x[n,c,p] for all c, p, k; + bias[o].
+
+    x0, x1...: (N..., C, size...), channels at `axis`; all of one shape, sharing weight
+    (C, O/group, kernel...) and bias (O,).
+    y0, y1...: (N..., O, stride (size - 1) + dilation (kernel - 1) + 1 - 2 pad, ...).
+    """
+
+    type, param_field = "Deconvolution", "convolution_param"
+    Attrs = ConvolutionAttrs
+    bottoms, tops, paired = ("x*",), ("y*",), True
+    traits = frozenset({Trait.LINEAR, Trait.BATCH_SEPARABLE})
+
+    @staticmethod
+    def params(a: ConvolutionAttrs, s: Sig) -> tuple[Param, ...]:
+        x = s.ins["x0"]
+        kernel = (w.kernel for w in deconv_windows(a, x))
+        shape = (x.shape[x.axis(a.axis)], a.num_output // a.group, *kernel)
+        weight = Param("weight", shape, a.weight_filler, out_axis=1, in_axis=0)
+        bias = Param("bias", (a.num_output,), a.bias_filler, out_axis=0)
+        return (weight, bias) if a.bias_term else (weight,)
+
+    @staticmethod
+    def infer(a: ConvolutionAttrs, s: Sig) -> dict[str, Type]:
+        x = s.ins["x0"]
+        check_channels(a, x)
+        check_equal(s)
+        sizes = (w.size for w in deconv_windows(a, x))
+        y = Type((*x.shape[: x.axis(a.axis)], a.num_output, *sizes))
+        return dict.fromkeys(s.tops, y)
+
+    @staticmethod
+    def grads(a: ConvolutionAttrs, s: Sig) -> tuple[Grad, ...]:
+        return pair_grads(a, s)
+
+    @staticmethod
+    def ties(a: ConvolutionAttrs, s: Sig) -> Algebra:
+        return pair_ties(a, s, lead="x")
+
+    @staticmethod
+    def macs(a: ConvolutionAttrs, part: str, s: Sig) -> int:
+        if part.startswith("dbias"):
+            return 0
+        x = s.ins["x0"]
+        per_input = a.num_output // a.group * kernel_count(deconv_windows(a, x))
+        pairs = len(s.many("x")) if part == "forward" else 1
+        return pairs * x.size * per_input
+
+    @staticmethod
+    def reference(a: ConvolutionAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
+        correlation = _correlation(a, ctx)
+        tops = {}
+        for i, x in enumerate(many(v, "x")):
+            y = correlation.transpose(x, v["weight"])
+            tops[f"y{i}"] = add_bias(y, v["bias"], correlation.axis) if a.bias_term else y
+        return tops
+
+    @staticmethod
+    def vjp(a: ConvolutionAttrs, part: str, v: Values, ctx: Ctx) -> F64:
+        correlation = _correlation(a, ctx)
+        if part.startswith("dbias"):
+            return sum_to_bias(v["dy" + part.removeprefix("dbias")], correlation.axis)
+        if part.startswith("dweight"):
+            i = part.removeprefix("dweight")
+            return correlation.weight(v[f"x{i}"], v[f"dy{i}"])
+        return correlation.apply(v["dy" + part.removeprefix("dx")], v["weight"])
+
+    samples = (
+        Sample(((2, 3, 3, 2),), ConvolutionAttrs(num_output=2, kernel_size=(3,), pad=(1,))),
+        Sample(
+            ((1, 4, 2, 3),),
+            ConvolutionAttrs(num_output=6, kernel_size=(3,), stride=(2,), group=2, bias_term=False),
+        ),
+        Sample(((2, 2, 2, 2),), ConvolutionAttrs(num_output=4, kernel_size=(2,), group=2)),
+        Sample(
+            ((1, 2, 3, 3),),
+            ConvolutionAttrs(num_output=2, kernel_h=2, kernel_w=1, stride_h=1, stride_w=2),
+        ),
+        Sample(((2, 2, 3),), ConvolutionAttrs(num_output=3, kernel_size=(3,), dilation=(2,))),
+        Sample(((2, 3),), ConvolutionAttrs(num_output=2)),
+        Sample(((2, 2, 3),), ConvolutionAttrs(num_output=3, kernel_size=(2,), axis=0)),
+        Sample(((1, 2, 2, 2),) * 2, ConvolutionAttrs(num_output=2, kernel_size=(2,)), tops=2),
+        Sample(((0, 2, 2, 2),), ConvolutionAttrs(num_output=2, kernel_size=(2,))),
+    )
+
+
+def _correlation(a: ConvolutionAttrs, ctx: Ctx) -> Correlation:
+    """The convolution, from the top to the bottom, that this layer transposes."""
+    x = ctx.sig["x0"]
+    return Correlation(x.axis(a.axis), deconv_windows(a, x), a.group)

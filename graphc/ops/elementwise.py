@@ -1,0 +1,146 @@
+"""Elementwise: the base of layers that compute y[i] from x[i] by one scalar expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.op import Effect, Sig, Trait
+from graphc.ir.types import Type
+from graphc.ops.scalar import F64, Expr, Var, evaluate, free_variables
+from graphc.ops.spec import Ctx, Forward, Grad, OpSpec, Values, View
+from graphc.ops.ties import Algebra, Tie, same
+
+DRAW = "u"
+"""The variable that stands for a uniform draw in [0, 1) per element of x, tag 0."""
+
+
+class Elementwise(OpSpec):
+    """y[i] = forward(x[i]), dx[i] = backward(dy[i], x[i], y[i]); no type of its own.
+
+    A subclass gives `forward` and `backward`, expressions whose variables are roles; branches on
+    attributes are Python branches. Everything else follows from them: what the gradient reads are
+    the free variables of `backward`. No sum of products is counted: these layers are bound by
+    bandwidth. With more operands than x, override `outputs`, `gradients` and `starts`.
+    """
+
+    traits = frozenset({Trait.ELEMENTWISE, Trait.BATCH_SEPARABLE})
+
+    @staticmethod
+    def forward(a: Any) -> Expr:
+        """y from x. Raises GC-N008 for attributes that the layer does not allow."""
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(a: Any) -> Expr | None:
+        """dx from dy and any of x, y; None: the layer has no gradient."""
+        return None
+
+    @classmethod
+    def outputs(cls, a: Any, s: Sig) -> dict[str, Expr]:
+        """Expressions of tops and aux by role; a later one may use an earlier one's role."""
+        return {"y": cls.forward(a)}
+
+    @classmethod
+    def gradients(cls, a: Any, s: Sig) -> dict[str, Expr]:
+        """Expressions by the role whose gradient they are (summed to its shape, see `starts`)."""
+        dx = cls.backward(a)
+        return {} if dx is None else {_first(s): dx}
+
+    @staticmethod
+    def starts(a: Any, s: Sig) -> dict[str, int]:
+        """For each operand that spans only some axes of x (per channel, say): the first of them."""
+        return {}
+
+    @classmethod
+    def infer(cls, a: Any, s: Sig) -> dict[str, Type]:
+        cls.outputs(a, s)  # wrong attributes fail here, before anything runs
+        return {"y": s.ins[_first(s)]}
+
+    @classmethod
+    def forwards(cls, a: Any, s: Sig) -> tuple[Forward, ...]:
+        x = s.ins[_first(s)]
+        over = tuple(("y", role) for role, t in s.ins.items() if t.shape == x.shape)
+        drawn = any(DRAW in free_variables(e) for e in cls.outputs(a, s).values())
+        return (Forward(over=over, effects=frozenset({Effect.RNG} if drawn else ())),)
+
+    @classmethod
+    def views(cls, a: Any, s: Sig) -> dict[str, View]:
+        y = cls.outputs(a, s)["y"]
+        return {"y": View(y.name)} if isinstance(y, Var) else {}
+
+    @classmethod
+    def grads(cls, a: Any, s: Sig) -> tuple[Grad, ...]:
+        parts = []
+        for role, expr in cls.gradients(a, s).items():
+            reads = tuple(name for name in free_variables(expr) if name != DRAW)
+            full = role in s.ins and s.ins[role].shape == s.ins[_first(s)].shape
+            view = View("dy") if full and expr == Var("dy") else None
+            over = "dy" if full and view is None and "dy" in reads else None
+            parts.append(Grad(role, reads, over, view, accumulate=role not in s.ins))
+        return tuple(parts)
+
+    @classmethod
+    def ties(cls, a: Any, s: Sig) -> Algebra:
+        first = _first(s)
+        algebra: Algebra = ()
+        starts = cls.starts(a, s)
+        for role, t in s.ins.items():
+            if role not in starts:
+                algebra += same(role, "y", *range(1, t.rank))
+        for role, start in starts.items():
+            for axis in range(start, start + s[role].rank):
+                if axis > 0:
+                    algebra += (Tie(f"{first}.{axis}", f"{role}.{axis - start}"),)
+        return algebra
+
+    @classmethod
+    def reference(cls, a: Any, v: Values, ctx: Ctx) -> dict[str, F64]:
+        shape = v[_first(ctx.sig)].shape
+        env = cls._operands(a, v, ctx, shape)
+        tops: dict[str, F64] = {}
+        for role, expr in cls.outputs(a, ctx.sig).items():
+            tops[role] = env[role] = _fill(expr, env, shape, ctx)
+        return tops
+
+    @classmethod
+    def vjp(cls, a: Any, part: str, v: Values, ctx: Ctx) -> F64:
+        role = part.removeprefix("d")
+        shape = v["dy"].shape if "dy" in v else ctx.sig[_first(ctx.sig)].shape
+        env = cls._operands(a, v, ctx, shape)
+        value = _fill(cls.gradients(a, ctx.sig)[role], env, shape, ctx)
+        start = cls.starts(a, ctx.sig).get(role)
+        if start is None:
+            return value
+        kept = range(start, start + ctx.sig[role].rank)
+        return np.asarray(value.sum(tuple(i for i in range(len(shape)) if i not in kept)))
+
+    @classmethod
+    def _operands(cls, a: Any, v: Values, ctx: Ctx, shape: tuple[int, ...]) -> dict[str, F64]:
+        """The values, those with a start axis reshaped so that they broadcast against x."""
+        env = dict(v)
+        for role, start in cls.starts(a, ctx.sig).items():
+            if role in env:
+                dims = env[role].shape
+                tail = len(shape) - start - len(dims)
+                env[role] = env[role].reshape((1,) * start + dims + (1,) * tail)
+        return env
+
+
+def _first(s: Sig) -> str:
+    """The role of the bottom that has the top's shape."""
+    return next(iter(s.ins))
+
+
+def _fill(expr: Expr, env: Mapping[str, F64], shape: tuple[int, ...], ctx: Ctx) -> F64:
+    """The expression's value as a new array of `shape`."""
+    if DRAW in free_variables(expr):
+        env = {**env, DRAW: ctx.uniform(shape, 0)}
+    out = np.empty(shape, np.float64)
+    out[...] = evaluate(expr, env)
+    return out
+
+
+__all__ = ["DRAW", "Elementwise"]

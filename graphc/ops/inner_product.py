@@ -1,0 +1,109 @@
+"""InnerProduct: the fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.errors import fail
+from graphc.ir.op import Filler, Param, Sig, Trait
+from graphc.ir.types import Type
+from graphc.ops._contract import contract
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.ties import Algebra, Free, Tie
+
+
+@dataclass(frozen=True)
+class InnerProductAttrs:
+    num_output: int = 0
+    bias_term: bool = True
+    weight_filler: Filler = Filler()
+    bias_filler: Filler = Filler()
+    axis: int = 1
+    transpose: bool = False
+
+
+class InnerProduct(OpSpec):
+    """y[n,o] = sum_k weight[o,k] * x[n,k] + bias[o].
+
+    x: (M..., K...), split at `axis`; n runs over the axes before it, k over those from it on.
+    weight: (O, K), or (K, O) with `transpose`; bias: (O,). y: (M..., O).
+    """
+
+    type, param_field = "InnerProduct", "inner_product_param"
+    Attrs = InnerProductAttrs
+    traits = frozenset({Trait.LINEAR, Trait.BATCH_SEPARABLE})
+
+    @staticmethod
+    def params(a: InnerProductAttrs, s: Sig) -> tuple[Param, ...]:
+        x = s.ins["x"]
+        k = x.count(x.axis(a.axis))
+        shape, out, inn = ((k, a.num_output), 1, 0) if a.transpose else ((a.num_output, k), 0, 1)
+        weight = Param("weight", shape, a.weight_filler, out_axis=out, in_axis=inn)
+        bias = Param("bias", (a.num_output,), a.bias_filler, out_axis=0)
+        return (weight, bias) if a.bias_term else (weight,)
+
+    @staticmethod
+    def infer(a: InnerProductAttrs, s: Sig) -> dict[str, Type]:
+        x = s.ins["x"]
+        if a.num_output < 1:
+            fail("GC-N008", f"num_output is {a.num_output}", "set inner_product_param.num_output")
+        return {"y": Type((*x.shape[: x.axis(a.axis)], a.num_output))}
+
+    @staticmethod
+    def grads(a: InnerProductAttrs, s: Sig) -> tuple[Grad, ...]:
+        bias = (Grad("bias", ("dy",), accumulate=True),) if a.bias_term else ()
+        return (
+            Grad("x", ("dy", "weight")),
+            Grad("weight", ("dy", "x"), accumulate=True),
+            *bias,
+        )
+
+    @staticmethod
+    def ties(a: InnerProductAttrs, s: Sig) -> Algebra:
+        x, axis = s.ins["x"], s.ins["x"].axis(a.axis)
+        out, inn = ("weight.1", "weight.0") if a.transpose else ("weight.0", "weight.1")
+        y = f"y.{axis}"
+        bias: Algebra = (Tie(y, "bias.0"),) if a.bias_term else ()
+        inner = Tie(f"x.{axis}", inn, repeat=x.count(axis + 1))
+        kept: Algebra = tuple(Tie(f"x.{i}", f"y.{i}") for i in range(1, axis))
+        return (Free(y), Tie(y, out), *bias, inner, *kept)
+
+    @staticmethod
+    def macs(a: InnerProductAttrs, part: str, s: Sig) -> int:
+        if part == "dbias":
+            return 0
+        return s["y"].size * s["x"].count(s["x"].axis(a.axis))
+
+    @staticmethod
+    def reference(a: InnerProductAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
+        axis = ctx.sig["x"].axis(a.axis)
+        x, w = _matrix(v["x"], axis), v["weight"].T if a.transpose else v["weight"]
+        y = contract("nk,ok->no", x, w).reshape(*v["x"].shape[:axis], a.num_output)
+        return {"y": y + v["bias"] if a.bias_term else y}
+
+    @staticmethod
+    def vjp(a: InnerProductAttrs, part: str, v: Values, ctx: Ctx) -> F64:
+        axis = ctx.sig["x"].axis(a.axis)
+        dy = v["dy"].reshape(-1, a.num_output)
+        if part == "dbias":
+            return np.asarray(dy.sum(0))
+        if part == "dweight":
+            dw = contract("no,nk->ok", dy, _matrix(v["x"], axis))
+            return dw.T if a.transpose else dw
+        w = v["weight"].T if a.transpose else v["weight"]
+        return contract("no,ok->nk", dy, w).reshape(ctx.sig["x"].shape)
+
+    samples = (
+        Sample(((2, 5),), InnerProductAttrs(num_output=3)),
+        Sample(((2, 3, 2, 2),), InnerProductAttrs(num_output=4, bias_term=False)),
+        Sample(((2, 3, 4),), InnerProductAttrs(num_output=2, axis=-1, transpose=True)),
+        Sample(((0, 5),), InnerProductAttrs(num_output=3)),
+    )
+
+
+def _matrix(x: F64, axis: int) -> F64:
+    """x as a matrix: axes before `axis` by the rest."""
+    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))

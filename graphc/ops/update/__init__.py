@@ -1,0 +1,1 @@
+"""Solver rules and regularizers as declarations."""

@@ -1,0 +1,42 @@
+"""remove_dead_code: drop layers whose results nobody can see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from graphc.ir.edit import erase
+from graphc.ir.graph import Graph, Node
+from graphc.ir.op import Effect, Trait
+from graphc.ops.spec import OpSpec
+from graphc.passes.base import Pass, PassContext, Report
+
+
+@dataclass(frozen=True)
+class RemoveDeadCode(Pass):
+    """Keep what leads to an output, a pinned blob, a loss, or an effect; drop the rest.
+
+    Net inputs and data layers stay: they are the network's interface.
+    """
+
+    name = "remove_dead_code"
+
+    def run(self, graph: Graph, ctx: PassContext) -> Report:
+        live = set(graph.outputs)
+        dead: list[Node] = []
+        for node in reversed(graph.nodes):
+            tops = node.outs.values()
+            if any(v in live or v.name in ctx.pinned for v in tops) or _is_root(node):
+                live.update(node.ins.values())
+            else:
+                dead.append(node)
+        erase(graph, set(dead))
+        detail = tuple(f"removed {n.name} ({n.op.type})" for n in reversed(dead))
+        return Report(self.name, bool(dead), detail)
+
+
+def _is_root(node: Node) -> bool:
+    op = cast("type[OpSpec]", node.op)
+    writes_world = {Effect.SOURCE, Effect.SINK} & op.effects or Trait.FEED in op.traits
+    keeps_state = any(part.effects for part in op.forwards(node.attrs, node.sig()))
+    return bool(writes_world) or keeps_state or any(node.loss.values())

@@ -1,0 +1,4 @@
+"""Compiled networks: executors and the artefact.
+
+May import `autodiff`, `ops`, `ir`, `errors`, `limits`.
+"""

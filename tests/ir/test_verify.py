@@ -1,0 +1,383 @@
+"""One mutant per rule of the verifier: each must be refused by that very rule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from graphc.errors import GraphError
+from graphc.ir.graph import Graph, Node, Role, Value
+from graphc.ir.op import Kind, Op, Param, Sig, Trait
+from graphc.ir.types import Type
+from graphc.ir.verify import RULES, verify
+from graphc.ops.inner_product import InnerProduct, InnerProductAttrs
+
+
+class Feed(Op):
+    type = "Feed"
+    bottoms = ()
+    tops = ("y",)
+    traits = frozenset({Trait.FEED})
+
+
+class Double(Op):
+    type = "Double"
+
+    @staticmethod
+    def infer(a: object, s: Sig) -> dict[str, Type]:
+        return {"y": s.ins["x"]}
+
+
+def sample() -> Graph:
+    """data -> ip (InnerProduct 5 -> 3) -> out, with the gradient of ip's weight, and a second
+    InnerProduct whose weight is a view of the first one's."""
+    data = Value("data", Type((2, 5)))
+    feed = Node(Feed, "data", None, outs={"y": data})
+    attrs = InnerProductAttrs(num_output=3, bias_term=False)
+    weight = Value("ip:weight", Type((3, 5)), Kind.PARAM, spec=Param("weight", (3, 5)))
+    ip_top = Value("ip", Type((2, 3)))
+    ip = Node(InnerProduct, "ip", attrs, {"x": data}, {"y": ip_top}, {"weight": weight})
+    out = Value("out", Type((2, 3)))
+    double = Node(Double, "double", None, {"x": ip_top}, {"y": out})
+    shared = Value("ip2:weight", Type((5, 3)), Kind.PARAM, view_of=weight)
+    ip2_top = Value("ip2", Type((2, 5)))
+    wide = InnerProductAttrs(num_output=5, bias_term=False)
+    ip2 = Node(InnerProduct, "ip2", wide, {"x": out}, {"y": ip2_top}, {"weight": shared})
+    seed = Value("seed(ip)", Type((2, 3)))
+    grad = Value("d(ip:weight)", Type((3, 5)))
+    part = Node(
+        InnerProduct,
+        "ip",
+        attrs,
+        {"dy": seed, "x": data},
+        {"dweight": grad},
+        role=Role.GRAD,
+        of=ip,
+        part="dweight",
+    )
+    return Graph(
+        nodes=[feed, ip, double, ip2, part],
+        outputs=[ip2_top],
+        weights={"ip:weight": np.zeros((3, 5), np.float32)},
+        seeds={"ip": seed},
+        grads={"ip:weight": grad},
+    )
+
+
+def node(graph: Graph, index: int) -> Node:
+    return graph.nodes[index]
+
+
+def top(graph: Graph, index: int) -> Value:
+    return graph.nodes[index].outs["y"]
+
+
+def twice(g: Graph) -> None:
+    g.nodes.append(g.nodes[0])
+
+
+def second_writer(g: Graph) -> None:
+    g.nodes.append(Node(Double, "again", None, {"x": top(g, 1)}, {"y": top(g, 2)}))
+
+
+def lost_producer(g: Graph) -> None:
+    top(g, 1).producer = node(g, 0)
+
+
+def produced_parameter(g: Graph) -> None:
+    node(g, 1).params["weight"].producer = node(g, 0)
+
+
+def same_name(g: Graph) -> None:
+    top(g, 2).name = "ip"
+
+
+def no_name(g: Graph) -> None:
+    top(g, 2).name = ""
+
+
+def written_parameter(g: Graph) -> None:
+    top(g, 2).kind = Kind.PARAM
+
+
+def activation_as_parameter(g: Graph) -> None:
+    node(g, 1).params["weight"].kind = Kind.ACT
+
+
+def wrong_order(g: Graph) -> None:
+    g.nodes[1], g.nodes[2] = g.nodes[2], g.nodes[1]
+
+
+def reads_itself(g: Graph) -> None:
+    node(g, 2).ins["x"] = top(g, 2)
+
+
+def reads_nothing(g: Graph) -> None:
+    node(g, 2).ins["x"] = Value("ghost", Type((2, 3)))
+
+
+def wrong_bottom_role(g: Graph) -> None:
+    node(g, 2).ins = {"input": top(g, 1)}
+
+
+def too_many_bottoms(g: Graph) -> None:
+    node(g, 2).ins["x2"] = top(g, 1)
+
+
+def wrong_top_role(g: Graph) -> None:
+    node(g, 2).outs = {"z": top(g, 2)}
+    node(g, 2).tops = ("z",)
+
+
+def unwritten_top(g: Graph) -> None:
+    node(g, 2).tops = ("z",)
+
+
+def loss_on_no_top(g: Graph) -> None:
+    node(g, 2).loss = {"z": 1.0}
+
+
+def propagate_count(g: Graph) -> None:
+    node(g, 2).propagate = (True, False)
+
+
+def foreign_output(g: Graph) -> None:
+    g.outputs.append(Value("ghost", Type(())))
+
+
+def output_twice(g: Graph) -> None:
+    g.outputs.append(g.outputs[0])
+
+
+def view_of_view(g: Graph) -> None:
+    owner = node(g, 1).params["weight"]
+    owner.view_of = Value("far", Type((3, 5)), Kind.PARAM)
+
+
+def view_of_unused(g: Graph) -> None:
+    node(g, 3).params["weight"].view_of = Value("far", Type((3, 5)), Kind.PARAM)
+
+
+def view_of_other_kind(g: Graph) -> None:
+    node(g, 3).params["weight"].kind = Kind.STATE
+
+
+def forward_with_part(g: Graph) -> None:
+    node(g, 2).part = "dx"
+
+
+def part_of_nothing(g: Graph) -> None:
+    node(g, 4).of = None
+
+
+def part_of_foreign(g: Graph) -> None:
+    node(g, 4).of = Node(InnerProduct, "far", None)
+
+
+def part_too_early(g: Graph) -> None:
+    g.nodes.insert(1, g.nodes.pop())
+
+
+def part_of_other_type(g: Graph) -> None:
+    node(g, 4).op = Double
+
+
+def unknown_part(g: Graph) -> None:
+    node(g, 4).part = "dbias"
+
+
+def reads_less(g: Graph) -> None:
+    del node(g, 4).ins["x"]
+
+
+def reads_other_value(g: Graph) -> None:
+    node(g, 4).ins["x"] = top(g, 2)
+
+
+def writes_other_role(g: Graph) -> None:
+    node(g, 4).outs, node(g, 4).tops = {"dx": node(g, 4).outs["dweight"]}, ("dx",)
+
+
+def gradient_of_nothing(g: Graph) -> None:
+    g.grads["ghost"] = g.grads["ip:weight"]
+
+
+def gradient_from_nowhere(g: Graph) -> None:
+    g.grads["ip:weight"] = Value("ghost", Type((3, 5)))
+
+
+def seed_of_other_shape(g: Graph) -> None:
+    g.seeds["ip"].type = Type((2, 4))
+
+
+def no_type(g: Graph) -> None:
+    top(g, 2).type = None
+
+
+def no_param_type(g: Graph) -> None:
+    node(g, 1).params["weight"].type = None
+
+
+def integer_parameter(g: Graph) -> None:
+    node(g, 1).params["weight"].type = Type((3, 5), "i32")
+
+
+def spec_disagrees(g: Graph) -> None:
+    node(g, 1).params["weight"].spec = Param("weight", (5, 3))
+
+
+def view_of_other_size(g: Graph) -> None:
+    node(g, 3).params["weight"].type = Type((5, 4))
+
+
+def weights_of_nothing(g: Graph) -> None:
+    g.weights["ghost"] = np.zeros(3, np.float32)
+
+
+def weights_of_a_view(g: Graph) -> None:
+    g.weights["ip2:weight"] = np.zeros((5, 3), np.float32)
+
+
+def double_weights(g: Graph) -> None:
+    g.weights["ip:weight"] = np.zeros((3, 5))  # type: ignore[assignment]
+
+
+def misshapen_weights(g: Graph) -> None:
+    g.weights["ip:weight"] = np.zeros((5, 3), np.float32)
+
+
+def gradient_of_other_type(g: Graph) -> None:
+    node(g, 4).outs["dweight"].type = Type((5, 3))
+    del g.grads["ip:weight"]
+
+
+def wrong_top_type(g: Graph) -> None:
+    top(g, 2).type = Type((3, 2))
+
+
+def impossible_inference(g: Graph) -> None:
+    node(g, 1).attrs = InnerProductAttrs(num_output=0, bias_term=False)
+
+
+def unknown_aux(g: Graph) -> None:
+    node(g, 1).outs["mask"] = Value("ip:mask", Type((2, 3)), producer=node(g, 1))
+
+
+def wrong_param_shape(g: Graph) -> None:
+    node(g, 1).params["weight"].spec = None
+    node(g, 1).params["weight"].type = Type((5, 3))
+    g.weights.clear()
+    g.nodes.pop()
+    g.grads.clear()
+
+
+def missing_param(g: Graph) -> None:
+    node(g, 3).params.clear()
+
+
+def wrong_param_kind(g: Graph) -> None:
+    node(g, 1).params["weight"].kind = Kind.STATE
+    node(g, 3).params["weight"].kind = Kind.STATE
+
+
+MUTANTS: dict[str, tuple[Callable[[Graph], None], ...]] = {
+    "nodes_unique": (twice,),
+    "written_once": (second_writer,),
+    "producers_linked": (lost_producer, produced_parameter),
+    "names_unique": (same_name, no_name),
+    "kinds_fit": (written_parameter, activation_as_parameter),
+    "defined_before_read": (wrong_order, reads_itself, reads_nothing),
+    "tops_written": (unwritten_top, loss_on_no_top, propagate_count),
+    "roles_match": (wrong_bottom_role, too_many_bottoms, wrong_top_role),
+    "outputs_exist": (foreign_output, output_twice),
+    "views_flat": (view_of_view, view_of_unused, view_of_other_kind),
+    "gradients_refer": (
+        forward_with_part,
+        part_of_nothing,
+        part_of_foreign,
+        part_too_early,
+        part_of_other_type,
+    ),
+    "gradients_read_their_part": (unknown_part, reads_less, reads_other_value, writes_other_role),
+    "gradient_tables_fit": (gradient_of_nothing, gradient_from_nowhere),
+    "types_present": (no_type, no_param_type, integer_parameter, spec_disagrees),
+    "views_same_size": (view_of_other_size,),
+    "weights_fit": (weights_of_nothing, weights_of_a_view, double_weights, misshapen_weights),
+    "gradients_typed": (gradient_of_other_type, seed_of_other_shape),
+    "inference_agrees": (wrong_top_type, impossible_inference, unknown_aux),
+    "params_agree": (wrong_param_shape, missing_param, wrong_param_kind),
+}
+CASES = [(rule, mutate) for rule, mutants in MUTANTS.items() for mutate in mutants]
+
+
+def test_a_right_graph_passes_every_level() -> None:
+    for level in (0, 1, 2):
+        verify(sample(), level)
+
+
+def test_every_rule_has_a_mutant() -> None:
+    assert [rule.__name__ for _, rule in RULES] == list(MUTANTS)
+
+
+@pytest.mark.parametrize(("rule", "mutate"), CASES, ids=[f"{r}-{m.__name__}" for r, m in CASES])
+def test_a_mutant_is_refused_by_its_rule(rule: str, mutate: Callable[[Graph], None]) -> None:
+    graph = sample()
+    mutate(graph)
+    with pytest.raises(GraphError) as caught:
+        verify(graph, 2)
+    assert caught.value.code == "GC-V001"
+    assert f"(rule {rule})" in caught.value.message
+
+
+def test_the_message_names_layer_and_value() -> None:
+    graph = sample()
+    reads_nothing(graph)
+    with pytest.raises(GraphError) as caught:
+        verify(graph, 0)
+    assert caught.value.layer == "double"
+    assert caught.value.type_ == "Double"
+    assert "'ghost'" in caught.value.message
+
+
+def test_levels_are_cumulative() -> None:
+    graph = sample()
+    wrong_top_type(graph)
+    node(graph, 3).attrs = InnerProductAttrs(num_output=5, bias_term=False)
+    verify(graph, 1)
+    with pytest.raises(GraphError):
+        verify(graph, 2)
+    no_type(graph)
+    verify(graph, 0)
+    with pytest.raises(GraphError):
+        verify(graph, 1)
+
+
+def test_a_repeated_input_is_read_twice() -> None:
+    """One value under two roles is no second write."""
+    graph = sample()
+    graph.nodes.append(Node(Double, "again", None, {"x": top(graph, 2)}, {"y": Value("a")}))
+    verify(graph, 0)
+
+
+def chain(length: int) -> Graph:
+    value = Value("data", Type((1,)))
+    nodes = [Node(Feed, "data", None, outs={"y": value})]
+    for i in range(length):
+        following = Value(f"v{i}", Type((1,)))
+        nodes.append(Node(Double, f"n{i}", None, {"x": value}, {"y": following}))
+        value = following
+    return Graph(nodes=nodes, outputs=[value])
+
+
+def test_verification_is_linear() -> None:
+    """Ten times the nodes take well below a hundred times as long."""
+    times = []
+    for length in (1_000, 10_000):
+        graph = chain(length)
+        start = time.perf_counter()
+        verify(graph, 2)
+        times.append(time.perf_counter() - start)
+    assert times[1] < 50 * times[0] + 0.1
