@@ -219,6 +219,12 @@ CODES: dict[str, Code] = {
         "The call needs something this network was not compiled for, such as gradients.",
         "The message names the option to compile with.",
     ),
+    "GC-R004": Code(
+        USAGE,
+        "setting is wrong",
+        "An environment variable that graphc obeys has a value it cannot use.",
+        "The message names the variable; unset it for the default.",
+    ),
     "GC-A001": Code(
         MODEL,
         "artefact is broken",

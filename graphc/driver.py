@@ -68,14 +68,22 @@ def load(
         limits=limits or Limits(),
         dialect=dialect,
     )
-    graph.fill = _filler(graph, seed)
-    if shapes or batch is not None or not needs_source(graph):
-        infer(graph, shapes, batch)
+    prepare(graph, shapes, batch, seed)
     if weights is not None:
         report = load_weights(graph, Path(weights), strict=strict)
         graph.notes.append(str(report))
     elif not graph.pending and not graph.weights:
         graph.notes.append(f"no weights given: parameters come from the fillers, seed {seed}")
+    return graph
+
+
+def prepare(
+    graph: Graph, shapes: Shapes | None = None, batch: int | None = None, seed: int = SEED
+) -> Graph:
+    """Give a graph fresh from the front end its fillers, and its shapes where none needs a source."""
+    graph.fill = _filler(seed)
+    if shapes or batch is not None or not needs_source(graph):
+        infer(graph, shapes, batch)
     return graph
 
 
@@ -86,7 +94,7 @@ def shape(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) 
     return graph
 
 
-def _filler(graph: Graph, seed: int) -> Any:
+def _filler(seed: int) -> Any:
     """The hook that makes a missing parameter from its layer's filler."""
 
     def make(value: Value) -> Array:

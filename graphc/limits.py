@@ -26,6 +26,7 @@ class Limits:
     text_tokens: int = 20_000_000
     text_depth: int = 32
     binary_bytes: int = (1 << 31) - 1
+    binary_fields: int = 20_000_000
     layers: int = 100_000
     layer_blobs: int = 4_096
     tensor_bytes: int = 64 * GIB
@@ -39,6 +40,7 @@ class Limits:
             text_bytes=16 * MIB,
             text_tokens=250_000,
             binary_bytes=GIB,
+            binary_fields=1_000_000,
             layers=20_000,
             layer_blobs=1_024,
             tensor_bytes=4 * GIB,

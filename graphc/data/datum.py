@@ -56,6 +56,8 @@ def parse_datum(message: memoryview) -> Datum:
     values = np.frombuffer(data, np.uint8) if len(data) else floats.array()
     channels, height, width = dims
     if min(dims) < 1 or channels * height * width != values.size:
-        fail("GC-D002", f"the record states {channels} x {height} x {width}, "
-             f"but holds {values.size:,} values")
+        fail(
+            "GC-D002",
+            f"the record states {channels} x {height} x {width}, but holds {values.size:,} values",
+        )
     return Datum(values.reshape(dims), None, label)

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from graphc.data.draws import below, draws
+from graphc.data.draws import below, record_draws
 from graphc.data.source import Array, Batch, State, batch_size, check_shape, counters
 from graphc.data.transform import Planes, Transformer
 from graphc.errors import GraphError, fail
@@ -116,8 +116,8 @@ class RecordSource:
         if rand_skip > self.records.count:
             fail("GC-D002", f"rand_skip {rand_skip:,} exceeds the {self.records.count:,} records")
         t = self.transform
-        (drawn,) = draws(1, seed=t.seed, layer=t.sig.name, purpose="rand_skip")
-        return below(rand_skip, drawn)
+        drawn = record_draws(seed=t.seed, layer=t.sig.name, purpose="rand_skip")
+        return below(rand_skip, drawn[0])
 
     def _advance(self) -> None:
         self.record += 1

@@ -66,7 +66,10 @@ def check_shape(s: Sig, role: str, shape: tuple[int, ...], what: str) -> None:
 
 
 def counters(state: Mapping[str, int], **bounds: int | None) -> list[int]:
-    """The named counters of a saved state, each 0 <= counter < bound (None: any). Raises GC-D002."""
+    """The named counters of a saved state, each 0 <= counter < bound (None: any).
+
+    Raises GC-D002.
+    """
     values: list[int] = []
     for name, bound in bounds.items():
         value = state.get(name)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.data.blob import read_blob
-from graphc.data.draws import below, draws
+from graphc.data.draws import below, record_draws
 from graphc.data.images import Colour
 from graphc.errors import fail
 from graphc.ir.op import Sig
@@ -27,6 +27,9 @@ class TransformParam:
     mean_value: tuple[float, ...] = ()
     force_color: bool = False
     force_gray: bool = False
+
+
+NO_TRANSFORM = TransformParam()
 
 
 class Transformer:
@@ -86,13 +89,8 @@ class Transformer:
         at_random = crop > 0 and self.sig.train
         if not at_random and not self.param.mirror:
             return spare[0] // 2, spare[1] // 2, False
-        drawn = draws(
-            3,
-            seed=self.seed,
-            layer=self.sig.name,
-            purpose="transform",
-            first=record,
-            second=epoch,
+        drawn = record_draws(
+            seed=self.seed, layer=self.sig.name, purpose="transform", record=record, epoch=epoch
         )
         down, right = (
             (below(spare[0] + 1, drawn[0]), below(spare[1] + 1, drawn[1]))

@@ -31,22 +31,30 @@ class LoadReport:
         return "weights: " + ", ".join(parts)
 
 
-def bind(graph: Graph, blobs: Blobs, *, strict: bool = True) -> LoadReport:
+def bind(
+    graph: Graph, blobs: Blobs, *, strict: bool = True, source: str = "the weight file"
+) -> LoadReport:
     """Copy `blobs` (layer name -> arrays in Caffe's order), and what is pending, into the graph.
 
-    Legacy 4-D shapes fit right-aligned: (1,1,1,N) an N-vector, (1,1,N,K) an N x K matrix. Raises
-    GC-W001 for a wrong count or shape, and, if `strict`, GC-W002 when layers are missing. Nothing
-    is changed when it raises. An unshaped graph keeps the blobs until `infer`.
+    Legacy 4-D shapes fit right-aligned: (1,1,1,N) an N-vector, (1,1,N,K) an N x K matrix. A layer
+    that shares parameters of an earlier one may come with its own alone. Raises GC-W001 for a
+    wrong count or shape, and, if `strict`, GC-W002 when layers are missing; `source` is named
+    there. Nothing is changed when it raises. An unshaped graph keeps the blobs, and whether to be
+    strict, until `infer`.
     """
     wanted = dict(graph.pending) | {k: list(v) for k, v in blobs.items()}
+    strict = (strict and bool(blobs)) or graph.pending_strict
     if not graph.shaped:
-        graph.pending = wanted
+        graph.pending, graph.pending_strict = wanted, strict
         return LoadReport(loaded=sorted(wanted))
     report = LoadReport()
     staged: dict[str, Array] = {}
     seen: set[str] = set()
+    owned: set[Value] = set()
     for node in graph.forward_nodes():
         values = [v for v in node.params.values() if v.kind is not Kind.CARRY]
+        own = [v for v in values if v.storage not in owned]
+        owned.update(v.storage for v in own)
         if not values or node.name in seen:
             continue
         seen.add(node.name)
@@ -54,24 +62,25 @@ def bind(graph: Graph, blobs: Blobs, *, strict: bool = True) -> LoadReport:
             report.missing.append(node.name)
             continue
         arrays = wanted[node.name]
-        _check_count(node, len(arrays), len(values))
-        for index, (value, array) in enumerate(zip(values, arrays, strict=True)):
-            staged[value.storage.name] = _fit(node, index, value, array)
+        targets = own if len(arrays) == len(own) else values
+        _check_count(node, len(arrays), len(targets), source)
+        for index, (value, array) in enumerate(zip(targets, arrays, strict=True)):
+            staged[value.storage.name] = _fit(node, index, value, array, source)
         report.loaded.append(node.name)
-    report.unused = [name for name in blobs if name not in seen and blobs[name]]
-    if strict and blobs:
-        _check_complete(graph, report, blobs)
+    report.unused = [name for name in wanted if name not in seen and wanted[name]]
+    if strict:
+        _check_complete(graph, report, wanted, source)
     graph.weights.update(staged)
-    graph.pending = {}
+    graph.pending, graph.pending_strict = {}, False
     return report
 
 
-def _check_count(node: Node, given: int, needed: int) -> None:
+def _check_count(node: Node, given: int, needed: int, source: str) -> None:
     if given != needed:
         with_place(
             node,
             "GC-W001",
-            f"the weight file has {given} blobs, the layer {needed}",
+            f"{source} has {given} blobs, the layer {needed}",
             "rename the layer to give it new weights",
         )
 
@@ -83,7 +92,7 @@ def with_place(node: Node, code: str, message: str, hint: str) -> None:
     raise node.located(GraphError(code, message, hint))
 
 
-def _fit(node: Node, index: int, value: Value, array: Array) -> Array:
+def _fit(node: Node, index: int, value: Value, array: Array, source: str) -> Array:
     shape, legacy = typed(value).shape, array.shape
     if legacy != shape and array.ndim == 4 and len(shape) < 4:
         padded = (1,) * (4 - len(shape)) + shape
@@ -92,19 +101,19 @@ def _fit(node: Node, index: int, value: Value, array: Array) -> Array:
         with_place(
             node,
             "GC-W001",
-            f"blob {index} has shape {array.shape} in the weight file, {shape} in the net",
+            f"blob {index} has shape {array.shape} in {source}, {shape} in the net",
             "rename the layer to give it new weights",
         )
     return np.array(array, np.float32).reshape(typed(value.storage).shape)
 
 
-def _check_complete(graph: Graph, report: LoadReport, blobs: Blobs) -> None:
+def _check_complete(graph: Graph, report: LoadReport, blobs: Blobs, source: str) -> None:
     borrowed = _borrowing(graph)
     lost = [name for name in report.missing if name not in borrowed]
     if lost:
         fail(
             "GC-W002",
-            f"{len(lost)} layers have no weights in the file: {', '.join(lost[:5])}",
+            f"{len(lost)} layers have no weights in {source}: {', '.join(lost[:5])}",
             near(lost[0], blobs) or "load with strict=False to keep the fillers' values",
         )
 

@@ -133,7 +133,8 @@ class Graph:
     """A network: nodes in execution order, its outputs in Caffe's (alphabetical) order.
 
     `weights` maps the names of PARAM/STATE/CARRY values to arrays; one that is missing is made by
-    `fill` when first asked for. `pending` holds blobs by node name that wait for inference.
+    `fill` when first asked for. `pending` holds blobs by node name that wait for inference,
+    `pending_strict` whether all must then be there.
     `seeds` (value name -> seed value) and `grads` (value name -> gradient value) are autodiff's.
     """
 
@@ -144,6 +145,7 @@ class Graph:
     weights: dict[str, Array] = field(default_factory=dict)
     fill: Callable[[Value], Array] | None = None
     pending: dict[str, list[Array]] = field(default_factory=dict)
+    pending_strict: bool = False
     level: int = 0
     stages: tuple[str, ...] = ()
     force_backward: bool = False

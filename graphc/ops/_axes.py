@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.errors import fail
+from graphc.ir.op import Trait
 from graphc.ir.types import Type
 
 
@@ -25,3 +26,8 @@ def axis_or_dim(x: Type, axis: int | None, legacy: int | None, legacy_name: str)
     if not 0 <= legacy < x.rank:
         fail("GC-S002", f"{legacy_name} {legacy} is out of range for a blob of shape {x.shape}")
     return legacy
+
+
+def along(traits: frozenset[Trait], axis: int) -> frozenset[Trait]:
+    """The traits of a layer at work along `axis`: along axis 0 it mixes the samples."""
+    return traits if axis else traits - {Trait.BATCH_SEPARABLE}

@@ -37,7 +37,7 @@ def contract(spec: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.
     def stacked(array: npt.NDArray[Any], letters: str, *groups: list[str]) -> npt.NDArray[Any]:
         order = [letters.index(c) for group in groups for c in group]
         flat = (math.prod(extents[c] for c in group) for group in groups)
-        return array.transpose(order).reshape(*flat)
+        return np.asarray(array.transpose(order).reshape(*flat))
 
     with np.errstate(all="ignore"):
         product = np.matmul(
@@ -45,7 +45,7 @@ def contract(spec: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.
         )
     made = [*batch, *rows, *cols]
     shaped = product.reshape([extents[c] for c in made])
-    return shaped.transpose([made.index(c) for c in result])
+    return np.asarray(shaped.transpose([made.index(c) for c in result]))
 
 
 def _reduced(array: npt.NDArray[Any], letters: str, kept: str) -> tuple[npt.NDArray[Any], str]:

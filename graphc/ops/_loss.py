@@ -32,7 +32,7 @@ NO_LOSS_PARAM = LossParam()
 class Labels(NamedTuple):
     """Class numbers, 0 where ignored, and which positions count; both (outer, inner)."""
 
-    index: npt.NDArray[np.int64]
+    target: npt.NDArray[np.int64]
     valid: npt.NDArray[np.bool_]
 
 
@@ -59,21 +59,21 @@ def check_labels(
             f"{positions}, one per prediction",
             "with the class axis 1 and x of shape N x C x H x W, there are N*H*W labels",
         )
-    if batch and x[0] != label[0]:
+    if batch and (not label or x[0] != label[0]):
         fail("GC-S003", f"first axes differ: x has shape {x}, label {label}")
 
 
-def check_same(
-    x: tuple[int, ...], other: tuple[int, ...], role: str, *, rest: bool = True
-) -> None:
-    """Raise GC-S003 unless the first extents and, if `rest`, the counts of the others agree."""
-    if not x or not other:
-        fail("GC-S002", f"x has shape {x} and {role} {other}; both need a batch axis")
-    if x[0] != other[0]:
-        fail("GC-S003", f"first axes differ: x has shape {x}, {role} {other}")
-    if rest and math.prod(x[1:]) != math.prod(other[1:]):
-        counts = f"{math.prod(x[1:])} and {math.prod(other[1:])}"
-        fail("GC-S003", f"x has shape {x}, {role} {other}: {counts} elements per sample")
+def check_same(role: str, shape: tuple[int, ...], other_role: str, other: tuple[int, ...]) -> None:
+    """Raise GC-S003 unless two blobs have equal batches and equally many elements per sample,
+    GC-S002 for one without axes."""
+    both = f"{role} has shape {shape}, {other_role} {other}"
+    if not shape or not other:
+        fail("GC-S002", f"{both}; each needs a batch axis")
+    if shape[0] != other[0]:
+        fail("GC-S003", f"first axes differ: {both}")
+    if math.prod(shape[1:]) != math.prod(other[1:]):
+        counts = f"{math.prod(shape[1:])} and {math.prod(other[1:])}"
+        fail("GC-S003", f"{both}: {counts} elements per sample")
 
 
 def read_labels(
@@ -85,7 +85,9 @@ def read_labels(
     GC-S003 where there are not outer * inner of them.
     """
     if label.size != outer * inner:
-        fail("GC-S003", f"{label.size} labels of shape {label.shape} for {outer * inner} predictions")
+        fail(
+            "GC-S003", f"{label.size} labels of shape {label.shape} for {outer * inner} predictions"
+        )
     with np.errstate(invalid="ignore"):
         whole = np.trunc(label)
         valid = np.ones(label.shape, np.bool_) if ignore is None else whole != ignore

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, class_labels, mean_over
-from graphc.ops.spec import F64, Ctx, Draw, Grad, OpSpec, Sample, Values, prod
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+
+
+def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> F64:
+    return 100 * rng.standard_normal(shape)
 
 
 @dataclass(frozen=True)
@@ -21,42 +26,42 @@ class ContrastiveLossAttrs:
 
 
 class ContrastiveLoss(OpSpec):
-    """loss = 1/(2N) sum_n (d^2 if similar[n] else max(0, margin - d)^2), d = |a[n] - b[n]|.
+    """loss = 1/(2N) sum_n (d^2 if similar[n] else max(0, margin - d)^2), d = |left[n] - right[n]|.
 
-    a, b: (N, C[, 1, 1]); similar: N numbers, true where their whole part is not 0. The old form
-    (legacy_version) has max(0, margin - d^2). The gradient divides by d + 1e-4 in place of d, as
-    Caffe's does. NaN over an empty batch.
+    left, right: (N, C[, 1, 1]); similar: N numbers, true where their whole part is not 0.
+    The old form (legacy_version) has max(0, margin - d^2). The gradient divides by d + 1e-4 in
+    place of d, as Caffe's does. NaN over an empty batch.
     """
 
     type, param_field = "ContrastiveLoss", "contrastive_loss_param"
     Attrs = ContrastiveLossAttrs
-    bottoms, tops = ("a", "b", "similar"), ("loss",)
+    bottoms, tops = ("left", "right", "similar"), ("loss",)
     traits = frozenset({Trait.LOSS})
 
     @staticmethod
     def infer(a: ContrastiveLossAttrs, s: Sig) -> dict[str, Type]:
-        _check(s.ins["a"].shape, s.ins["b"].shape, s.ins["similar"].shape)
+        _check(s.ins["left"].shape, s.ins["right"].shape, s.ins["similar"].shape)
         return {"loss": SCALAR}
 
     @staticmethod
     def aux(a: ContrastiveLossAttrs, s: Sig) -> dict[str, Type]:
-        return {"diff": s.ins["a"]}
+        return {"diff": s.ins["left"]}
 
     @staticmethod
     def grads(a: ContrastiveLossAttrs, s: Sig) -> tuple[Grad, ...]:
         reads = ("dloss", "diff", "similar")
-        return (Grad("a", reads, over="diff"), Grad("b", reads, over="diff"))
+        return (Grad("left", reads, over="diff"), Grad("right", reads, over="diff"))
 
     @staticmethod
     def macs(a: ContrastiveLossAttrs, part: str, s: Sig) -> int:
-        return s["a"].size
+        return s["left"].size
 
     @staticmethod
     def reference(a: ContrastiveLossAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
-        left = v["a"]
-        _check(left.shape, v["b"].shape, v["similar"].shape)
+        left = v["left"]
+        _check(left.shape, v["right"].shape, v["similar"].shape)
         with np.errstate(all="ignore"):
-            diff = left - v["b"].reshape(left.shape)
+            diff = left - v["right"].reshape(left.shape)
             square = _square(diff)
             far = square if a.legacy_version else np.sqrt(square)
             apart = np.maximum(a.margin - far, 0) ** (1 if a.legacy_version else 2)
@@ -66,7 +71,7 @@ class ContrastiveLoss(OpSpec):
     @staticmethod
     def vjp(a: ContrastiveLossAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         diff = v["diff"]
-        sign = 1 if part == "da" else -1
+        sign = 1 if part == "dleft" else -1
         with np.errstate(all="ignore"):
             square = _square(diff)
             d = np.sqrt(square)
@@ -76,13 +81,9 @@ class ContrastiveLoss(OpSpec):
             alpha = sign * v["dloss"] / diff.shape[0]
             # a row without influence is 0, even where its difference is not finite
             rows = factor.reshape(-1, *(1,) * (diff.ndim - 1))
-            grad = np.where(rows == 0, 0.0, alpha * rows * diff)
-        shape = ctx.sig["a" if part == "da" else "b"].shape
+            grad = np.asarray(np.where(rows == 0, 0.0, alpha * rows * diff))
+        shape = ctx.sig[part[1:]].shape
         return grad.reshape(diff.shape[0], *shape[1:])
-
-    @staticmethod
-    def _far(spread: float) -> Draw:
-        return lambda rng, shape: spread * rng.standard_normal(shape)
 
     samples = (
         # distances of some hundreds, so that the 1e-4 of Caffe's gradient is lost in rounding
@@ -90,8 +91,8 @@ class ContrastiveLoss(OpSpec):
             ((6, 4), (6, 4), (6,)),
             ContrastiveLossAttrs(margin=300.0),
             draw={
-                "a": lambda rng, shape: 100 * rng.standard_normal(shape),
-                "b": lambda rng, shape: 100 * rng.standard_normal(shape),
+                "left": _far,
+                "right": _far,
                 "similar": class_labels(2),
             },
         ),
@@ -104,18 +105,21 @@ class ContrastiveLoss(OpSpec):
     )
 
 
-def _check(a: tuple[int, ...], b: tuple[int, ...], similar: tuple[int, ...]) -> None:
+def _check(left: tuple[int, ...], right: tuple[int, ...], similar: tuple[int, ...]) -> None:
     """Raise GC-S003 where the batches or channels differ, GC-S002 for spatial extents."""
-    check_same(a, b, "b")
-    for role, shape in (("a", a), ("b", b)):
+    check_same("left", left, "right", right)
+    for role, shape in (("left", left), ("right", right)):
         if prod(shape[2:]) != 1:
             fail("GC-S002", f"{role} has shape {shape}, but only N x C (x 1 x 1) fits")
-    if not similar or similar[0] != a[0] or prod(similar) != a[0]:
-        fail("GC-S003", f"similar has shape {similar}, but a of shape {a} needs {a[0]} of them")
+    if not similar or similar[0] != left[0] or prod(similar) != left[0]:
+        fail(
+            "GC-S003",
+            f"similar has shape {similar}, but left of shape {left} needs {left[0]} of them",
+        )
 
 
-def _similar(v: Values) -> F64:
-    return np.trunc(v["similar"]).reshape(-1) != 0
+def _similar(v: Values) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.trunc(v["similar"]).reshape(-1) != 0)
 
 
 def _square(diff: F64) -> F64:

@@ -6,15 +6,14 @@ from graphc.ir.op import Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import (
     ConvolutionAttrs,
-    Correlation,
-    add_bias,
     check_channels,
     check_equal,
+    conv_traits,
     deconv_windows,
     pair_grads,
     pair_ties,
-    sum_to_bias,
 )
+from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra
@@ -32,6 +31,10 @@ class Deconvolution(OpSpec):
     Attrs = ConvolutionAttrs
     bottoms, tops, paired = ("x*",), ("y*",), True
     traits = frozenset({Trait.LINEAR, Trait.BATCH_SEPARABLE})
+
+    @classmethod
+    def traits_of(cls, a: ConvolutionAttrs, s: Sig) -> frozenset[Trait]:
+        return conv_traits(a, s.ins["x0"], cls.traits)
 
     @staticmethod
     def params(a: ConvolutionAttrs, s: Sig) -> tuple[Param, ...]:

@@ -60,11 +60,26 @@ class Elementwise(OpSpec):
         return {"y": s.ins[_first(s)]}
 
     @classmethod
+    def traits_of(cls, a: Any, s: Sig) -> frozenset[Trait]:
+        """ELEMENTWISE if every bottom has x's shape; BATCH_SEPARABLE if every bottom, and no
+        parameter, has x's batch axis."""
+        x, starts = s.ins[_first(s)], cls.starts(a, s)
+        missing = set()
+        if any(t.shape != x.shape for t in s.ins.values()):
+            missing.add(Trait.ELEMENTWISE)
+        batched = {r for r in (*s.ins, *starts) if starts.get(r, 0) == 0 and s[r].rank > 0}
+        if batched != set(s.ins):
+            missing.add(Trait.BATCH_SEPARABLE)
+        return cls.traits - missing
+
+    @classmethod
     def forwards(cls, a: Any, s: Sig) -> tuple[Forward, ...]:
         x = s.ins[_first(s)]
-        over = tuple(("y", role) for role, t in s.ins.items() if t.shape == x.shape)
-        drawn = any(DRAW in free_variables(e) for e in cls.outputs(a, s).values())
-        return (Forward(over=over, effects=frozenset({Effect.RNG} if drawn else ())),)
+        found = [name for e in cls.outputs(a, s).values() for name in free_variables(e)]
+        reads = tuple(role for role in (*s.ins, *s.params) if role in found)
+        over = tuple(("y", r) for r in reads if r in s.ins and s.ins[r].shape == x.shape)
+        effects = frozenset({Effect.RNG} if DRAW in found else ())
+        return (Forward(reads=reads, over=over, effects=effects),)
 
     @classmethod
     def views(cls, a: Any, s: Sig) -> dict[str, View]:
@@ -84,12 +99,11 @@ class Elementwise(OpSpec):
 
     @classmethod
     def ties(cls, a: Any, s: Sig) -> Algebra:
-        first = _first(s)
-        algebra: Algebra = ()
-        starts = cls.starts(a, s)
-        for role, t in s.ins.items():
-            if role not in starts:
-                algebra += same(role, "y", *range(1, t.rank))
+        first, starts = _first(s), cls.starts(a, s)
+        whole = range(1, s.ins[first].rank)
+        aux = [role for role in cls.outputs(a, s) if role != "y"]
+        full = [role for role in (*s.ins, *aux) if role not in starts]
+        algebra: Algebra = tuple(tie for role in full for tie in same(role, "y", *whole))
         for role, start in starts.items():
             for axis in range(start, start + s[role].rank):
                 if axis > 0:
@@ -98,7 +112,8 @@ class Elementwise(OpSpec):
 
     @classmethod
     def reference(cls, a: Any, v: Values, ctx: Ctx) -> dict[str, F64]:
-        shape = v[_first(ctx.sig)].shape
+        first = _first(ctx.sig)
+        shape = v[first].shape if first in v else ctx.sig[first].shape
         env = cls._operands(a, v, ctx, shape)
         tops: dict[str, F64] = {}
         for role, expr in cls.outputs(a, ctx.sig).items():
@@ -115,7 +130,8 @@ class Elementwise(OpSpec):
         if start is None:
             return value
         kept = range(start, start + ctx.sig[role].rank)
-        return np.asarray(value.sum(tuple(i for i in range(len(shape)) if i not in kept)))
+        with np.errstate(all="ignore"):
+            return np.asarray(value.sum(tuple(i for i in range(len(shape)) if i not in kept)))
 
     @classmethod
     def _operands(cls, a: Any, v: Values, ctx: Ctx, shape: tuple[int, ...]) -> dict[str, F64]:

@@ -24,7 +24,7 @@ class EuclideanLoss(OpSpec):
 
     @staticmethod
     def infer(a: object, s: Sig) -> dict[str, Type]:
-        check_same(s.ins["x"].shape, s.ins["target"].shape, "target")
+        check_same("x", s.ins["x"].shape, "target", s.ins["target"].shape)
         return {"loss": SCALAR}
 
     @staticmethod
@@ -43,7 +43,7 @@ class EuclideanLoss(OpSpec):
     @staticmethod
     def reference(a: object, v: Values, ctx: Ctx) -> dict[str, F64]:
         x = v["x"]
-        check_same(x.shape, v["target"].shape, "target")
+        check_same("x", x.shape, "target", v["target"].shape)
         with np.errstate(all="ignore"):
             diff = x - v["target"].reshape(x.shape)
             flat = diff.reshape(-1)

@@ -76,7 +76,7 @@ def _signs(v: Values) -> F64:
     """t[n,k]: 1 at the label, -1 elsewhere."""
     n, k = v["x"].shape[0], prod(v["x"].shape[1:])
     signs = np.full((n, k), -1.0)
-    signs[np.arange(n), read_labels(v["label"], n, 1, k).index[:, 0]] = 1
+    signs[np.arange(n), read_labels(v["label"], n, 1, k).target[:, 0]] = 1
     return signs
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops._conv import ConvolutionAttrs, conv_windows
+from graphc.ops._conv import ConvolutionAttrs, conv_traits, conv_windows
 from graphc.ops._windows import fold, kernel_count, unfold, window_count
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie
@@ -24,6 +24,10 @@ class Im2col(OpSpec):
     type, param_field = "Im2col", "convolution_param"
     Attrs = ConvolutionAttrs
     traits = frozenset({Trait.BATCH_SEPARABLE})
+
+    @classmethod
+    def traits_of(cls, a: ConvolutionAttrs, s: Sig) -> frozenset[Trait]:
+        return conv_traits(a, s.ins["x"], cls.traits)
 
     @staticmethod
     def infer(a: ConvolutionAttrs, s: Sig) -> dict[str, Type]:

@@ -55,6 +55,8 @@ class InfogainLoss(OpSpec):
         outer, classes, inner = around(x.shape, axis)
         check_labels(x.shape, s.ins["label"].shape, outer * inner, batch=axis > 0)
         divisor(a.loss_param, "VALID", 1, 1, 1)
+        if classes < 1:
+            fail("GC-S002", f"x of shape {x.shape} has no classes along axis {axis}")
         if "H" in s.ins:
             _check_matrix(s.ins["H"].shape, classes, "GC-S003", "H")
         elif not a.source:
@@ -128,8 +130,10 @@ class InfogainLoss(OpSpec):
 def _check_matrix(shape: tuple[int, ...], classes: int, code: str, what: str) -> None:
     """Raise unless `shape` is classes x classes, with nothing but axes of 1 before."""
     if shape[-2:] != (classes, classes) or any(d != 1 for d in shape[:-2]):
-        fail(code, f"{what} has shape {shape}, but x has {classes} classes: needs "
-             f"{classes} x {classes}")
+        fail(
+            code,
+            f"{what} has shape {shape}, but x has {classes} classes: needs {classes} x {classes}",
+        )
 
 
 def _read_matrix(a: InfogainLossAttrs, ctx: Ctx, classes: int) -> F64:

@@ -36,6 +36,10 @@ class InnerProduct(OpSpec):
     Attrs = InnerProductAttrs
     traits = frozenset({Trait.LINEAR, Trait.BATCH_SEPARABLE})
 
+    @classmethod
+    def traits_of(cls, a: InnerProductAttrs, s: Sig) -> frozenset[Trait]:
+        return cls.traits if s.ins["x"].axis(a.axis) else cls.traits - {Trait.BATCH_SEPARABLE}
+
     @staticmethod
     def params(a: InnerProductAttrs, s: Sig) -> tuple[Param, ...]:
         x = s.ins["x"]
@@ -82,24 +86,28 @@ class InnerProduct(OpSpec):
         axis = ctx.sig["x"].axis(a.axis)
         x, w = _matrix(v["x"], axis), v["weight"].T if a.transpose else v["weight"]
         y = contract("nk,ok->no", x, w).reshape(*v["x"].shape[:axis], a.num_output)
-        return {"y": y + v["bias"] if a.bias_term else y}
+        with np.errstate(all="ignore"):
+            return {"y": y + v["bias"] if a.bias_term else y}
 
     @staticmethod
     def vjp(a: InnerProductAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         axis = ctx.sig["x"].axis(a.axis)
-        dy = v["dy"].reshape(-1, a.num_output)
+        dy = _matrix(v["dy"], axis)
         if part == "dbias":
-            return np.asarray(dy.sum(0))
+            with np.errstate(all="ignore"):
+                return np.asarray(dy.sum(0))
         if part == "dweight":
             dw = contract("no,nk->ok", dy, _matrix(v["x"], axis))
             return dw.T if a.transpose else dw
         w = v["weight"].T if a.transpose else v["weight"]
-        return contract("no,ok->nk", dy, w).reshape(ctx.sig["x"].shape)
+        x = ctx.sig["x"]
+        return contract("no,ok->nk", dy, w).reshape(*v["dy"].shape[:axis], *x.shape[axis:])
 
     samples = (
         Sample(((2, 5),), InnerProductAttrs(num_output=3)),
         Sample(((2, 3, 2, 2),), InnerProductAttrs(num_output=4, bias_term=False)),
         Sample(((2, 3, 4),), InnerProductAttrs(num_output=2, axis=-1, transpose=True)),
+        Sample(((2, 3),), InnerProductAttrs(num_output=3, axis=0)),
         Sample(((0, 5),), InnerProductAttrs(num_output=3)),
     )
 

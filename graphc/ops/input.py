@@ -49,7 +49,9 @@ class Input(OpSpec):
 
     @staticmethod
     def rebatch(a: InputAttrs, batch: int) -> InputAttrs:
-        return replace(a, shape=tuple(BlobShape((batch, *x.dim[1:])) if x.dim else x for x in a.shape))
+        return replace(
+            a, shape=tuple(BlobShape((batch, *x.dim[1:])) if x.dim else x for x in a.shape)
+        )
 
     samples = (
         Sample((), InputAttrs((BlobShape((2, 3)),))),

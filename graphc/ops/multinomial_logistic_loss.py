@@ -46,7 +46,7 @@ class MultinomialLogisticLoss(OpSpec):
     @staticmethod
     def reference(a: object, v: Values, ctx: Ctx) -> dict[str, F64]:
         n, k = v["x"].shape[0], prod(v["x"].shape[1:])
-        index = read_labels(v["label"], n, 1, k).index[:, 0]
+        index = read_labels(v["label"], n, 1, k).target[:, 0]
         picked = v["x"].reshape(n, k)[np.arange(n), index]
         picked = np.where(picked < SMALLEST_PROB, SMALLEST_PROB, picked)
         return {"loss": mean_over(-np.log(picked).sum(), n), "picked": picked}
@@ -54,7 +54,7 @@ class MultinomialLogisticLoss(OpSpec):
     @staticmethod
     def vjp(a: object, part: str, v: Values, ctx: Ctx) -> F64:
         n, shape = v["picked"].shape[0], ctx.sig["x"].shape
-        index = read_labels(v["label"], n, 1, prod(shape[1:])).index[:, 0]
+        index = read_labels(v["label"], n, 1, prod(shape[1:])).target[:, 0]
         dx = np.zeros((n, prod(shape[1:])))
         with np.errstate(all="ignore"):
             dx[np.arange(n), index] = -v["dloss"] / n / v["picked"]

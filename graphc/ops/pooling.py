@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from graphc.ops.ties import Algebra, same
 
 FLT_MAX = float(np.finfo(np.float32).max)
 Index = npt.NDArray[np.int64]
+Array = TypeVar("Array", F64, Index)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Pooling(OpSpec):
             return _scatter(v["dy"], v["index"].astype(np.int64), rows, cols)
         with np.errstate(all="ignore"):
             share = v["dy"] / np.outer(rows.extents(), cols.extents())
-        return _spread(share, rows, cols)
+            return _spread(share, rows, cols)
 
     samples = (
         Sample(((2, 2, 5, 4),), PoolingAttrs(kernel_size=3, stride=2)),
@@ -196,18 +198,24 @@ def _pair(
 ) -> tuple[int, int]:
     """One option for H and W, from its one-number or its two-number form. Raises GC-N008."""
     single: int | None = getattr(a, name)
-    h, w = getattr(a, f"{short}_h"), getattr(a, f"{short}_w")
+    h: int | None = getattr(a, f"{short}_h")
+    w: int | None = getattr(a, f"{short}_w")
     if (h is None) != (w is None):
         fail("GC-N008", f"{short}_h and {short}_w go together; one is missing")
     if h is not None and single is not None:
         fail("GC-N008", f"{name} and {short}_h / {short}_w are both given", "keep one form")
-    both = (h, w) if h is not None else (single if single is not None else default,) * 2
-    for value in both:
-        if value is None:
-            fail("GC-N008", f"{name} is missing", "give it, or global_pooling: true")
-        if value < least:
-            fail("GC-N008", f"{name} is {value}, but must be at least {least}")
-    return both
+    if h is None:
+        h = w = default if single is None else single
+    if h is None or w is None:
+        fail("GC-N008", f"{name} is missing", "give it, or global_pooling: true")
+    if min(h, w) < least:
+        fail("GC-N008", f"{name} is {min(h, w)}, but must be at least {least}")
+    return h, w
+
+
+def _cut(x: Array, axis: int, first: int, stop: int) -> Array:
+    """x[first:stop] along `axis`, a view."""
+    return x[(slice(None),) * axis + (slice(first, stop),)]
 
 
 def _best(x: F64, pool: Pool, axis: int) -> tuple[F64, Index]:
@@ -216,12 +224,14 @@ def _best(x: F64, pool: Pool, axis: int) -> tuple[F64, Index]:
     best, index = np.full(shape, -FLT_MAX), np.zeros(shape, np.int64)
     for p, (start, first, stop) in enumerate(pool.spans()):
         if first < stop:
-            part = x.take(range(first, stop), axis)
+            part = _cut(x, axis, first, stop)
             found = np.where(part > -FLT_MAX, part, -FLT_MAX)  # NaN, too, never beats -FLT_MAX
-            where = found.argmax(axis, keepdims=True)
-            target = (slice(None),) * axis + (slice(p, p + 1),)
-            best[target] = np.take_along_axis(found, where, axis)
-            index[target] = np.where(best[target] > -FLT_MAX, where + (first - start), 0)
+            where = np.expand_dims(found.argmax(axis), axis)
+            value = np.take_along_axis(found, where, axis)
+            _cut(best, axis, p, p + 1)[...] = value
+            _cut(index, axis, p, p + 1)[...] = np.where(
+                value > -FLT_MAX, where + (first - start), 0
+            )
     return best, index
 
 
@@ -242,7 +252,7 @@ def _scatter(dy: F64, index: Index, rows: Pool, cols: Pool) -> F64:
     plane = np.arange(planes).reshape(*dy.shape[:2], 1, 1)
     inside = (h >= 0) & (h < rows.size) & (w >= 0) & (w < cols.size)
     flat = (plane * area + h * cols.size + w)[inside]
-    dx = np.bincount(flat, weights=dy[inside], minlength=planes * area)
+    dx = np.asarray(np.bincount(flat, dy[inside], planes * area), np.float64)
     return dx.reshape(*dy.shape[:2], rows.size, cols.size)
 
 
@@ -251,7 +261,7 @@ def _box(x: F64, rows: Pool, cols: Pool) -> F64:
     for axis, pool in ((3, cols), (2, rows)):
         sums = np.zeros((*x.shape[:axis], pool.out, *x.shape[axis + 1 :]))
         for p, (_, first, stop) in enumerate(pool.spans()):
-            sums[(slice(None),) * axis + (p,)] = x.take(range(first, stop), axis).sum(axis)
+            _cut(sums, axis, p, p + 1)[...] = _cut(x, axis, first, stop).sum(axis, keepdims=True)
         x = sums
     return x
 
@@ -261,7 +271,7 @@ def _spread(share: F64, rows: Pool, cols: Pool) -> F64:
     for axis, pool in ((3, cols), (2, rows)):
         image = np.zeros((*share.shape[:axis], pool.size, *share.shape[axis + 1 :]))
         for p, (_, first, stop) in enumerate(pool.spans()):
-            before = (slice(None),) * axis
-            image[(*before, slice(first, stop))] += share[(*before, slice(p, p + 1))]
+            under = _cut(image, axis, first, stop)
+            under += _cut(share, axis, p, p + 1)
         share = image
     return share

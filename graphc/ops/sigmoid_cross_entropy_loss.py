@@ -34,7 +34,7 @@ class SigmoidCrossEntropyLoss(OpSpec):
 
     @staticmethod
     def infer(a: SigmoidCrossEntropyLossAttrs, s: Sig) -> dict[str, Type]:
-        check_same(s.ins["x"].shape, s.ins["label"].shape, "label")
+        check_same("x", s.ins["x"].shape, "label", s.ins["label"].shape)
         divisor(a.loss_param, "BATCH_SIZE", 1, 1, 1)
         return {"loss": SCALAR}
 
@@ -49,7 +49,7 @@ class SigmoidCrossEntropyLoss(OpSpec):
     @staticmethod
     def reference(a: SigmoidCrossEntropyLossAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
         x = v["x"]
-        check_same(x.shape, v["label"].shape, "label")
+        check_same("x", x.shape, "label", v["label"].shape)
         label, valid, z = _targets(a.loss_param, v["label"], x.shape)
         with np.errstate(all="ignore"):
             up = x >= 0
@@ -79,9 +79,7 @@ class SigmoidCrossEntropyLoss(OpSpec):
     )
 
 
-def _targets(
-    p: LossParam, label: F64, shape: tuple[int, ...]
-) -> tuple[F64, npt.NDArray[Any], int]:
+def _targets(p: LossParam, label: F64, shape: tuple[int, ...]) -> tuple[F64, npt.NDArray[Any], int]:
     """Targets in the shape of x, which of them count, and what to divide by."""
     label = label.reshape(shape)
     with np.errstate(invalid="ignore"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops._axes import around
+from graphc.ops._axes import along, around
 from graphc.ops._contract import contract
 from graphc.ops._softmax import softmax
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
@@ -30,6 +30,10 @@ class Softmax(OpSpec):
     type, param_field = "Softmax", "softmax_param"
     Attrs = SoftmaxAttrs
     traits = frozenset({Trait.BATCH_SEPARABLE})
+
+    @classmethod
+    def traits_of(cls, a: SoftmaxAttrs, s: Sig) -> frozenset[Trait]:
+        return along(cls.traits, s.ins["x"].axis(a.axis))
 
     @staticmethod
     def infer(a: SoftmaxAttrs, s: Sig) -> dict[str, Type]:

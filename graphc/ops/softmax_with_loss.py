@@ -69,7 +69,7 @@ class SoftmaxWithLoss(OpSpec):
         labels = read_labels(v["label"], outer, inner, classes, a.loss_param.ignore_label)
         prob = softmax(v["x"], axis)
         o, i = np.nonzero(labels.valid)
-        picked = prob.reshape(outer, classes, inner)[o, labels.index[o, i], i]
+        picked = prob.reshape(outer, classes, inner)[o, labels.target[o, i], i]
         total = -np.log(np.where(picked < SMALLEST, SMALLEST, picked)).sum()
         z = divisor(a.loss_param, "VALID", outer, inner, o.size)
         return {"loss": np.asarray(total / z), "prob": prob}
@@ -81,7 +81,7 @@ class SoftmaxWithLoss(OpSpec):
         labels = read_labels(v["label"], outer, inner, classes, a.loss_param.ignore_label)
         o, i = np.nonzero(labels.valid)
         dx = np.where(labels.valid[:, None, :], prob.reshape(rows), 0.0)
-        dx[o, labels.index[o, i], i] -= 1
+        dx[o, labels.target[o, i], i] -= 1
         with np.errstate(all="ignore"):
             dx *= v["dloss"] / divisor(a.loss_param, "VALID", outer, inner, o.size)
         return dx.reshape(prob.shape)

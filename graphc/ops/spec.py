@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.errors import GraphError
-from graphc.ir.op import Effect, Op, Sig
+from graphc.ir.op import Effect, Op, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops.ties import Algebra
 
@@ -171,6 +171,12 @@ class OpSpec(Op):
 
             register(cls)
 
+    @classmethod
+    def traits_of(cls, a: Any, s: Sig) -> frozenset[Trait]:
+        """Those of `traits` that hold for this use (a Softmax over the batch axis, or BatchNorm
+        in training, does not treat samples apart)."""
+        return cls.traits
+
     @staticmethod
     def aux(a: Any, s: Sig) -> dict[str, Type]:
         """Extra values the forward can make for the backward; made only where a part reads them."""
@@ -204,17 +210,18 @@ class OpSpec(Op):
     @classmethod
     def cost(cls, a: Any, part: str, s: Sig) -> Cost:
         """Cost of a Forward or Grad part: macs, and bytes from what the declaration reads."""
+        aux = cls.aux(a, s)
         for f in cls.forwards(a, s):
             if f.name == part:
                 reads = [*s.ins, *s.params] if f.reads is None else f.reads
-                writes = s.tops if f.writes is None else f.writes
+                writes = s.outs if f.writes is None else f.writes
                 return Cost(
                     cls.macs(a, part, s),
-                    sum(s[r].nbytes for r in reads),
-                    sum(s[r].nbytes for r in writes),
+                    sum((aux.get(r) or s[r]).nbytes for r in reads),
+                    sum((aux.get(r) or s[r]).nbytes for r in writes),
                 )
         grad = next(g for g in cls.grads(a, s) if g.part == part)
-        read = sum(s[r].nbytes for r in grad.reads)
+        read = sum((aux.get(r) or s[r]).nbytes for r in grad.reads)
         return Cost(cls.macs(a, part, s), read, s[grad.out].nbytes)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What the generated layer tests share: a sample of a layer, its values, and one run of its parts."""
+"""What the generated layer tests share: a sample of a layer, its values, one run of its parts."""
 
 from __future__ import annotations
 
@@ -161,11 +161,20 @@ def state(case: Case, seed: int = 0) -> dict[str, F64]:
     return {**values, **top_gradients(case, values, seed)}
 
 
+def live(case: Case, values: Mapping[str, F64]) -> Sig:
+    """The types with the extents found at run time; they differ for dynamic layers alone."""
+    if Trait.DYNAMIC not in case.op.traits:
+        return case.sig
+    outs = {r: Type(values[r].shape) if r in values else t for r, t in case.sig.outs.items()}
+    return replace(case.sig, outs=outs)
+
+
 def vjp(case: Case, grad: Grad, values: Mapping[str, F64], seed: int = 0) -> F64:
     """Run one backward part on its reads alone."""
     stream = uniform(seed) if Effect.RNG in case.op.effects else None
     reads = {role: values[role] for role in grad.reads}
-    result = case.op.vjp(case.attrs, grad.part, reads, Ctx(case.sig, grad.part, stream))
+    sig = live(case, values)
+    result = case.op.vjp(case.attrs, grad.part, reads, Ctx(sig, grad.part, stream))
     return np.asarray(result, np.float64)
 
 

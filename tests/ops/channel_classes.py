@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from op_harness import Case, draw, forward, frozen, same
+from ops.harness import Case, draw, forward, frozen, same
 
 from graphc.ops.spec import F64
 from graphc.ops.ties import Balance, Free, Grouped, Ordered, Tie
@@ -119,27 +119,35 @@ def check_exchange(case: Case, classes: list[Class]) -> None:
 
 def check_independence(case: Case, classes: list[Class]) -> None:
     """What a class reaches in the tops, it reaches nowhere else: other elements stay as they are
-    when its bottoms and params change. Classes without a top are consumed, and may reach all."""
+    when its bottoms and params change. Where a parameter takes the class in (its `in_axis`, as in
+    a recurrent matrix) it is zero meanwhile. Classes without a top are consumed, and may reach all.
+    """
+    entries = {f"{p.name}.{p.in_axis}" for p in case.params}
+    free = {item.endpoint for item in case.op.ties(case.attrs, case.sig) if isinstance(item, Free)}
     inputs, others = draw(case), draw(case, 1)
-    plain = forward(case, inputs)
-    pure = {item.endpoint for item in case.op.ties(case.attrs, case.sig) if isinstance(item, Free)}
     for found in classes:
-        tops = {e: i for e, i in found.items() if split(e)[0] in case.sig.tops}
+        tops = [(*split(e), i) for e, i in found.items() if split(e)[0] in case.sig.tops]
         if not tops or _is_ordered(case, found):
             continue
-        changed = dict(inputs)
-        for endpoint, indices in found.items():
-            role, axis = split(endpoint)
-            if role in changed and endpoint not in pure:
-                array = np.array(changed[role])
-                index = (slice(None),) * axis + (indices,)
-                array[index] = others[role][index]
-                changed[role] = frozen(array)
-        after = forward(case, changed)
+        slices = {e: _index(e, i) for e, i in found.items() if split(e)[0] in inputs}
+        before = {r: np.array(a) for r, a in inputs.items()}
+        after = {r: np.array(a) for r, a in inputs.items()}
+        for endpoint, index in slices.items():
+            if endpoint not in free | entries:
+                role = split(endpoint)[0]
+                after[role][index] = others[role][index]
+        for endpoint in slices.keys() & entries:
+            for values in (before, after):
+                values[split(endpoint)[0]][slices[endpoint]] = 0
+        plain = forward(case, {r: frozen(a) for r, a in before.items()})
+        moved = forward(case, {r: frozen(a) for r, a in after.items()})
         for top in case.sig.tops:
             hit = np.zeros(plain[top].shape, bool)
-            for endpoint, indices in tops.items():
-                role, axis = split(endpoint)
+            for role, axis, indices in tops:
                 if role == top:
                     hit[(slice(None),) * axis + (indices,)] = True
-            assert same(after[top][~hit], plain[top][~hit]), f"{found} reaches more of {top}"
+            assert same(moved[top][~hit], plain[top][~hit]), f"{found} reaches more of {top}"
+
+
+def _index(endpoint: str, indices: list[int]) -> tuple[object, ...]:
+    return (*(slice(None),) * split(endpoint)[1], indices)

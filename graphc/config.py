@@ -1,0 +1,55 @@
+"""The environment variables graphc obeys, typed. Reads nothing but the environment it is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from graphc.errors import fail
+
+PREFIX = "GRAPHC_"
+TRUE, FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One field per variable; field `debug` is GRAPHC_DEBUG. An empty value means unset."""
+
+    debug: bool = field(default=False, metadata={"help": "show Python tracebacks with errors"})
+    cache: Path = field(
+        default=Path("~/.cache/graphc"), metadata={"help": "folder of measured kernel times"}
+    )
+
+    @staticmethod
+    def load(environment: Mapping[str, str] | None = None) -> Config:
+        """The settings of `environment` (default: the process's). Raises GC-R004 for bad values.
+
+        Other GRAPHC_ variables are left alone: tests and users' own tools have theirs.
+        """
+        table = os.environ if environment is None else environment
+        read = {f.name: table.get(PREFIX + f.name.upper(), "").strip() for f in fields(Config)}
+        debug = _flag("debug", read["debug"])
+        cache = Path(read["cache"] or Config().cache)
+        try:
+            return Config(debug, cache.expanduser())
+        except RuntimeError:  # the home folder is unknown
+            fail("GC-R004", f"{PREFIX}CACHE={str(cache)!r}: no home folder", "give a full path")
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in TRUE + FALSE:
+        fail("GC-R004", f"{PREFIX}{name.upper()}={text!r} is neither on nor off", "use 0 or 1")
+    return text.lower() in TRUE
+
+
+def describe(config: Config) -> list[tuple[str, str, str]]:
+    """Rows (variable, value, meaning), for `graphc doctor`."""
+    return [
+        (PREFIX + f.name.upper(), str(getattr(config, f.name)), f.metadata["help"])
+        for f in fields(config)
+    ]
+
+
+__all__ = ["Config", "describe"]

@@ -1,0 +1,56 @@
+"""LmdbRecords: the Datum records of an LMDB, for Data layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from graphc.data.datum import parse_datum
+from graphc.data.images import Colour
+from graphc.data.lmdb_file import LmdbFile
+from graphc.data.transform import Planes
+from graphc.errors import fail
+from graphc.limits import Limits
+
+
+class LmdbRecords:
+    """Records in key order. Reading the next one is fast, going back starts a new walk.
+
+    `colour`: how encoded records are decoded. Raises GC-D001 for an empty or broken LMDB.
+    """
+
+    def __init__(self, path: Path, colour: Colour, limits: Limits) -> None:
+        self.path, self.colour, self.limits = path, colour, limits
+        self.file = LmdbFile(path)
+        self.count = len(self.file)
+        if self.count < 1:
+            self.file.close()
+            fail("GC-D001", f"LMDB {str(path)!r} has no records")
+        self._walk: Iterator[tuple[bytes, memoryview]] = iter(())
+        self._next = -1  # number of the record that _walk yields next
+        self._last: tuple[int, bytes, memoryview] = (-1, b"", memoryview(b""))
+
+    def read(self, record: int, epoch: int) -> tuple[Planes, int]:
+        """Image and label of a record. Raises GC-D00x, GC-P002, GC-L001."""
+        _, _, value = self._fetch(record)
+        datum = parse_datum(value)
+        return datum.image(self.colour, self.limits), datum.label
+
+    def describe(self, record: int, epoch: int) -> str:
+        number, key, _ = self._last
+        named = f" (key {key.decode('utf-8', 'backslashreplace')!r})" if number == record else ""
+        return f"{str(self.path)!r}, record {record}{named}"
+
+    def close(self) -> None:
+        self.file.close()
+
+    def _fetch(self, record: int) -> tuple[int, bytes, memoryview]:
+        if self._last[0] == record:
+            return self._last  # read already, to learn the shape
+        if self._next != record:
+            self._walk, self._next = self.file.records(record), record
+        self._next, found = record + 1, next(self._walk, None)
+        if found is None:
+            fail("GC-D001", f"{str(self.path)!r} states {self.count:,} records, but has fewer")
+        self._last = (record, *found)
+        return self._last

@@ -1,0 +1,107 @@
+"""LRN: local response normalization, across channels or within each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.errors import fail
+from graphc.ir.op import Sig, Trait
+from graphc.ir.types import Type
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.ties import Algebra, Ordered, same
+
+ACROSS, WITHIN = "ACROSS_CHANNELS", "WITHIN_CHANNEL"
+
+
+@dataclass(frozen=True)
+class LRNAttrs:
+    local_size: int = 5
+    alpha: float = 1.0
+    beta: float = 0.75
+    norm_region: str = ACROSS
+    k: float = 1.0
+    engine: str = "DEFAULT"
+
+
+class LRN(OpSpec):
+    """y = x * (shift + alpha / count * sum of x^2 over the window round it)^-beta.
+
+    x, y: (N, C, H, W). ACROSS_CHANNELS: `local_size` channels, shift = k, count = local_size.
+    WITHIN_CHANNEL: local_size x local_size pixels, shift = 1 (Caffe ignores k), count its area.
+    What lies outside counts as zero. Source: Krizhevsky et al. 2012, section 3.3.
+    """
+
+    type, param_field = "LRN", "lrn_param"
+    Attrs = LRNAttrs
+    traits = frozenset({Trait.BATCH_SEPARABLE})
+
+    @staticmethod
+    def infer(a: LRNAttrs, s: Sig) -> dict[str, Type]:
+        x = s.ins["x"]
+        if a.norm_region not in (ACROSS, WITHIN):
+            fail("GC-N008", f"norm_region is {a.norm_region!r}", f"use {ACROSS} or {WITHIN}")
+        if a.local_size < 1 or a.local_size % 2 == 0:
+            fail("GC-N008", f"local_size is {a.local_size}, but must be odd")
+        if x.rank != 4:
+            fail("GC-S002", f"x has shape {x.shape}, but LRN takes (N, C, H, W)")
+        return {"y": x}
+
+    @staticmethod
+    def grads(a: LRNAttrs, s: Sig) -> tuple[Grad, ...]:
+        # across channels, a pixel's dx needs that pixel's dy alone: a kernel may overwrite dy
+        return (Grad("x", ("dy", "x"), over="dy" if a.norm_region == ACROSS else None),)
+
+    @staticmethod
+    def ties(a: LRNAttrs, s: Sig) -> Algebra:
+        order: Algebra = (Ordered("x.1"),) if a.norm_region == ACROSS else ()
+        return (*same("x", "y", 1), *order)
+
+    @staticmethod
+    def reference(a: LRNAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
+        with np.errstate(all="ignore"):
+            return {"y": v["x"] * _scale(a, v["x"]) ** -a.beta}
+
+    @staticmethod
+    def vjp(a: LRNAttrs, part: str, v: Values, ctx: Ctx) -> F64:
+        x, dy = v["x"], v["dy"]
+        with np.errstate(all="ignore"):
+            scale = _scale(a, x)
+            power = scale**-a.beta
+            shared = _window_sum(a, dy * x * power / scale)
+            return np.asarray(dy * power - 2 * a.beta * _share(a) * x * shared)
+
+    samples = (
+        Sample(((2, 5, 2, 3),), LRNAttrs(local_size=3)),
+        Sample(((1, 3, 2, 2),), LRNAttrs(local_size=7, alpha=0.5, beta=1.5, k=2.0)),
+        Sample(((2, 3, 2, 2),), LRNAttrs(local_size=1)),
+        Sample(((2, 2, 4, 3),), LRNAttrs(local_size=3, norm_region=WITHIN, k=4.0)),
+        Sample(((0, 5, 2, 3),), LRNAttrs()),
+    )
+
+
+def _share(a: LRNAttrs) -> float:
+    """The weight of one square in the sum."""
+    return a.alpha / (a.local_size if a.norm_region == ACROSS else a.local_size**2)
+
+
+def _scale(a: LRNAttrs, x: F64) -> F64:
+    shift = a.k if a.norm_region == ACROSS else 1.0
+    return shift + _share(a) * _window_sum(a, x * x)
+
+
+def _window_sum(a: LRNAttrs, x: F64) -> F64:
+    """Sum over the window centred at each element; its own transpose."""
+    for axis in (1,) if a.norm_region == ACROSS else (2, 3):
+        x = _centred_sum(x, axis, a.local_size // 2)
+    return x
+
+
+def _centred_sum(x: F64, axis: int, radius: int) -> F64:
+    size, total = x.shape[axis], np.array(x)
+    moved, sums = np.moveaxis(x, axis, 0), np.moveaxis(total, axis, 0)
+    for shift in range(1, min(radius, size - 1) + 1):
+        sums[shift:] += moved[:-shift]
+        sums[:-shift] += moved[shift:]
+    return total

@@ -1,0 +1,143 @@
+"""The safetensors format: named float tensors in one block of bytes, read as views.
+
+Layout: 8 bytes length of the header (little-endian), the header (a JSON object: name -> dtype,
+shape, begin and end within the data), the data. Reads nothing but `errors`, `limits`.
+Source: the format section of the safetensors documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from graphc.errors import fail
+from graphc.limits import Limits
+
+F32 = npt.NDArray[np.float32]
+MAX_RANK, MAX_DIM, MAX_SIZE = 32, (1 << 31) - 1, 1 << 48
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+
+
+def parse_tensors(data: memoryview, limits: Limits) -> dict[str, F32]:
+    """Tensors by name, in file order; F32 ones are read-only views of `data`, others are cast.
+
+    Raises GC-W003 for anything that is no such block (overlapping, missing or surplus bytes
+    included), GC-U001 for element types other than floats, GC-L001.
+    """
+    header, start = _header(data, limits)
+    places = {name: _place(name, entry) for name, entry in header.items()}
+    tensors: dict[str, F32] = {}
+    end = 0
+    for name, place in sorted(places.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if place.begin != end or place.end > len(data) - start:
+            fail(
+                "GC-W003",
+                f"tensor {name!r} lies at bytes {place.begin:,} to {place.end:,}; expected from "
+                f"{end:,} within {len(data) - start:,}",
+            )
+        end = place.end
+        limits.check("tensor_bytes", 4 * math.prod(place.shape), f"tensor {name!r} in bytes")
+        raw = data[start + place.begin : start + place.end]
+        tensors[name] = _to_float32(raw, place.dtype).reshape(place.shape)
+    if end != len(data) - start:
+        fail("GC-W003", f"{len(data) - start - end:,} bytes follow the last tensor")
+    return {name: tensors[name] for name in header}
+
+
+def write_tensors(file: BinaryIO, tensors: Mapping[str, F32]) -> None:
+    """Write float32 tensors, each straight from its array, in the order given."""
+    file.write(_make_header(tensors))
+    for array in tensors.values():
+        file.write(raw_bytes(array))
+
+
+def tensors_size(tensors: Mapping[str, F32]) -> int:
+    """How many bytes `write_tensors` will write."""
+    return len(_make_header(tensors)) + sum(4 * array.size for array in tensors.values())
+
+
+def raw_bytes(array: F32) -> memoryview:
+    """The elements in row-major order, little-endian float32; a view where they lie so."""
+    return np.ascontiguousarray(array, "<f4").reshape(-1).view(np.uint8).data
+
+
+def _make_header(tensors: Mapping[str, F32]) -> bytes:
+    entries, end = {}, 0
+    for name, array in tensors.items():
+        begin, end = end, end + 4 * array.size
+        entries[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _header(data: memoryview, limits: Limits) -> tuple[dict[str, Any], int]:
+    """The entries of the header and where the data begin."""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > len(data) - 8:
+        fail("GC-W003", f"a header of {size:,} bytes does not fit the file's {len(data):,}")
+    limits.check("text_bytes", size, "the size of the header in bytes")
+    try:
+        header = json.loads(bytes(data[8 : 8 + size]), object_pairs_hook=_no_doubles)
+    except (ValueError, RecursionError) as error:
+        fail("GC-W003", f"the header is no JSON: {error}")
+    if not isinstance(header, dict):
+        fail("GC-W003", f"the header is a {type(header).__name__}, no object")
+    header.pop("__metadata__", None)
+    limits.check("binary_fields", len(header), "the number of tensors")
+    return header, 8 + size
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One checked entry of the header: bytes `begin` to `end` of the data."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def _place(name: str, entry: Any) -> _Place:
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        fail("GC-W003", f"tensor {name!r} has not exactly dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+        fail("GC-U001", f"tensor {name!r} holds {str(dtype)[:20]!r}, expected floats")
+    if not _are_counts(shape, MAX_RANK) or not _are_counts(offsets, 2) or len(offsets) != 2:
+        fail("GC-W003", f"tensor {name!r} has a shape or offsets that are none")
+    size, elements = math.prod(shape) * _ITEM_BYTES[dtype], math.prod(max(d, 1) for d in shape)
+    is_possible = max(shape, default=0) <= MAX_DIM and elements <= MAX_SIZE
+    if not is_possible or offsets[1] - offsets[0] != size:
+        fail("GC-W003", f"tensor {name!r}: shape {shape} in {dtype} does not fill bytes {offsets}")
+    return _Place(dtype, tuple(shape), offsets[0], offsets[1])
+
+
+def _are_counts(value: Any, most: int) -> bool:
+    if not isinstance(value, list) or len(value) > most:
+        return False
+    return all(type(v) is int and 0 <= v < 1 << 63 for v in value)
+
+
+def _to_float32(raw: memoryview, dtype: str) -> F32:
+    if dtype == "BF16":  # the upper half of a float32
+        return (np.frombuffer(raw, "<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = np.frombuffer(raw, {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype])
+        return numbers.astype(np.float32, copy=False)
+
+
+__all__ = ["parse_tensors", "raw_bytes", "tensors_size", "write_tensors"]

@@ -1,0 +1,54 @@
+"""Every golden of `layers/`: outputs, gradients and running statistics as real Caffe gave them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden.caffe_cases import members, names, read_case
+from golden.replay import replay
+
+import graphc
+
+WRITERS = {"hdf5output"}
+LAYERS = [name for name in names("layers") if name not in WRITERS]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_case(name: str, caffe: Path) -> None:
+    case = read_case(caffe / "layers" / f"{name}.npz")
+    verdicts = list(replay(case, caffe / "layers"))
+    assert verdicts
+    failed = [f"{v.key}: {v.share:.3g} of the tolerance" for v in verdicts if not v.share <= 1]
+    assert not failed, "\n".join(failed)
+
+
+def test_no_case_is_left_out() -> None:
+    assert len(LAYERS) + len(WRITERS) == 254
+
+
+def test_hdf5output_writes_its_inputs(
+    caffe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    case = read_case(caffe / "layers" / "hdf5output.npz")
+    shutil.copy(caffe / "layers" / "hdf5output.prototxt", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with graphc.compile(graphc.load("hdf5output.prototxt"), passes=()) as exe:
+        exe.forward({name: case.arrays[f"in/{name}"] for name in case.meta["inputs"]})
+    with h5py.File("hdf5output_result.h5") as ours:
+        assert sorted(ours) == ["data", "label"]
+        for dataset, blob in (("data", "x"), ("label", "label")):
+            assert np.array_equal(ours[dataset][...], case.arrays[f"in/{blob}"])
+            assert ours[dataset].dtype == np.float32
+
+
+def test_the_archive_is_what_the_tool_packs(shared: Path) -> None:
+    from pack_golden import packed_files
+
+    source = shared / "golden"
+    expected = {p.relative_to(source).as_posix(): p for p in packed_files(source)}
+    assert sorted(members()) == sorted(expected)
+    assert all(data == expected[name].read_bytes() for name, data in members().items())

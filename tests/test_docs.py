@@ -1,0 +1,45 @@
+"""The tutorials work as typed: their files are written out, their commands and scripts run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.S | re.M)
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["new-layer.md", "new-pass.md"])
+def test_tutorial(name: str, tmp_path: Path) -> None:
+    blocks = BLOCK.findall((DOCS / name).read_text(encoding="utf-8"))
+    scripts = []
+    for _language, file, body in blocks:
+        if file:
+            (tmp_path / file).write_text(body, encoding="utf-8")
+        if file in ("check.py", "use.py"):
+            scripts.append(file)
+    ran = 0
+    for language, _file, body in blocks:
+        for line in body.splitlines() if language == "sh" else ():
+            run([sys.executable, "-m", "graphc", *line.split()[1:]], tmp_path)
+            ran += 1
+    for script in scripts:
+        assert run([sys.executable, script], tmp_path).strip()
+    assert ran >= 2
+    assert len(scripts) == 1
