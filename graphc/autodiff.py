@@ -97,7 +97,8 @@ class _Reverse:
 
     def _node(self, node: Node) -> None:
         op = cast("type[OpSpec]", node.op)
-        if not any(v in self.partial for v in node.outs.values()):
+        silenced = self.outputs and not node.outs
+        if not silenced and not any(v in self.partial for v in node.outs.values()):
             return
         parts = op.grads(node.attrs, node.sig(self.graph.env))
         self._check_refusals(node, parts)
@@ -107,7 +108,8 @@ class _Reverse:
             if part.out in node.params:
                 wanted = self.learnable(target)
             else:
-                wanted = self._edge(node, part.out)
+                # a silenced blob gets its zeros only where nothing else gives it a gradient
+                wanted = self._edge(node, part.out) and not (silenced and target in self.partial)
             if wanted:
                 self._add(node, op, part, target)
 

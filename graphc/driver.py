@@ -80,7 +80,7 @@ def load(
 def prepare(
     graph: Graph, shapes: Shapes | None = None, batch: int | None = None, seed: int = SEED
 ) -> Graph:
-    """Give a graph fresh from the front end its fillers, and its shapes where none needs a source."""
+    """Give a graph fresh from the front end its fillers, and, where none needs a source, shapes."""
     graph.fill = _filler(seed)
     if shapes or batch is not None or not needs_source(graph):
         infer(graph, shapes, batch)

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ def parse_tensors(data: memoryview, limits: Limits) -> dict[str, F32]:
     return {name: tensors[name] for name in header}
 
 
-def write_tensors(file: BinaryIO, tensors: Mapping[str, F32]) -> None:
+def write_tensors(file: IO[bytes], tensors: Mapping[str, F32]) -> None:
     """Write float32 tensors, each straight from its array, in the order given."""
     file.write(_make_header(tensors))
     for array in tensors.values():
@@ -134,10 +134,11 @@ def _are_counts(value: Any, most: int) -> bool:
 
 def _to_float32(raw: memoryview, dtype: str) -> F32:
     if dtype == "BF16":  # the upper half of a float32
-        return (np.frombuffer(raw, "<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
+        upper = np.frombuffer(raw, "<u2").astype(np.uint32)
+        return np.asarray(upper << np.uint32(16), np.uint32).view(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.frombuffer(raw, {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype])
-        return numbers.astype(np.float32, copy=False)
+        return np.asarray(numbers, np.float32)
 
 
 __all__ = ["parse_tensors", "raw_bytes", "tensors_size", "write_tensors"]

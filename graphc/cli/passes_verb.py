@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-
 import click
 
 from graphc.cli.options import json_option
@@ -18,9 +16,8 @@ def command(as_json: bool) -> None:
 
     rows = []
     for name, cls in all_passes().items():
-        options = {f.name: f.default for f in fields(cls)} if is_dataclass(cls) else {}
         what = (cls.__doc__ or "").strip().splitlines()[0]
-        rows.append((name, cls.exact, name in DEFAULT, options, what))
+        rows.append((name, cls.exact, name in DEFAULT, cls.defaults(), what))
     if as_json:
         keys = ("name", "exact", "default", "options", "what")
         emit_json({"passes": [dict(zip(keys, row, strict=True)) for row in rows]})

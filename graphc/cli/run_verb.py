@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,13 @@ def _numbers(text: str | None) -> tuple[float, ...]:
 
 
 def _write(path: Path, results: Mapping[str, Array]) -> None:
-    from graphc.files import write_atomically
+    """An .npz; written member by member, since numpy's own savez cannot name one `file`."""
+    from graphc.files import replacing
 
-    write_atomically(path, lambda file: np.savez(file, **{k: v for k, v in results.items()}))
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in results.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _describe(

@@ -9,6 +9,8 @@ from pathlib import Path
 from graphc.errors import fail
 from graphc.limits import Limits
 
+MAX_PATH = 4096  # characters; no system takes longer ones
+
 
 def file_size(path: Path) -> int:
     """The size in bytes of a regular file. Raises GC-F001 if it is none."""

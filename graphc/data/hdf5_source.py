@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from graphc.data.draws import permutation
-from graphc.data.files import read_lines
+from graphc.data.files import MAX_PATH, read_lines
 from graphc.data.hdf5_file import Hdf5File
 from graphc.data.source import Array, Batch, State, batch_size, check_shape, counters
 from graphc.errors import GraphError, fail
@@ -32,7 +32,11 @@ class Hdf5Source:
         self.files = [name for line in lines for name in line.split()]  # Caffe splits at any space
         if not self.files:
             fail("GC-D001", f"list {source!r} names no files")
+        for name in self.files:
+            if len(name) > MAX_PATH:
+                fail("GC-D002", f"list {source!r}: {name[:80]!r}... is too long for a file name")
         self._loaded: tuple[int, Batch] | None = None
+        self._orders: dict[str, tuple[tuple[object, ...], Sequence[int]]] = {}
         self.reset()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -111,9 +115,14 @@ class Hdf5Source:
     def _order(self, purpose: str, count: int) -> Sequence[int]:
         if not self.shuffle:
             return range(count)
-        return permutation(
-            count, seed=self.seed, layer=self.sig.name, purpose=purpose, epoch=self.epoch
-        )
+        key = (purpose, count, self.epoch)
+        if self._orders.get(purpose, ((), ()))[0] != key:
+            order = permutation(
+                count, seed=self.seed, layer=self.sig.name, purpose=purpose, epoch=self.epoch
+            )
+            self._orders = {k: v for k, v in self._orders.items() if k == "files"}
+            self._orders[purpose] = (key, order)
+        return self._orders[purpose][1]
 
     def _open(self, index: int) -> Hdf5File:
         env = self.sig.env

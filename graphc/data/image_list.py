@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.data.draws import permutation
-from graphc.data.files import read_bytes, read_lines
+from graphc.data.files import MAX_PATH, read_bytes, read_lines
 from graphc.data.images import Image, decode_image, resize
 from graphc.errors import fail
 from graphc.ir.op import Env, Sig
@@ -76,7 +76,7 @@ def read_list(source: str, env: Env) -> list[tuple[str, int]]:
         if not line.strip():
             continue
         name, _, label = line.rstrip().rpartition(" ")
-        if not name or not _is_int32(label):
+        if not name or len(name) > MAX_PATH or not _is_int32(label):
             fail(
                 "GC-D002",
                 f"{source!r}, line {number}: {line[:80]!r} is not a file name, a space and a label",

@@ -43,7 +43,7 @@ class _Meta:
 
 @dataclass(slots=True)
 class _Walk:
-    """`skip`: records still to be left out; `pages`: how many a tree without loops may have left."""
+    """`skip`: records to leave out yet; `pages`: how many a tree without loops may have left."""
 
     skip: int
     pages: int
@@ -90,8 +90,9 @@ class LmdbFile:
         """The records below a page."""
         walk.pages -= 1
         if level > self._meta.depth or walk.pages < 0:
-            self._broken(f"its tree has a loop, or is deeper than the {self._meta.depth} levels "
-                         "it states")
+            self._broken(
+                f"its tree has a loop, or is deeper than the {self._meta.depth} levels it states"
+            )
         page = self._page(number)
         _, _, flags, lower, _ = _PAGE.unpack_from(page)
         count = (lower - _PAGE.size) // 2

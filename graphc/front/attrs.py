@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from graphc.errors import fail
 from graphc.front.derive import layer_fields
 from graphc.front.fields import Plan, plans
-from graphc.front.leftovers import check_field, check_layer
+from graphc.front.leftovers import check_layer, check_param
 from graphc.front.schema import is_repeated, is_required
 from graphc.ir.graph import near
 from graphc.ir.op import Op
@@ -61,7 +61,7 @@ def canonical(attrs: Any) -> Any:
         return tuple(map(canonical, attrs))
     if dataclasses.is_dataclass(attrs) and not isinstance(attrs, type):
         return dataclasses.replace(
-            attrs, **{p.name: canonical(getattr(attrs, p.name)) for p in plans(type(attrs))}
+            attrs, **{p.name: canonical(getattr(attrs, p.name)) for p in plans(attrs.__class__)}
         )
     return attrs
 
@@ -99,16 +99,13 @@ def _read(
             items = getattr(message, plan.name)
             values[plan.name] = tuple(_value(v, plan, field, where, op, notes) for v in items)
         elif message.HasField(plan.name):
-            values[plan.name] = _value(
-                getattr(message, plan.name), plan, field, where, op, notes
-            )
+            values[plan.name] = _value(getattr(message, plan.name), plan, field, where, op, notes)
         elif is_required(field):
             fail("GC-P001", f"{where} is required", f"add it: {path} {{ {plan.name}: ... }}")
         elif not plan.required:
             values[plan.name] = canonical(plan.default)
     if message is not None:
-        for field, _ in message.ListFields():
-            check_field(op, path, field.name, field.name in known, notes)
+        check_param(op, path, message, frozenset(known), notes)
     missing = [p.name for p in plans(cls) if p.required and p.name not in values]
     if missing:
         fail("GC-N008", f"{path}.{missing[0]} must be given")
@@ -133,13 +130,13 @@ def _value(
 
 
 def _write(attrs: Any, message: Any, path: str, skip: tuple[str, ...]) -> None:
-    for plan in plans(type(attrs)):
+    for plan in plans(attrs.__class__):
         value = getattr(attrs, plan.name)
         if plan.name in skip or (plan.optional and value is None):
             continue
         if not plan.optional and not plan.required and canonical(value) == canonical(plan.default):
             continue
-        field = _field(message, plan.name, type(attrs))
+        field = _field(message, plan.name, attrs.__class__)
         where = f"{path}.{plan.name}"
         if is_repeated(field):
             values = value if isinstance(value, tuple) else (value,)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -187,7 +188,8 @@ class _Blob:
                 fail("GC-W003", f"the shape has over {MAX_RANK} axes")
 
     def _array(self, shape: tuple[int, ...], limits: Limits) -> Array:
-        dtype, pieces = np.dtype("<f4"), self.single
+        dtype: np.dtype[Any] = np.dtype("<f4")
+        pieces = self.single
         if self.raw is not None:
             if self.raw_type not in _RAW_DTYPES:
                 fail("GC-U001", f"raw data of NVIDIA type {self.raw_type} is not supported")

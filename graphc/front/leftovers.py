@@ -5,30 +5,34 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from graphc.errors import fail
 from graphc.front.derive import FIRST_NUMBER
 from graphc.front.merge import PRIVATE
-from graphc.front.schema import dialect
+from graphc.front.schema import dialect, is_repeated
 from graphc.front.upgrade import MOVED
 from graphc.ir.op import Op
 
 # Read by the builder itself.
-LAYER_FIELDS = frozenset(
-    "name type bottom top phase loss_weight param blobs propagate_down include exclude".split()
-)
-NET_FIELDS = frozenset("name layer force_backward state".split())
+NET_FIELDS = {"name", "layer", "force_backward", "state"}
+LAYER_FIELDS = {"name", "type", "bottom", "top", "phase", "loss_weight", "param", "blobs"}
+LAYER_FIELDS |= {"propagate_down", "include", "exclude"}
+SPEC_FIELDS = {"name", "share_mode", "lr_mult", "decay_mult"}
 # How, where or how fast something is computed, printed or dumped; never what.
-HARMLESS = frozenset(
-    "engine conv_algorithm cudnn_convolution_algo_seeker cudnn_math_override debug debug_info "
-    "display dump_parameter dump_activation parameter_sparsity_pattern_histogram "
-    "conv_mode gemm_mode spmdm_transpose_in spmdm_transpose_out "
-    "threads parser_threads cache use_gpu_transform visualize visualize_threshold "
-    "forward_type backward_type forward_math backward_math default_forward_type "
-    "default_backward_type default_forward_math default_backward_math global_grad_scale "
-    "global_grad_scale_adaptive multinode mn_activation_param mn_grad_compress_param "
-    "compile_net_state".split()
-)
-TRAINING_SPECS = frozenset("name share_mode lr_mult decay_mult".split())
+HARMLESS = {"engine", "conv_algorithm", "conv_mode", "gemm_mode", "use_gpu_transform"}
+HARMLESS |= {"spmdm_transpose_in", "spmdm_transpose_out", "compile_net_state", "cache"}
+HARMLESS |= {"cudnn_convolution_algo_seeker", "cudnn_math_override", "threads", "parser_threads"}
+HARMLESS |= {"debug", "debug_info", "display", "visualize", "visualize_threshold"}
+HARMLESS |= {"dump_parameter", "dump_activation", "parameter_sparsity_pattern_histogram"}
+HARMLESS |= {"forward_type", "backward_type", "forward_math", "backward_math"}
+HARMLESS |= {
+    f"default_{name}_{what}" for name in ("forward", "backward") for what in ("type", "math")
+}
+HARMLESS |= {"global_grad_scale", "global_grad_scale_adaptive"}
+HARMLESS |= {"multinode", "mn_activation_param", "mn_grad_compress_param"}
+HARMLESS |= {"input_shape", "input_dim"}  # of a net that names no input
+_REMOVE = "remove it if the net is right without it"
 
 
 @lru_cache(maxsize=1)
@@ -37,50 +41,46 @@ def _bvlc_layer_fields() -> frozenset[str]:
 
 
 def check_net(net: Any, notes: list[str]) -> None:
-    """Look at the fields beside the layers. Raises GC-U001."""
-    for field, _ in net.ListFields():
-        if field.name in HARMLESS:
-            notes.append(f"net: {field.name} is ignored")
-        elif field.name not in NET_FIELDS:
-            fail("GC-U001", f"net-level field {field.name!r} is not supported", _WITHOUT)
+    """Look at what stands beside the layers. Raises GC-U001."""
+    for field, value in net.ListFields():
+        if field.name not in NET_FIELDS:
+            _unread(field, value, f"net field {field.name!r}", "", notes)
 
 
 def check_layer(op: type[Op], layer: Any, notes: list[str]) -> None:
     """Look at a layer's own fields and at the parameters of other types. Raises GC-U001."""
     read = {op.param_field, *op.extra_fields}
-    for field, _ in layer.ListFields():
+    for field, value in layer.ListFields():
         if field.name in LAYER_FIELDS or field.name in read:
             continue
-        foreign = FIRST_NUMBER <= field.number < PRIVATE
-        if foreign or field.name in _bvlc_layer_fields():
-            _note(notes, layer, f"{field.name} means nothing to a {op.type} layer, as in Caffe")
-        elif field.name in HARMLESS:
-            _note(notes, layer, f"{field.name} is ignored")
+        if FIRST_NUMBER <= field.number < PRIVATE or field.name in _bvlc_layer_fields():
+            notes.append(f"{field.name} means nothing to a {op.type} layer, as in Caffe")
         else:
-            fail("GC-U001", f"field {field.name!r} is not supported for {op.type}", _WITHOUT)
-    for spec in layer.param:
-        for field, _ in spec.ListFields():
-            if field.name not in TRAINING_SPECS:
-                _note(notes, layer, f"param.{field.name} has no effect")
+            _unread(field, value, f"field {field.name!r}", f" for {op.type}", notes)
+    unread = {f.name for spec in layer.param for f, _ in spec.ListFields()} - SPEC_FIELDS
+    notes.extend(f"param.{name} has no effect" for name in sorted(unread))
 
 
-def check_field(op: type[Op], path: str, name: str, known: bool, notes: list[str]) -> None:
-    """Look at a field that is set inside a layer's parameters. Raises GC-U001."""
-    if name in MOVED and path == op.param_field and "transform_param" in op.extra_fields:
-        notes.append(f"{path}.{name} has no effect, as in Caffe: write transform_param.{name}")
-    elif known:
+def check_param(
+    op: type[Op], path: str, message: Any, known: frozenset[str], notes: list[str]
+) -> None:
+    """Look at what is set inside a layer's parameters beyond `known`. Raises GC-U001."""
+    moved = path == op.param_field and "transform_param" in op.extra_fields
+    for field, value in message.ListFields():
+        if moved and field.name in MOVED:
+            notes.append(
+                f"{path}.{field.name} has no effect, as in Caffe; it belongs in transform_param"
+            )
+        elif field.name not in known:
+            _unread(field, value, f"field {path}.{field.name}", f" for {op.type}", notes)
+
+
+def _unread(field: FieldDescriptor, value: Any, what: str, where: str, notes: list[str]) -> None:
+    if not is_repeated(field) and field.has_default_value and value == field.default_value:
         return
-    elif name in HARMLESS:
-        notes.append(f"{path}.{name} is ignored")
-    else:
-        fail("GC-U001", f"field {path}.{name} is not supported for {op.type}", _WITHOUT)
+    if field.name not in HARMLESS:
+        fail("GC-U001", f"{what} is not supported{where}", _REMOVE)
+    notes.append(f"{what} is ignored")
 
 
-def _note(notes: list[str], layer: Any, text: str) -> None:
-    if text not in notes:
-        notes.append(text)
-
-
-_WITHOUT = "remove it if the net is right without it"
-
-__all__ = ["HARMLESS", "check_field", "check_layer", "check_net"]
+__all__ = ["HARMLESS", "check_layer", "check_net", "check_param"]

@@ -50,8 +50,9 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
         if file.read(1) or len(raw) != math.prod(shape) * dtype.itemsize:
             fail("GC-W003", f"{member.filename!r} is cut short or too long")
     with np.errstate(over="ignore", invalid="ignore"):
-        flat = np.frombuffer(raw, dtype).astype(np.float32, copy=False)
-    return flat.reshape(shape, order="F" if is_fortran else "C")
+        flat: Array = np.asarray(np.frombuffer(raw, dtype), np.float32)
+    array: Array = flat.reshape(shape, order="F" if is_fortran else "C")
+    return array
 
 
 __all__ = ["read_npz"]

@@ -20,7 +20,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from graphc.errors import fail
 from graphc.front.derive import derived_fields, extended
-from graphc.front.merge import PACKAGE, overlaid, union as merged
+from graphc.front.merge import PACKAGE, overlaid
+from graphc.front.merge import union as merged
 from graphc.ir.graph import near
 from graphc.ir.op import Op
 
@@ -62,12 +63,12 @@ class Schema:
 def is_repeated(field: FieldDescriptor) -> bool:
     """Does the field take several values? (`label` went when `is_repeated` came.)"""
     flag = getattr(field, "is_repeated", None)
-    return bool(field.label == _REPEATED if flag is None else flag)
+    return bool(getattr(field, "label", 0) == _REPEATED if flag is None else flag)
 
 
 def is_required(field: FieldDescriptor) -> bool:
     flag = getattr(field, "is_required", None)
-    return bool(field.label == _REQUIRED if flag is None else flag)
+    return bool(getattr(field, "label", 0) == _REQUIRED if flag is None else flag)
 
 
 @lru_cache(maxsize=1)

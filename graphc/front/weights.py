@@ -30,11 +30,12 @@ def read_weights(path: str | Path, limits: Limits | None = None) -> dict[str, li
     GC-F001, GC-F003, GC-L001, GC-P002, GC-P004, GC-U001, GC-U002, GC-W003, with the file's name.
     """
     limits, data = limits or Limits(), map_file(path)
-    if any(data[at : at + 8] == HDF5_MAGIC for at in _USER_BLOCKS):
+    start = bytes(data[: _USER_BLOCKS[-1] + 8])
+    if any(start[at : at + 8] == HDF5_MAGIC for at in _USER_BLOCKS):
         return read_hdf5(path, limits)
-    if data[:4] == ZIP_MAGIC:
+    if start[:4] == ZIP_MAGIC:
         return _keyed(path, lambda: read_npz(path, limits), limits)
-    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data):
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= len(data):
         return _keyed(path, lambda: parse_tensors(data, limits), limits)
     return read_caffemodel(path, limits)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.graph import Graph, Node, Role, Value
 
 
 def clone(graph: Graph) -> Graph:
@@ -37,3 +37,14 @@ def clone(graph: Graph) -> Graph:
         seeds={name: copied(v) for name, v in graph.seeds.items()},
         grads={name: copied(v) for name, v in graph.grads.items()},
     )
+
+
+def forward_part(graph: Graph) -> Graph:
+    """A copy without gradient nodes and without the aux values made for them; shares weights."""
+    copy = clone(replace(graph, weights={}))
+    copy.weights = graph.weights
+    copy.nodes = [n for n in copy.nodes if n.role is Role.FWD]
+    for node in copy.nodes:
+        node.outs = {role: value for role, value in node.outs.items() if role in node.tops}
+    copy.seeds, copy.grads = {}, {}
+    return copy

@@ -16,8 +16,8 @@
     output "ip"
 
 A value is stated once, with its type, where it is made or first used; `free` states one that no
-node makes, such as the seed of a gradient. What equals its default is left out. `graphc.ir.literals`
-has the grammar of what stands after `=`.
+node makes, such as the seed of a gradient. What equals its default is left out. The grammar of
+what stands after `=` is in `graphc.ir.literals`.
 """
 
 from __future__ import annotations

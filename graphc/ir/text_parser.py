@@ -52,7 +52,7 @@ def parse_graph(
     parser = _Parser(lookup, limits)
     number = 0
     try:
-        for number, line in enumerate(text.split("\n"), 1):  # noqa: B007
+        for number, line in enumerate(text.split("\n"), 1):
             parser.line(line, number)
         return parser.finish()
     except GraphError as error:

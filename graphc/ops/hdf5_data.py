@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from graphc.data.hdf5_source import Hdf5Source
-from graphc.data.transform import TransformParam
+from graphc.data.transform import NO_TRANSFORM, TransformParam
 from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
@@ -19,7 +19,7 @@ class HDF5DataAttrs:
     source: str = ""
     batch_size: int = 0
     shuffle: bool = False
-    transform_param: TransformParam | None = None
+    transform_param: TransformParam = NO_TRANSFORM
 
 
 class HDF5Data(SourceSpec):
@@ -41,7 +41,7 @@ class HDF5Data(SourceSpec):
 
     @staticmethod
     def open(a: HDF5DataAttrs, s: Sig, seed: int = 0) -> Hdf5Source:
-        if a.transform_param is not None:
+        if a.transform_param != NO_TRANSFORM:
             fail("GC-N008", "HDF5Data takes no transform_param", "transform when writing the files")
         needs_source(a.source, "hdf5_data_param.source")
         return Hdf5Source(a.source, s, a.batch_size, shuffle=a.shuffle, seed=seed)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import MAX_DIM, Type
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Limitation, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 FLT_MAX = float(np.finfo(np.float32).max)
@@ -125,6 +125,13 @@ class Pooling(OpSpec):
             share = v["dy"] / np.outer(rows.extents(), cols.extents())
             return _spread(share, rows, cols)
 
+    limitations = (
+        Limitation("pool: STOCHASTIC is refused; Caffe has none on the CPU either"),
+        Limitation(
+            "pool: MAX: a window in which nothing is over -FLT_MAX (NaN, -inf) gives its gradient "
+            "to its first element"
+        ),
+    )
     samples = (
         Sample(((2, 2, 5, 4),), PoolingAttrs(kernel_size=3, stride=2)),
         Sample(((1, 2, 5, 5),), PoolingAttrs(kernel_size=3, stride=2, pad=1), tops=2),

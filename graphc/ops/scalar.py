@@ -1,14 +1,14 @@
 """Scalar expressions: one small tree from which numpy, C++ and CUDA bodies are made.
 
 Trees are built with Python's operators (`x * 2 + 1`, `x > 0`) and the functions below; `evaluate`
-computes them in float64, `to_c` prints them, `free_variables` says what they read. Nodes may be
-shared; every traversal visits a node once and needs no recursion. Reads nothing.
+computes them in float64, `to_c` and `to_c_block` print them, `free_variables` says what they read.
+Nodes may be shared; every traversal visits a node once and needs no recursion. Reads nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,9 @@ from graphc.ops._expression import (
     lift,
     postorder,
 )
+from graphc.ops._scalar_c import literal, to_c, to_c_block
 
 F64 = npt.NDArray[np.float64]
-Real = Literal["float", "double"]
 
 RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": np.less,
@@ -140,64 +140,6 @@ def _compute(node: Node, args: list[Any], env: Mapping[str, npt.NDArray[Any]]) -
     return np.where(*args)
 
 
-# Binding strength of printed text: a child that binds weaker than its place needs parentheses.
-_TERNARY, _COMPARE, _ADD, _MUL, _UNARY, _ATOM = range(6)
-_INFIX = {"+": _ADD, "-": _ADD, "*": _MUL, "/": _MUL}
-_C_NAMES = {"abs": "fabs"}
-
-
-def to_c(expr: Expr, real: Real = "float") -> str:
-    """The expression in C, C++ or CUDA, over variables of type `real` called as in the tree.
-
-    Operations keep the tree's order, so parentheses are left out only where C associates alike.
-    """
-    texts: dict[int, tuple[str, int]] = {}
-    for node in postorder(expr):
-        texts[id(node)] = _print(node, [texts[id(child)] for child in children(node)], real)
-    return texts[id(expr)][0]
-
-
-def _print(node: Node, args: list[tuple[str, int]], real: Real) -> tuple[str, int]:
-    def arg(index: int, strength: int) -> str:
-        text, own = args[index]
-        return text if own >= strength else f"({text})"
-
-    if isinstance(node, Var):
-        return node.name, _ATOM
-    if isinstance(node, Const):
-        text = literal(node.value, real)
-        return text, _UNARY if text.startswith("-") else _ATOM
-    if isinstance(node, Cond):
-        return f"{arg(0, _ADD)} {node.relation} {arg(1, _ADD)}", _COMPARE
-    if isinstance(node, Where):
-        return f"{arg(0, _COMPARE)} ? {arg(1, _TERNARY)} : {arg(2, _TERNARY)}", _TERNARY
-    assert isinstance(node, Apply)
-    if node.function == "neg":
-        return f"-{arg(0, _ATOM)}", _UNARY  # an atom: "--x" would be a decrement
-    if node.function in _INFIX:
-        strength = _INFIX[node.function]
-        return f"{arg(0, strength)} {node.function} {arg(1, strength + 1)}", strength
-    name = _C_NAMES.get(node.function, node.function) + ("f" if real == "float" else "")
-    return f"{name}({', '.join(text for text, _ in args)})", _ATOM
-
-
-def literal(value: float, real: Real = "float") -> str:
-    """A C literal of the `real` nearest to `value`, with the fewest digits that give it back.
-
-    Infinity and NaN are quotients of literals, which need no header under any compiler.
-    """
-    suffix = "f" if real == "float" else ""
-    with np.errstate(all="ignore"):
-        number = np.float32(value) if real == "float" else np.float64(value)
-    if np.isnan(number):
-        return f"(0.0{suffix} / 0.0{suffix})"
-    if np.isinf(number):
-        return f"({'-' if number < 0 else ''}1.0{suffix} / 0.0{suffix})"
-    if number == 0 or 1e-4 <= abs(number) < 1e7:
-        return np.format_float_positional(number, trim="0") + suffix
-    return np.format_float_scientific(number, trim="-") + suffix
-
-
 __all__ = [
     "FUNCTIONS",
     "RELATIONS",
@@ -223,5 +165,6 @@ __all__ = [
     "sqrt",
     "tanh",
     "to_c",
+    "to_c_block",
     "where",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeAlias
+from dataclasses import fields
+from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,12 @@ class Pass:
         """Rewrite `graph` in place and say what was done."""
         raise NotImplementedError
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The options by name with their defaults (dataclasses.MISSING: none)."""
+        declared = fields(cast(Any, cls)) if hasattr(cls, "__dataclass_fields__") else ()
+        return {f.name: f.default for f in declared}
+
     def options(self) -> dict[str, Any]:
         """The options that differ from their defaults, for recipes and provenance."""
-        fields = getattr(self, "__dataclass_fields__", {})
-        return {k: getattr(self, k) for k, f in fields.items() if getattr(self, k) != f.default}
+        return {k: getattr(self, k) for k, d in self.defaults().items() if getattr(self, k) != d}

@@ -38,7 +38,9 @@ def run_passes(
     records: list[Record] = []
     verify(graph, 1)
     _dump(dump, 0, "input", graph)
-    outputs = ctx.run(clone(graph), sample) if sample is not None else None
+    outputs: Mapping[str, Array] | None = None
+    if sample is not None:
+        outputs = ctx.run(clone(graph), sample)
     for index, each in enumerate(passes, 1):
         reason = each.requires(graph)
         if reason:

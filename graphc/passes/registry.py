@@ -7,7 +7,6 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -57,7 +56,7 @@ def make_pass(name: str, options: Mapping[str, Any] | None = None) -> Pass:
 
 def build(cls: type[Pass], options: Mapping[str, Any]) -> Pass:
     """Instantiate a pass class from options by name."""
-    known = {f.name for f in fields(cls)} if hasattr(cls, "__dataclass_fields__") else set()
+    known = cls.defaults()
     for key in options:
         if key not in known:
             hint = near(key, known) or f"its options: {', '.join(sorted(known)) or 'none'}"

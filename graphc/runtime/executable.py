@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.errors import GraphError, fail
+from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Node, Value, near, typed
 from graphc.ir.infer import infer
 from graphc.ir.op import Kind
@@ -145,7 +146,8 @@ class Executable:
 
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
-        write_artefact(Path(path), self.graph, self.meta | {"train": self.train, "seed": self.seed})
+        meta = self.meta | {"train": self.train, "seed": self.seed}
+        write_artefact(Path(path), forward_part(self.graph), meta)
 
     def close(self) -> None:
         """Close data sources and sinks; a later run opens them anew."""

@@ -135,10 +135,7 @@ class ReferenceExecutor:
     def _operand(self, node: Node, role: str) -> F64:
         value = node.ins.get(role) or node.params.get(role) or node.outs.get(role)
         assert value is not None, f"{node!r} has no role {role!r}"
-        if value.kind is Kind.ACT:
-            return self.env[value]
-        shape = typed(value).shape
-        return np.asarray(self.graph.weight(value), np.float64).reshape(shape)
+        return self.env[value] if value.kind is Kind.ACT else self._param(value)
 
     def _ctx(self, node: Node, part: str) -> Ctx:
         def draw(shape: tuple[int, ...], tag: int) -> F64:
@@ -172,10 +169,7 @@ class ReferenceExecutor:
 
     def _run_grad(self, node: Node) -> None:
         op = cast("type[OpSpec]", node.op)
-        operands = {
-            role: self.env[v] if v in self.env else self._read_param(v)
-            for role, v in node.ins.items()
-        }
+        operands = {role: self._operand(node, role) for role in node.ins}
         if node.of is None:
             results = op.reference(node.attrs, operands, Ctx(node.sig()))
             self.env[node.outs["y"]] = results["y"]
@@ -184,5 +178,6 @@ class ReferenceExecutor:
         result = op.vjp(node.attrs, node.part, operands, self._ctx(node, node.part))
         self.env[out] = np.asarray(result, np.float64)
 
-    def _read_param(self, value: Value) -> F64:
-        return np.asarray(self.graph.weight(value), np.float64).reshape(typed(value).shape)
+    def _param(self, value: Value) -> F64:
+        array: F64 = np.asarray(self.graph.weight(value), np.float64)
+        return array.reshape(typed(value).shape)

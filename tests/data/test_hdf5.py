@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,11 @@ def test_types(folder: Path) -> None:
     built = the_sig(folder, y0=Type((3, 2)), y1=Type((3,)))
     with closing(HDF5Data.open(attrs(7), built)) as source:
         assert rows(source, 1) == [[0, 1, 2]]
-    with closing(HDF5Data.open(attrs(7), the_sig(folder, y0=Type((3, 5))))) as source:
-        with pytest.raises(GraphError, match="GC-D002"):
-            source.next()
+    with (
+        closing(HDF5Data.open(attrs(7), the_sig(folder, y0=Type((3, 5))))) as source,
+        pytest.raises(GraphError, match="GC-D002"),
+    ):
+        source.next()
 
 
 def test_shuffle_and_restore(folder: Path) -> None:
@@ -225,7 +228,14 @@ def test_rows_of_another_shape_in_the_next_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("", "GC-D001"), ("none.h5", "GC-F001"), ("list.txt", "GC-D001"), (".", "GC-F001")]
+    ("text", "code"),
+    [
+        ("", "GC-D001"),
+        ("none.h5", "GC-F001"),
+        ("list.txt", "GC-D001"),
+        (".", "GC-F001"),
+        ("x" * 5000, "GC-D002"),
+    ],
 )
 def test_bad_lists(folder: Path, text: str, code: str) -> None:
     (folder / "list.txt").write_text(text)
@@ -241,7 +251,7 @@ def test_truncated_file(folder: Path) -> None:
 
 
 def test_options(folder: Path) -> None:
-    assert refused(folder, transform_param=TransformParam()).code == "GC-N008"
+    assert refused(folder, transform_param=TransformParam(scale=2)).code == "GC-N008"
     assert refused(folder, batch=0).code == "GC-N008"
     with pytest.raises(GraphError, match="GC-N008"):
         HDF5Data.infer(HDF5DataAttrs(batch_size=1), the_sig(folder))
@@ -262,8 +272,6 @@ def test_without_h5py(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def out_sig(folder: Path, data: tuple[int, ...], label: tuple[int, ...]) -> Any:
-    from dataclasses import replace
-
     return replace(sig(folder, ()), ins={"data": Type(data), "label": Type(label)})
 
 

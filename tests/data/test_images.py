@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -84,12 +85,10 @@ def test_disturbed_images_decode_or_raise() -> None:
 
 
 def test_pixels_are_bounded_before_decoding() -> None:
-    with pytest.raises(GraphError, match="5 pixels|GC-L001"):
+    with pytest.raises(GraphError, match="GC-L001"):
         decode_image(png(RGB), "color", Limits(image_pixels=34))
     header = png(np.zeros((1, 1), np.uint8))
     huge = header[:16] + (60000).to_bytes(4, "big") * 2 + header[24:]
-    import zlib
-
     huge = huge[:29] + zlib.crc32(huge[12:29]).to_bytes(4, "big") + huge[33:]
     with pytest.raises(GraphError, match="GC-L001"):
         decode(huge)

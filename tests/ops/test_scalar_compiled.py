@@ -13,7 +13,7 @@ import pytest
 from ops.harness import Case, cases
 
 from graphc.ops.elementwise import DRAW, Elementwise
-from graphc.ops.scalar import Expr, evaluate, free_variables, literal, to_c
+from graphc.ops.scalar import Expr, evaluate, free_variables, literal, to_c, to_c_block
 
 COUNT = 400
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 6.0, 60.0, -60.0, np.inf, -np.inf, np.nan, 1e-5, -1e-5]
@@ -39,7 +39,8 @@ def c_function(name: str, expr: Expr) -> str:
     return (
         f'extern "C" void {name}(int count, const float* const* in, float* out) {{\n'
         "  (void)in;\n  for (int i = 0; i < count; ++i) {\n"
-        f"{operands}    out[i] = {to_c(expr)};\n  }}\n}}\n"
+        f"{operands}{to_c_block({'result': expr})}"
+        f"    out[i] = result;\n    out[count + i] = {to_c(expr)};\n  }}\n}}\n"
     )
 
 
@@ -84,9 +85,11 @@ def test_compiled_body_equals_float64(
 ) -> None:
     rng = np.random.default_rng(len(name))
     env = {role: operand(role, case, rng) for role in free_variables(expr)}
-    found = np.full(COUNT, 7.7, np.float32)
+    both = np.full((2, COUNT), 7.7, np.float32)
     pointers = (ctypes.c_void_p * max(1, len(env)))(*(a.ctypes.data for a in env.values()))
-    getattr(library, name)(COUNT, pointers, ctypes.c_void_p(found.ctypes.data))
+    getattr(library, name)(COUNT, pointers, ctypes.c_void_p(both.ctypes.data))
+    found, in_one_expression = both
+    np.testing.assert_array_equal(found, in_one_expression)
     with np.errstate(all="ignore"):
         exact = np.broadcast_to(evaluate(expr, env), (COUNT,))
         expected = exact.astype(np.float32)

@@ -1,0 +1,167 @@
+"""The artefact `.gcz`: a compiled network in one file, opened without protobuf, front or passes.
+
+A ZIP of stored members: `meta.json`, `graph.txt` (the IR's text form), `weights.safetensors` (by
+value name; CARRY values start from zero), `provenance.json`, and `recipe.toml` where a recipe was
+used. The same graph gives the same bytes. See `graphc.runtime.archive` for what is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from graphc.errors import GraphError, Loc, fail
+from graphc.ir.graph import Array, Graph, typed
+from graphc.ir.op import Kind, OpLookup
+from graphc.ir.provenance import Record
+from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.verify import verify
+from graphc.limits import Limits
+from graphc.runtime.archive import read_members, write_members
+from graphc.tensorfile import parse_tensors, tensors_size, write_tensors
+
+FORMAT = 1
+GRAPH, WEIGHTS, META = "graph.txt", "weights.safetensors", "meta.json"
+PROVENANCE, RECIPE = "provenance.json", "recipe.toml"
+REQUIRED = (META, GRAPH, WEIGHTS, PROVENANCE)
+OPTIONAL = (RECIPE, "plan.json")
+_SHAPED_LIKE_A_BREAK = ("GC-V001", "GC-V002", "GC-W003", "GC-S001", "GC-P002")
+
+
+def write_artefact(path: str | Path, graph: Graph, meta: Mapping[str, Any] | None = None) -> None:
+    """Write a compiled graph: all at once, or the old file stays.
+
+    `meta`: JSON values; its text "recipe" becomes a member of its own. Raises GC-F002, GC-S004 (a
+    graph without shapes), GC-W002 (a parameter without an array).
+    """
+    if not graph.shaped:
+        fail("GC-S004", "the network has no shapes yet", "infer shapes before writing an artefact")
+    tensors = {v.name: graph.weight(v) for v in graph.param_values() if v.kind is not Kind.CARRY}
+    words = {key: value for key, value in dict(meta or {}).items() if key != "recipe"}
+    provenance = {"history": [asdict(r) for r in graph.history], "notes": graph.notes}
+    texts = {
+        META: _json({"format": FORMAT, **words}),
+        GRAPH: print_graph(graph),
+        PROVENANCE: _json(provenance),
+    }
+    if meta and meta.get("recipe"):
+        texts[RECIPE] = str(meta["recipe"])
+    streams = {WEIGHTS: (tensors_size(tensors), lambda file: write_tensors(file, tensors))}
+    write_members(path, texts, streams)
+
+
+def read_artefact(
+    path: str | Path, limits: Limits | None = None, *, lookup: OpLookup | None = None
+) -> tuple[Graph, dict[str, Any]]:
+    """The graph and the meta data of an artefact.
+
+    Weights are copied once, from the mapped file to writable arrays. Paths within (data sources)
+    are confined to the artefact's folder. `lookup` finds layer types (default: the registry).
+    Raises GC-A001 (no artefact, or a broken one), GC-F001, GC-L001, GC-N001 (a layer type that
+    is not declared here).
+    """
+    limits = limits or Limits()
+    try:
+        members = read_members(path, limits, REQUIRED, OPTIONAL)
+        meta = _object(_text(members[META], META), META)
+        if meta.pop("format", None) != FORMAT:
+            fail("GC-A001", f"the artefact is not of format {FORMAT}", "compile the network again")
+        graph = parse_graph(
+            _text(members[GRAPH], GRAPH), lookup or _registered, file=GRAPH, limits=limits
+        )
+        graph.base, graph.limits = Path(path).parent, replace(limits, confined=True)
+        _take_weights(graph, parse_tensors(members[WEIGHTS], limits))
+        _take_provenance(graph, _object(_text(members[PROVENANCE], PROVENANCE), PROVENANCE))
+        if RECIPE in members:
+            meta["recipe"] = _text(members[RECIPE], RECIPE)
+        _check(graph)
+        return graph, meta
+    except GraphError as error:
+        if error.code in _SHAPED_LIKE_A_BREAK:
+            where = f"{error.loc}: " if error.loc else ""
+            error = GraphError("GC-A001", f"{where}{error.message}", "compile the network again")
+        raise error.at(loc=Loc(str(path))) from None
+
+
+def _check(graph: Graph) -> None:
+    """Hold the graph against the declarations of its layers; it may have been written by hand."""
+    try:
+        verify(graph, 2)
+    except GraphError:
+        raise
+    except Exception as error:  # what a declaration makes of attributes that no prototxt gives
+        fail("GC-A001", f"{GRAPH} is inconsistent: {type(error).__name__}: {error}")
+
+
+def _registered(name: str) -> Any:
+    from graphc.ops.registry import find
+
+    return find(name)
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, indent=1, sort_keys=True) + "\n"
+    except (TypeError, ValueError) as error:
+        fail("GC-R002", f"the artefact's meta data cannot be written: {error}")
+
+
+def _text(data: memoryview, name: str) -> str:
+    try:
+        return bytes(data).decode()
+    except UnicodeDecodeError as error:
+        fail("GC-A001", f"{name} is no UTF-8: {error}")
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        fail("GC-A001", f"{name} is no JSON: {error}")
+    if not isinstance(found, dict):
+        fail("GC-A001", f"{name} holds a {type(found).__name__}, expected an object")
+    return found
+
+
+def _take_weights(graph: Graph, tensors: dict[str, Array]) -> None:
+    """Copy the tensors behind the graph's parameters; each must have its own, and no other."""
+    for value in graph.param_values():
+        shape = typed(value).shape
+        if value.kind is Kind.CARRY:
+            graph.weights[value.name] = np.zeros(shape, np.float32)
+            continue
+        array = tensors.pop(value.name, None)
+        if array is None or array.shape != shape:
+            found = "none" if array is None else str(array.shape)
+            fail("GC-A001", f"weight {value.name!r} has shape {found}, the graph states {shape}")
+        graph.weights[value.name] = np.array(array)
+    if tensors:
+        fail("GC-A001", f"weight {next(iter(tensors))!r} belongs to nothing in the graph")
+
+
+def _take_provenance(graph: Graph, told: dict[str, Any]) -> None:
+    history, notes = told.get("history", []), told.get("notes", [])
+    if not isinstance(history, list) or not isinstance(notes, list):
+        _strange()
+    for entry in history:
+        if not isinstance(entry, dict):
+            _strange()
+        detail, change = entry.get("detail", []), entry.get("max_change")
+        if not isinstance(detail, list) or not isinstance(change, float | int | None):
+            _strange()
+        is_changed = entry.get("changed") is True
+        record = Record(str(entry.get("name", "")), is_changed, tuple(map(str, detail)), change)
+        graph.history.append(record)
+    graph.notes.extend(map(str, notes))
+
+
+def _strange() -> NoReturn:
+    fail("GC-A001", f"{PROVENANCE} is not what graphc writes")
+
+
+__all__ = ["read_artefact", "write_artefact"]
