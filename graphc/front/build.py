@@ -54,8 +54,9 @@ def build(
     )
     check_net(net, graph.notes)
     limits.check("layers", len(net.layer), "the number of layers")
-    builder = _Builder(graph, source)
-    for index, layer in filter_layers(source, phase, level, graph.stages):
+    kept = filter_layers(source, phase, level, graph.stages)
+    builder = _Builder(graph, source, {index for index, _ in kept})
+    for index, layer in kept:
         try:
             builder.add(index, layer)
         except GraphError as error:
@@ -67,9 +68,10 @@ def build(
 class _Builder:
     """What is known after each layer: the versions of every blob, and who was read."""
 
-    def __init__(self, graph: Graph, source: Definition) -> None:
+    def __init__(self, graph: Graph, source: Definition, kept: set[int]) -> None:
         self.graph = graph
         self.source = source
+        self.kept = kept
         self.versions: dict[str, list[Value]] = {}
         self.hidden: list[tuple[Value, str]] = []
         self.read: set[Value] = set()
@@ -121,11 +123,11 @@ class _Builder:
         """Where a blob is made instead, or what is called much like it."""
         if name in self.source.dropped:
             return f"the net input {name!r} has no shape; add an input_shape"
-        before = len(self.graph.nodes)
+        graph = self.graph
+        state = f"phase {graph.phase}, level {graph.level}, stages {list(graph.stages)}"
         for index, layer in enumerate(self.source.net.layer):
             if name in layer.top:
-                inside = index >= before and not layer.include and not layer.exclude
-                why = "comes later" if inside else f"is not in phase {self.graph.phase}, or later"
+                why = "comes later" if index in self.kept else f"its rules drop it for {state}"
                 return f"layer {layer.name!r} ({self.source.loc(index)}) makes it, but {why}"
         return near(name, list(self.versions)[-_NEAR:])
 

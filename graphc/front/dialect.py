@@ -41,6 +41,8 @@ def decode_binary(
     schemas = {n: dialect(n) for n in names}
     _count(view, dialect("bvlc"), limits)
     whole = _parse(bytes(view), dialect("bvlc"))
+    if not whole.layer and not whole.layers:
+        fail("GC-P002", f"{len(view):,} bytes hold no layer of a network")
     blobs = _take_blobs(whole)
     skeleton = whole.SerializePartialToString()
     readings: dict[bytes, tuple[Any, list[str]]] = {}
@@ -74,7 +76,7 @@ def _choose(readings: list[tuple[Any, list[str]]], plausible: Callable[[Any], bo
         fail(
             "GC-P003",
             f"the file reads differently as {groups}: {_difference(*(r[0] for r in readings[:2]))}",
-            f"name the fork that wrote it: --dialect {readings[0][1][0]}",
+            "name the fork that wrote it with --dialect, or give the net as a prototxt",
         )
     return readings[0][0]
 

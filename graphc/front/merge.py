@@ -48,13 +48,27 @@ def union(base: FileDescriptorProto, forks: Iterable[FileDescriptorProto]) -> Fi
 def overlaid(
     base: FileDescriptorProto, forks: Iterable[FileDescriptorProto]
 ) -> FileDescriptorProto:
-    """`base` as a fork has it: of each name and of each number the last definition stands."""
+    """`base` as a fork has it: of each name and of each number the last definition stands.
+
+    Numbers that a fork reserves are fields it lacks.
+    """
 
     def replace(message: DescriptorProto, field: FieldDescriptorProto) -> None:
         _drop(message.field, field)
         message.field.append(field)
 
-    return _merged(base, forks, replace, _replace_values)
+    out = base
+    for fork in forks:
+        lacking = FileDescriptorProto()
+        lacking.CopyFrom(out)
+        gone = {m.name: m.reserved_range for m in fork.message_type}
+        for message in lacking.message_type:
+            for span in gone.get(message.name, ()):
+                kept = [f for f in message.field if not span.start <= f.number < span.end]
+                del message.field[:]
+                message.field.extend(kept)
+        out = _merged(lacking, [fork], replace, _replace_values)
+    return out
 
 
 def _merged(

@@ -19,6 +19,7 @@ _PLACE = re.compile(r"\d+:\d+ : (.*)", re.DOTALL)
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "([^"]*)"')
 _NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (\w+)')
 _LONGEST = 200
+_SOLVER = "SolverParameter"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -75,12 +76,11 @@ def _located(
 def _hint(whole: str, schema: Schema, kind: str) -> str:
     found = _NO_FIELD.search(whole)
     if found:
-        fields = _descriptor(schema, found.group(1)).fields_by_name
-        return near(found.group(2), fields) or (
-            "a field of your own layer is known when its file is given with --ops f.py"
-            if kind == "NetParameter"
-            else ""
-        )
+        message, name = _descriptor(schema, found.group(1)), found.group(2)
+        if message.name == "NetParameter" and name in _descriptor(schema, _SOLVER).fields_by_name:
+            return "this is a solver; give the file that its net: field names"
+        own = "a field of your own layer is known when its file is given with --ops f.py"
+        return near(name, message.fields_by_name) or (own if kind == "NetParameter" else "")
     found = _NO_VALUE.search(whole)
     if found:
         scope, _, enum = found.group(1).rpartition(".")

@@ -91,6 +91,10 @@ class _Binder:
             value = old
             stale = self.graph.weights.get(value.name)
             if stale is not None and stale.shape != type_.shape:
+                if value.kind is Kind.CARRY:  # another number of streams: they start anew
+                    del self.graph.weights[value.name]
+                    stale = None
+            if stale is not None and stale.shape != type_.shape:
                 fail(
                     "GC-W001",
                     f"{param.name} has shape {stale.shape}, but the net now needs {type_.shape}",

@@ -215,12 +215,9 @@ class Tokens:
         return tuple(found)
 
     def _choice(self, choices: tuple[Any, ...]) -> Any:
-        """One of a Literal's values; strings may do without quotes."""
+        """One of a Literal's strings, which may do without quotes."""
         kind, text = self.next()
-        if kind == "word" and text in choices:
-            return text
-        self.at -= 1
-        found = self._scalar(type(choices[0]))
+        found = _unquoted(text) if kind == "string" else text
         if found not in choices:
             self.at -= 1
             self._wrong("one of " + ", ".join(map(repr, choices)))

@@ -12,7 +12,7 @@ from graphc.errors import GraphError, fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._source import FROM_FILES, SourceSpec, labelled, needs_source, unbuilt
-from graphc.ops.spec import Sample
+from graphc.ops.spec import Limitation, Sample
 
 
 @dataclass(frozen=True)
@@ -72,4 +72,4 @@ class Data(SourceSpec):
         Sample((), DataAttrs("train_lmdb", 4, backend="LMDB"), tops=2),
         Sample((), DataAttrs("l", 2, 5, "LMDB", transform_param=TransformParam(mirror=True))),
     )
-    limitations = (FROM_FILES,)
+    limitations = (FROM_FILES, Limitation("LevelDB is not read; convert it to LMDB"))

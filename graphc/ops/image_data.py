@@ -12,7 +12,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._source import FROM_FILES, SourceSpec, labelled, needs_source, unbuilt
-from graphc.ops.spec import Sample
+from graphc.ops.spec import Limitation, Sample
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,8 @@ class ImageData(SourceSpec):
         Sample((), ImageDataAttrs("train.txt", 4, new_height=8, new_width=8), tops=2),
         Sample((), ImageDataAttrs("l", transform_param=TransformParam(mean_value=(1, 2, 3)))),
     )
-    limitations = (FROM_FILES,)
+    limitations = (
+        FROM_FILES,
+        Limitation("resized images may differ from OpenCV's by one grey level"),
+        Limitation("the orientation tag of a JPEG is not applied"),
+    )

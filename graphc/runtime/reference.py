@@ -45,7 +45,9 @@ class ReferenceExecutor:
                 last[value] = node
         table: dict[Node, list[Value]] = {}
         for value, node in last.items():
-            if value not in pinned:
+            made_by = value.producer.role if value.producer is not None else Role.GRAD
+            # what a forward leaves for the backward stays, so that a second backward finds it
+            if value not in pinned and node.role is made_by:
                 table.setdefault(node, []).append(value)
         return table
 
@@ -90,7 +92,7 @@ class ReferenceExecutor:
         """The opened source or sink behind a data layer; opened on first use."""
         if node not in self.sources:
             op = cast("type[OpSpec]", node.op)
-            self.sources[node] = op.open(node.attrs, node.sig(self.graph.env))
+            self.sources[node] = op.open(node.attrs, node.sig(self.graph.env), self.seed)
         return self.sources[node]
 
     def reset(self) -> None:

@@ -231,7 +231,7 @@ BAD = {
     HEAD + "free x f64[1]": "f64",
     HEAD + "free x f32[1] lr_mult=2.0": "no parameter",
     HEAD + "free x f32[1.5]": "an integer",
-    HEAD + "free x kind=PARAM view_of=y": "view_of='y'",
+    HEAD + 'free x kind=PARAM view_of="y"': "view_of='y'",
     HEAD + 'seed "a" "b"': "not stated before",
     ODD + "  attr count=1.5": "type int",
     ODD + "  attr count=99999999999999999999999999": "too large",
