@@ -1,28 +1,33 @@
 """Builds graphc._core from csrc/; everything else is in pyproject.toml."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
 # -ffp-contract=off: float results must not depend on which compiler fuses a multiply with an add.
-FLAGS = ["/O2", "/W4"] if sys.platform == "win32" else ["-O2", "-Wall", "-Wextra"]
-FLAGS += [] if sys.platform == "win32" else ["-ffp-contract=off"]
-
-SOURCES = sorted(str(p) for p in Path("csrc").rglob("*.cpp"))
-HEADERS = sorted(str(p) for p in Path("csrc").rglob("*.h"))
+FLAGS = (
+    ["/O2", "/W4"] if sys.platform == "win32" else ["-O2", "-Wall", "-Wextra", "-ffp-contract=off"]
+)
+SOURCES = sorted(str(path) for path in Path("csrc").rglob("*.cpp"))
+HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 
 ParallelCompile("GRAPHC_BUILD_JOBS").install()
-setup(
-    ext_modules=[
-        Pybind11Extension(
-            "graphc._core",
-            SOURCES,
-            depends=HEADERS,
-            include_dirs=["csrc"],
-            cxx_std=17,
-            extra_compile_args=FLAGS,
-        )
-    ]
-)
+
+# Built aside: modules deleted since the last build would stay in ./build and get into the wheel.
+with tempfile.TemporaryDirectory() as aside:
+    setup(
+        options={"build": {"build_base": aside}},
+        ext_modules=[
+            Pybind11Extension(
+                "graphc._core",
+                SOURCES,
+                depends=HEADERS,
+                include_dirs=["csrc"],
+                cxx_std=17,
+                extra_compile_args=FLAGS,
+            )
+        ],
+    )

@@ -7,37 +7,48 @@ explicit sum; parts nobody needs are left out.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
 from typing import cast
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, fail
 from graphc.ir.graph import Graph, Node, Role, Value
+from graphc.ir.names import Names
 from graphc.ir.op import Kind, Trait
 from graphc.ops.eltwise import Eltwise, EltwiseAttrs
 from graphc.ops.spec import Grad, OpSpec
 
 
-def differentiate(graph: Graph, *, inputs: bool = True, outputs: bool = True) -> Graph:
+def differentiate(
+    graph: Graph, *, inputs: bool = True, outputs: bool = True, seeds: Collection[str] = ()
+) -> Graph:
     """Append gradient nodes to `graph` (in place; returned for chaining).
 
     `inputs`: also differentiate with respect to net inputs. `outputs`: give every net output a
-    seed, not only the losses. Fills `graph.seeds` (value name -> its seed, which the executor
-    sets to the loss weight, zero, or what the caller gives) and `graph.grads` (value name -> its
-    gradient). Raises GC-N007 where a loss needs a gradient that cannot pass.
+    seed, not only the losses; `seeds`: names of further blobs that get one. Fills `graph.seeds`
+    (value name -> its seed, which the executor sets to the loss weight, zero, or what the caller
+    gives) and `graph.grads` (value name -> its gradient). Raises GC-N007 where a loss needs a
+    gradient that cannot pass, GC-O001 for a layer whose parts contradict its roles.
     """
-    return _Reverse(graph, inputs, outputs).run()
+    return _Reverse(graph, inputs, outputs, frozenset(seeds)).run()
 
 
 class _Reverse:
     """One reverse sweep. `want` and `learn` say which values need a gradient, and which of them
-    because of a parameter; `partial` collects the summands of each value's gradient."""
+    because of a parameter; `partial` collects the summands of each value's gradient; `inner` holds
+    the gradients of inner roles, by forward node and role."""
 
-    def __init__(self, graph: Graph, inputs: bool, outputs: bool) -> None:
+    def __init__(
+        self, graph: Graph, inputs: bool, outputs: bool, seeds: frozenset[str]
+    ) -> None:
         self.graph = graph
         self.outputs = outputs
+        self.names = Names.of(graph)
+        self.seeded = {v for v in graph.values() if v.name in seeds}
+        self.seeded.update(graph.outputs if outputs else ())
         self.forward = list(graph.forward_nodes())
         self.added: list[Node] = []
         self.partial: dict[Value, list[Value]] = {}
+        self.inner: dict[tuple[Node, str], Value] = {}
         self.want: set[Value] = set()
         self.learn: set[Value] = set()
         self.lossy: set[Value] = set()
@@ -86,12 +97,12 @@ class _Reverse:
     def _seed(self) -> None:
         for node in self.forward:
             for role, value in node.outs.items():
-                is_seeded = self.outputs and value in self.graph.outputs and value in self.want
+                is_seeded = value in self.seeded and value in self.want
                 if node.loss.get(role) or is_seeded:
                     self.partial.setdefault(value, []).append(self._new_seed(value))
 
     def _new_seed(self, value: Value) -> Value:
-        seed = Value(f"seed({value.name})", value.type)
+        seed = Value(self.names.fresh(f"seed({value.name})"), value.type)
         self.graph.seeds[value.name] = seed
         return seed
 
@@ -100,11 +111,15 @@ class _Reverse:
         silenced = self.outputs and not node.outs
         if not silenced and not any(v in self.partial for v in node.outs.values()):
             return
-        parts = op.grads(node.attrs, node.sig(self.graph.env))
+        sig = node.sig(self.graph.env)
+        parts, inner = op.grads(node.attrs, sig), op.inner(node.attrs, sig)
         self._check_refusals(node, parts)
         for part in parts:
+            if part.out in inner:
+                continue  # made when a wanted part reads it
             target = node.ins.get(part.out) or node.params.get(part.out)
-            assert target is not None, f"{op.type}: part {part.part} is for no bottom or param"
+            if target is None:
+                fail("GC-O001", f"part {part.part!r} is for {part.out!r}, no bottom or parameter")
             if part.out in node.params:
                 wanted = self.learnable(target)
             else:
@@ -127,7 +142,12 @@ class _Reverse:
                 )
 
     def _add(self, node: Node, op: type[OpSpec], part: Grad, target: Value) -> None:
-        result = Value(f"d({target.name})@{node.name}.{part.part}", target.type)
+        name = self.names.fresh(f"d({target.name})@{node.name}.{part.part}")
+        result = Value(name, target.type)
+        self._append(node, op, part, result)
+        self.partial.setdefault(target, []).append(result)
+
+    def _append(self, node: Node, op: type[OpSpec], part: Grad, result: Value) -> None:
         self.added.append(
             Node(
                 op,
@@ -142,7 +162,6 @@ class _Reverse:
                 loc=node.loc,
             )
         )
-        self.partial.setdefault(target, []).append(result)
 
     def _operand(self, node: Node, op: type[OpSpec], role: str) -> Value:
         """The value a part reads as `role`; makes aux outputs and zero gradients on demand."""
@@ -155,15 +174,32 @@ class _Reverse:
                 self.partial[top] = [self._new_seed(top)]
             return self._gradient(top)
         sig = node.sig(self.graph.env)
-        type_ = op.aux(node.attrs, replace(sig, outs=dict(sig.outs)))[role]
-        node.outs[role] = Value(f"{node.name}:{role}", type_, producer=node)
+        if role.startswith("d") and role[1:] in op.inner(node.attrs, sig):
+            return self._inner(node, op, role[1:])
+        aux = op.aux(node.attrs, sig)
+        if role not in aux:
+            fail("GC-O001", f"a gradient part reads {role!r}, which the layer does not have")
+        name = self.names.fresh(f"{node.name}:{role}")
+        node.outs[role] = Value(name, aux[role], producer=node)
         return node.outs[role]
+
+    def _inner(self, node: Node, op: type[OpSpec], role: str) -> Value:
+        """The gradient of an inner role; its part is added for the first reader."""
+        if (node, role) not in self.inner:
+            sig = node.sig(self.graph.env)
+            part = next((p for p in op.grads(node.attrs, sig) if p.out == role), None)
+            if part is None:
+                fail("GC-O001", f"no part gives the inner gradient d{role}")
+            name = self.names.fresh(f"d({node.name}:{role})@{node.name}.{part.part}")
+            self.inner[node, role] = Value(name, op.inner(node.attrs, sig)[role])
+            self._append(node, op, part, self.inner[node, role])
+        return self.inner[node, role]
 
     def _gradient(self, value: Value) -> Value:
         """The gradient of `value`: its one summand, or an explicit sum."""
         summands = self.partial[value]
         if len(summands) > 1:
-            total = Value(f"d({value.name})", value.type)
+            total = Value(self.names.fresh(f"d({value.name})"), value.type)
             self.added.append(
                 Node(
                     Eltwise,

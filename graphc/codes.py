@@ -2,7 +2,7 @@
 
 The letter is the stage that noticed: F files, P parsing, N net structure, S shapes, W weights,
 D data, L limits, U unsupported, R running, A artefact, V IR verifier, O layer declarations,
-T passes, X devices.
+T passes, X devices, M memory, C the command line.
 """
 
 from __future__ import annotations
@@ -272,5 +272,18 @@ CODES: dict[str, Code] = {
         "out of memory",
         "The machine has no memory left for a tensor the network needs.",
         "Use a smaller batch or input.",
+    ),
+    "GC-C001": Code(
+        USAGE,
+        "command line is wrong",
+        "A verb or option is unknown, misses its value, or contradicts another.",
+        "`graphc --help` lists the verbs, `graphc VERB --help` a verb's options.",
+    ),
+    "GC-C002": Code(
+        INTERNAL,
+        "graphc itself failed",
+        "Something happened that graphc was not prepared for: a mistake in graphc, or in a layer "
+        "or pass of your own.",
+        "GRAPHC_DEBUG=1 shows the Python traceback; please report it with the command.",
     ),
 }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TARGETS = ("reference", "cpu", "cuda", "fake")
 SEED = 1
+NO_WEIGHTS = "no weights given"
 
 
 def load(
@@ -72,8 +73,8 @@ def load(
     if weights is not None:
         report = load_weights(graph, Path(weights), strict=strict)
         graph.notes.append(str(report))
-    elif not graph.pending and not graph.weights:
-        graph.notes.append(f"no weights given: parameters come from the fillers, seed {seed}")
+    elif not graph.pending and not graph.weights and (graph.param_values() or not graph.shaped):
+        graph.notes.append(f"{NO_WEIGHTS}: parameters come from the fillers, seed {seed}")
     return graph
 
 
@@ -108,20 +109,22 @@ def _filler(seed: int) -> Any:
 
 @dataclass
 class OptimizeReport:
-    """One Record per pass, in order."""
+    """One Record per pass, in order; `recipe`: the passes asked for and their options, as TOML."""
 
     passes: list[Record] = field(default_factory=list)
+    recipe: str = ""
 
     def __str__(self) -> str:
         return "\n".join(format_record(r) for r in self.passes)
 
 
 def format_record(record: Record) -> str:
-    """`name: what it did; largest output change`."""
-    what = "; ".join(record.detail) if record.detail else "nothing to do"
-    measured = record.max_change
-    change = "not measured" if measured is None else f"{measured:.3g}"
-    return f"{record.name}: {what} (largest output change: {change})"
+    """`name: what it did (largest output change, where measured)`."""
+    what = "; ".join(record.detail) or ("done" if record.changed else "nothing to do")
+    measured = record.changed and record.max_change is not None
+    return f"{record.name}: {what}" + (
+        f" (largest output change: {record.max_change:.3g})" if measured else ""
+    )
 
 
 PassLike: TypeAlias = Union[str, "Pass", "type[Pass]"]
@@ -145,21 +148,24 @@ def optimize(
     """
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes
+    from graphc.passes.recipe import print_recipe
 
+    chosen = resolve_passes(passes)
     graph = clone(shape(net))
-    pinned = frozenset() if keep == "all" else frozenset([keep] if isinstance(keep, str) else keep)
+    pinned = frozenset() if keep == "all" else frozenset(_names(keep))
     ctx = Services(assemble, pinned, calibration)
     expanded = run_passes(graph, [Expand()], ctx)
     sample = sample_inputs(graph, calibration) if should_measure(graph, measure) else None
     records = run_passes(
         graph,
-        resolve_passes(passes),
+        chosen,
         ctx,
         sample=sample,
         max_error=max_error,
         dump=Path(dump) if dump is not None else None,
     )
-    return graph, OptimizeReport([r for r in expanded if r.changed] + records)
+    told = [r for r in expanded if r.changed] + records
+    return graph, OptimizeReport(told, print_recipe(chosen))
 
 
 def resolve_passes(passes: Iterable[PassLike] | str) -> list[Pass]:
@@ -214,8 +220,8 @@ def compile(  # the name the API promises
         graph = shape(clone(graph), batch=batch)
     if train and passes == "default":
         passes = ()
-    optimized, _ = optimize(graph, passes, keep=keep, calibration=calibration, measure=measure)
-    return assemble(optimized, train=train, keep=keep, seed=seed)
+    optimized, report = optimize(graph, passes, keep=keep, calibration=calibration, measure=measure)
+    return assemble(optimized, train=train, keep=keep, seed=seed, meta={"recipe": report.recipe})
 
 
 def limits_for(strict: bool) -> Limits:
@@ -228,9 +234,9 @@ def check_target(target: str, memory: str | int | None = None) -> None:
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
     if target != "reference":
-        fail("GC-X001", f"target {target!r} is not built", "use target='reference'")
+        fail("GC-X001", f"target {target!r} is not built yet", "'reference' is the only one so far")
     if memory is not None:
-        fail("GC-U001", "the reference target has no memory plan", "leave memory out")
+        fail("GC-U001", "the reference target plans no memory", "leave the memory budget out")
 
 
 def assemble(
@@ -239,8 +245,9 @@ def assemble(
     train: bool = False,
     keep: Keep = (),
     seed: int = 0,
+    meta: Mapping[str, Any] | None = None,
 ) -> Executable:
-    """The executable of a graph on which all passes have run."""
+    """The executable of a graph on which all passes have run; `meta` goes into the artefact."""
     from graphc.autodiff import differentiate
 
     for value in graph.param_values():
@@ -248,12 +255,30 @@ def assemble(
     if train:
         differentiate(graph)
     verify(graph, 1)
-    return Executable(graph, train=train, keep=keep, seed=seed)
+    return Executable(graph, train=train, keep=keep, seed=seed, meta=meta)
 
 
-def open(path: str | Path, *, keep: Keep = (), limits: Limits | None = None) -> Executable:
-    """Open an artefact written by `Executable.save`. Raises GC-A001, GC-F001, GC-L001."""
-    from graphc.runtime.artefact import read_artefact
+def open(
+    path: str | Path,
+    *,
+    keep: Keep = (),
+    shapes: Shapes | None = None,
+    batch: int | None = None,
+    limits: Limits | None = None,
+) -> Executable:
+    """Open an artefact written by `Executable.save`.
+
+    `keep` adds to the blobs kept when it was compiled; `shapes` and `batch` as in `load`. Raises
+    GC-A001, GC-F001, GC-L001, and GC-W001 for shapes that do not fit the weights.
+    """
+    from graphc.runtime.artefact import read_artefact, settings
 
     graph, meta = read_artefact(Path(path), limits or Limits())
-    return assemble(graph, train=bool(meta.get("train")), keep=keep, seed=int(meta.get("seed", 0)))
+    train, seed, kept = settings(meta, path)
+    names = "all" if "all" in (keep, kept) else tuple(dict.fromkeys([*kept, *_names(keep)]))
+    shape(graph, shapes, batch)
+    return assemble(graph, train=train, keep=names, seed=seed, meta=meta)
+
+
+def _names(keep: Keep) -> tuple[str, ...]:
+    return (keep,) if isinstance(keep, str) else tuple(keep)

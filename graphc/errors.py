@@ -5,6 +5,7 @@ Reads nothing. Every code is listed in `graphc.codes` with its exit status and i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -72,4 +73,13 @@ def fail(code: str, message: str, hint: str = "") -> NoReturn:
     raise GraphError(code, message, hint)
 
 
-__all__ = ["GraphError", "Loc", "fail"]
+def near(name: str, names: Iterable[str]) -> str:
+    """A "did you mean" hint, case-folded; empty when nothing is close."""
+    import difflib
+
+    folded = {n.casefold(): n for n in names}
+    found = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    return "did you mean " + " or ".join(repr(folded[f]) for f in found) + "?" if found else ""
+
+
+__all__ = ["GraphError", "Loc", "fail", "near"]

@@ -59,8 +59,8 @@ def map_file(path: str | Path) -> memoryview:
     try:
         mode = os.stat(shown).st_mode
         if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-            fail("GC-F001", f"{shown!r} is {kind}, not a file")
+            kind = "a folder, not a file" if stat.S_ISDIR(mode) else "no regular file"
+            fail("GC-F001", f"{shown!r} is {kind}")
         with open(shown, "rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 return memoryview(b"")

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from graphc.count import macs
 from graphc.ir.clone import clone
 from graphc.ir.graph import Array, Graph, typed
 from graphc.ir.op import Effect, Trait
 from graphc.ir.versions import blob_of
-from graphc.ops.spec import OpSpec
 from graphc.runtime.executable import Executable
 
 MEASURE_MACS = 500_000_000
@@ -61,12 +61,7 @@ def should_measure(graph: Graph, measure: bool | None) -> bool:
     """`measure` if given; else whether the net is small (0.5 GMAC) and runs on arrays alone."""
     if measure is not None:
         return measure
-    macs = sum(
-        n.op.macs(n.attrs, "forward", n.sig())
-        for n in graph.forward_nodes()
-        if issubclass(n.op, OpSpec)
-    )
-    return macs <= MEASURE_MACS and not needs_source(graph)
+    return sum(map(macs, graph.forward_nodes())) <= MEASURE_MACS and not needs_source(graph)
 
 
 def sample_inputs(graph: Graph, calibration: Mapping[str, Array] | None) -> dict[str, Array]:

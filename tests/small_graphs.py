@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import Loc
+from graphc.front.attrs import canonical
 from graphc.ir.graph import Graph, Node, ParamSpec, Value
 from graphc.ir.infer import infer
 from graphc.ir.op import Filler, Kind, Op, Trait
@@ -26,7 +27,7 @@ class Builder:
         self, type_: str, name: str, bottoms: Iterable[str], tops: Iterable[str], **words: Any
     ) -> Node:
         op: type[Op] = find(type_)
-        attrs = words.pop("attrs", None) or op.Attrs()
+        attrs = canonical(words.pop("attrs", None) or op.Attrs())
         ins = [self.live[b] for b in bottoms]
         in_roles, out_roles = op.roles(attrs, len(ins), len(list(tops)))
         outs: dict[str, Value] = {}
@@ -76,7 +77,7 @@ def shape(*dims: int) -> Any:
     return BlobShape(dims)
 
 
-def small_graph() -> Graph:
+def small_graph(seed: int = 0) -> Graph:
     """Two inputs, a convolution with BatchNorm and ReLU in place, a name with a slash, a loss."""
     b = Builder("small", phase="TRAIN", file="small.prototxt", force_backward=True)
     both = attrs("Input", shape=(shape(2, 3, 4, 4), shape(2)))
@@ -92,7 +93,7 @@ def small_graph() -> Graph:
     b.add("InnerProduct", "fc", ["conv"], ["fc"], attrs=ten, specs=named)
     b.add("InnerProduct", "fc2", ["conv"], ["fc2"], attrs=ten, specs=named, propagate=(False,))
     b.add("SoftmaxWithLoss", "loss", ["fc", "label"], ["loss"], loss={"loss": 0.25})
-    graph = b.done()
+    graph = b.done(seed)
     graph.notes.append("a note, with \u2603")
     graph.history.append(Record("fold", True, ("one", "two"), 1e-7))
     return graph

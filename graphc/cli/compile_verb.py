@@ -3,110 +3,191 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from graphc.cli.options import json_option, load_net, net_options
-from graphc.cli.output import emit_json, note, shape_text
+from graphc import __version__
+from graphc.cli.nets import existing, is_artefact, keep_option, load_net, shape_hint
+from graphc.cli.options import json_option, net_options
+from graphc.cli.output import emit_json, note, say, shape_text, size_text
 from graphc.driver import PassLike
+from graphc.errors import fail
+from graphc.ir.graph import Graph
+from graphc.ir.provenance import Record
+from graphc.runtime.executable import Executable
+
+GENERIC = ("deploy", "train", "train_val", "train_test", "test")
+TOLD = 5  # changes per pass that are printed; `inspect` shows all
 
 
-@click.command("compile")
+@click.command("compile", options_metavar="[OPTIONS]")
 @click.argument("net")
-@net_options
-@click.option("-o", "--output", help="Artefact to write; default: NET's folder name or stem.gcz.")
-@click.option("--recipe", help="TOML file with a list of passes, run in place of the default.")
+@click.option(
+    "-o", "--output", metavar="F.gcz", help="Artefact to write; by default named after NET, here."
+)
+@click.option("--recipe", metavar="R.toml", help="Passes to run in place of the default ones.")
 @click.option(
     "--pass",
+    "--passes",
     "pass_specs",
     multiple=True,
-    metavar="NAME[:k=v,..]",
-    help="A pass to run, in order; replaces the default list.",
+    metavar="PASS[:K=V,..]",
+    help="A pass to run, by name or as FILE.py:CLASS, after the recipe's and in this order; "
+    "without a recipe in place of the default ones (repeatable).",
 )
-@click.option("--passes", "user_passes", multiple=True, metavar="FILE.py:PASS", help="Your own.")
 @click.option("--no-passes", is_flag=True, help="Run no pass at all.")
 @click.option("--train", is_flag=True, help="Compile forward and backward.")
-@click.option("--target", default="reference", show_default=True, help="Where it will run.")
-@click.option("--memory", help="Byte budget, as 512MiB.")
-@click.option("--keep", multiple=True, help="A blob that must survive and be returned.")
-@click.option("--max-error", type=float, help="Largest output change of lossy passes together.")
-@click.option("--measure/--no-measure", default=None, help="Measure each pass's output change.")
-@click.option("--dump", help="Folder for the graph's text form before and after each pass.")
+@click.option(
+    "--target", default="reference", show_default=True, metavar="T", help="Where it will run."
+)
+@click.option("--memory", metavar="SIZE", help="Memory budget, as 512MiB.")
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="BLOB",
+    help="A blob that passes must leave alone and `run` returns, or `all` (repeatable).",
+)
+@click.option(
+    "--max-error",
+    type=float,
+    metavar="E",
+    help="Largest change of an output that lossy passes may make together.",
+)
+@click.option(
+    "--measure/--no-measure",
+    default=None,
+    help="Compare the outputs before and after each pass.  [default: for small networks]",
+)
+@click.option("--dump", metavar="FOLDER", help="Write the graph's text form after each pass.")
+@net_options
 @json_option
 def command(net: str, output: str | None, as_json: bool, **options: Any) -> None:
-    """Compile NET (a prototxt) into an artefact that `graphc run` executes."""
+    """Compile NET, a prototxt, into an artefact that `graphc run` executes."""
     from graphc import driver
 
     started = time.perf_counter()
-    graph = load_net(net, options)
     driver.check_target(options["target"], options["memory"])
+    passes = _passes(options)
+    target = _target(net, output)
+    graph = load_net(net, options)
+    for remark in graph.notes:
+        note(f"note: {remark}")
+    with shape_hint():
+        driver.shape(graph)
+    keep = keep_option(options["keep"])
     optimized, report = driver.optimize(
         graph,
-        () if options["train"] and not _chosen(options) else _passes(options),
-        keep=options["keep"],
+        passes,
+        keep=keep,
         measure=options["measure"],
         max_error=options["max_error"],
         dump=options["dump"],
     )
-    exe = driver.assemble(optimized, train=options["train"], keep=options["keep"])
-    target = Path(output) if output else default_output(net)
+    meta = {"recipe": report.recipe, "source": _source(net, graph, options)}
+    exe = driver.assemble(optimized, train=options["train"], keep=keep, meta=meta)
     exe.save(target)
     elapsed = time.perf_counter() - started
     size = target.stat().st_size
     if as_json:
-        emit_json(
-            {
-                "artefact": str(target),
-                "bytes": size,
-                "inputs": {k: list(v) for k, v in exe.inputs.items()},
-                "outputs": {k: list(v) for k, v in exe.outputs.items()},
-                "passes": [
-                    {
-                        "name": r.name,
-                        "changed": r.changed,
-                        "detail": list(r.detail),
-                        "max_change": r.max_change,
-                    }
-                    for r in report.passes
-                ],
-                "notes": optimized.notes,
-                "seconds": elapsed,
-            }
-        )
+        emit_json(_describe(target, size, exe, report.passes, graph.notes, elapsed))
         return
-    for remark in optimized.notes:
-        note(f"note: {remark}")
     for record in report.passes:
-        click.echo(driver.format_record(record))
+        say(_told(record))
     for title, blobs in (("input", exe.inputs), ("output", exe.outputs)):
         for name, shape in blobs.items():
-            click.echo(f"{title} {name}: {shape_text(shape)}")
-    click.echo(f"wrote {target} ({size / 2**20:.1f} MiB) in {elapsed:.1f} s")
-
-
-def _chosen(options: dict[str, Any]) -> bool:
-    return bool(options["recipe"] or options["pass_specs"] or options["user_passes"])
+            say(f"{title} {name}: {shape_text(shape)}")
+    say(f"wrote {target} ({size_text(size)}) in {elapsed:.1f} s")
 
 
 def _passes(options: dict[str, Any]) -> list[PassLike] | str:
-    """The passes asked for: the recipe's, then --pass and --passes; "default" if none."""
+    """The passes asked for: the recipe's, then the single ones; none for --train unless asked."""
     from graphc.passes.recipe import parse_spec, read_recipe
 
+    recipe, specs = options["recipe"], options["pass_specs"]
     if options["no_passes"]:
+        if recipe or specs:
+            fail("GC-C001", "--no-passes contradicts --pass and --recipe", "leave one of them out")
         return []
-    if not _chosen(options):
-        return "default"
-    chosen: list[PassLike] = list(read_recipe(Path(options["recipe"]))) if options["recipe"] else []
-    chosen += [parse_spec(spec) for spec in options["pass_specs"]]
-    chosen += options["user_passes"]
-    return chosen
+    if not recipe and not specs:
+        return [] if options["train"] else "default"
+    chosen: list[PassLike] = list(read_recipe(Path(existing(recipe)))) if recipe else []
+    return chosen + [parse_spec(spec) for spec in specs]
+
+
+def _target(net: str, output: str | None) -> Path:
+    """Where the artefact goes. Raises before any work is done for a place that cannot be meant."""
+    if is_artefact(net):
+        hint = "compile the prototxt it was made from; `graphc inspect` says which"
+        fail("GC-R003", f"{net!r} is an artefact already", hint)
+    target = Path(output) if output is not None else default_output(net)
+    if target.suffix != ".gcz":
+        fail("GC-C001", f"-o {str(target)!r}: an artefact is called .gcz", f"write -o {target}.gcz")
+    if not target.parent.is_dir():
+        fail("GC-F002", f"cannot write {str(target)!r}: no folder {str(target.parent)!r}")
+    return target
 
 
 def default_output(net: str) -> Path:
-    """models/lenet/deploy.prototxt -> lenet.gcz, here; other.prototxt -> other.gcz."""
+    """lenet/deploy.prototxt -> lenet.gcz, lenet/train.prototxt -> lenet_train.gcz, x.prototxt ->
+    x.gcz; in the current folder."""
     path = Path(net)
-    generic = path.stem in ("deploy", "train", "train_val", "net", "model")
-    parent = path.resolve().parent.name
-    return Path(f"{parent if generic and parent else path.stem}.gcz")
+    folder = path.resolve().parent.name
+    if path.stem not in GENERIC or not folder:
+        return Path(f"{path.stem}.gcz")
+    return Path(f"{folder}.gcz" if path.stem == GENERIC[0] else f"{folder}_{path.stem}.gcz")
+
+
+def _source(net: str, graph: Graph, options: dict[str, Any]) -> dict[str, Any]:
+    """Where an artefact comes from, for its meta data."""
+    return {
+        "graphc": __version__,
+        "net": net,
+        "weights": options["weights"],
+        "phase": graph.phase,
+        "level": options["level"],
+        "stages": list(options["stages"]),
+        "layers": list(options["ops_files"]),
+        "target": options["target"],
+    }
+
+
+def _told(record: Record) -> str:
+    from graphc.driver import format_record
+
+    more = len(record.detail) - TOLD
+    if more <= 0:
+        return format_record(record)
+    short = (*record.detail[:TOLD], f"and {more} more")
+    return format_record(Record(record.name, record.changed, short, record.max_change))
+
+
+def _describe(
+    target: Path,
+    size: int,
+    exe: Executable,
+    passes: Sequence[Record],
+    notes: Sequence[str],
+    elapsed: float,
+) -> dict[str, Any]:
+    return {
+        "artefact": str(target),
+        "bytes": size,
+        "target": "reference",
+        "train": exe.train,
+        "inputs": {name: list(shape) for name, shape in exe.inputs.items()},
+        "outputs": {name: list(shape) for name, shape in exe.outputs.items()},
+        "passes": [
+            {
+                "name": r.name,
+                "changed": r.changed,
+                "detail": list(r.detail),
+                "max_change": r.max_change,
+            }
+            for r in passes
+        ],
+        "notes": list(notes),
+        "seconds": elapsed,
+    }

@@ -2,85 +2,92 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from graphc.cli.inspect_verb import macs, open_graph
+from graphc.cli.nets import open_graph
 from graphc.cli.options import json_option, net_options
-from graphc.cli.output import emit_json, table
-from graphc.ir.graph import Graph, Node, typed
-from graphc.ir.op import Kind, Trait
-from graphc.ops.spec import OpSpec
+from graphc.cli.output import emit_json, say, table
+from graphc.count import Counts, batch_size, count
+from graphc.ir.graph import Graph
 
 
 @click.command("count")
 @click.argument("net")
-@net_options
-@click.option("--with-bn", is_flag=True, help="Count normalisation layers' parameters as well.")
+@click.option(
+    "--with-bn", is_flag=True, help="Count BatchNorm, Scale, Bias and PReLU layers as well."
+)
 @click.option("--layers", "per_layer", is_flag=True, help="One row per layer, not per type.")
+@net_options
 @json_option
 def command(net: str, with_bn: bool, per_layer: bool, as_json: bool, **options: Any) -> None:
-    """Count multiply-adds per sample, parameters and activations of NET.
+    """Count multiply-adds, parameters and activations of NET, a prototxt or an artefact.
 
-    Parameters are those of layers that multiply (convolution, inner product, recurrent); with
-    --with-bn also those of scale, bias and PReLU layers. Statistics are never counted.
+    MACs are the multiply-adds of sums of products and activations the elements of all tops, both
+    per sample. Parameters are the weights and biases of layers that combine elements; --with-bn
+    adds the factors and shifts of those that do not (Scale, Bias, PReLU), and counts the elements
+    that they and BatchNorm scale. Statistics are not counted.
     """
-    counts = count(open_graph(net, options), with_bn=with_bn)
+    graph, _ = open_graph(net, options)
+    found = describe(graph, with_bn=with_bn)
     if as_json:
-        emit_json(counts)
+        emit_json(found)
         return
-    key = "layers" if per_layer else "types"
-    rows = [
-        (name, f"{c['macs']:,}", f"{c['params']:,}", f"{c['activations']:,}")
-        for name, c in counts[key].items()
-    ]
-    total = ("total", *(f"{counts[k]:,}" for k in ("macs", "params", "activations")))
-    title = "layer" if per_layer else "type"
-    table(
-        (title, "MACs", "params", "activations"),
-        [*rows, total],
-        right="MACs,params,activations",
-    )
-    click.echo(f"per sample; batch {counts['batch']}; {2 * counts['macs'] / 1e9:.3f} GFLOP")
+    columns = ["MACs", "params", "activations", *(["scalings"] if with_bn else [])]
+    keys = [name.lower() for name in columns]
+    if per_layer:
+        title = ["layer", "type"]
+        rows = [
+            [row["name"], row["type"], *(f"{row[k]:,}" for k in keys)] for row in found["layers"]
+        ]
+    else:
+        title = ["type", "layers"]
+        rows = [
+            [name, str(row["layers"]), *(f"{row[k]:,}" for k in keys)]
+            for name, row in found["types"].items()
+        ]
+    second = "" if per_layer else str(len(found["layers"]))
+    rows.append(["total", second, *(f"{found[k]:,}" for k in keys)])
+    table([*title, *columns], rows, right=",".join(["layers", *columns]))
+    say(f"per sample, batch {found['batch']}; 2 x MACs = {flop_text(found['macs'])}")
+    if found["uncounted_params"]:
+        say(f"{found['uncounted_params']:,} parameters of layers that scale: --with-bn adds them")
 
 
-def count(graph: Graph, *, with_bn: bool = False) -> dict[str, Any]:
-    """`macs` and `activations` (elements of tops) per sample, `params` of the whole net, all also
-    by layer and by type."""
-    batch = next((typed(v).shape[0] for v in graph.inputs if typed(v).shape), 1) or 1
-    layers: dict[str, dict[str, int]] = {}
-    types: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_KEYS, 0))
-    seen: set[str] = set()
-    for node in graph.forward_nodes():
-        row = {
-            "macs": macs(node) // batch,
-            "params": _params(node, seen, with_bn),
-            "activations": sum(typed(node.outs[r]).size for r in node.tops) // batch,
-        }
-        layers[node.name] = row
-        for k in _KEYS:
-            types[node.op.type][k] += row[k]
-    totals = {k: sum(row[k] for row in layers.values()) for k in _KEYS}
-    return {"name": graph.name, "batch": batch, **totals, "types": dict(types), "layers": layers}
+def describe(graph: Graph, *, with_bn: bool = False) -> dict[str, Any]:
+    """The counts of a graph, of its types of layer, and of its layers, as one JSON-ready object."""
+    counted = count(graph)
+    types: dict[str, list[Counts]] = {}
+    for node, counts in counted:
+        types.setdefault(node.op.type, []).append(counts)
+    total = _sum(counts for _, counts in counted)
+    return {
+        "name": graph.name,
+        "batch": batch_size(graph),
+        **_row(total, with_bn),
+        "uncounted_params": 0 if with_bn else total.factors,
+        "types": {t: {"layers": len(rows), **_row(_sum(rows), with_bn)} for t, rows in types.items()},
+        "layers": [
+            {"name": node.name, "type": node.op.type, **_row(counts, with_bn)}
+            for node, counts in counted
+        ],
+    }
 
 
-_KEYS = ("macs", "params", "activations")
+def _row(counts: Counts, with_bn: bool) -> dict[str, int]:
+    row = {"macs": counts.macs, "params": counts.params, "activations": counts.activations}
+    if with_bn:
+        row |= {"params": counts.params + counts.factors, "scalings": counts.scalings}
+    return row
 
 
-def _params(node: Node, seen: set[str], with_bn: bool) -> int:
-    """Elements of the learned parameters this node is the first to use."""
-    multiplies = issubclass(node.op, OpSpec) and (macs(node) > 0 or not _is_affine(node))
-    total = 0
-    for value in node.params.values():
-        owner = value.storage
-        if owner.kind is Kind.PARAM and owner.name not in seen and (with_bn or multiplies):
-            seen.add(owner.name)
-            total += typed(owner).size
-    return total
+def _sum(rows: Iterable[Counts]) -> Counts:
+    return sum(rows, Counts())
 
 
-def _is_affine(node: Node) -> bool:
-    """A layer whose parameters scale or shift single elements, rather than combine them."""
-    return Trait.LINEAR not in node.op.traits or Trait.ELEMENTWISE in node.op.traits
+def flop_text(macs: int) -> str:
+    """Floating point operations, two per multiply-add: 30.94 GFLOP, 0.775 GFLOP, 4.586 MFLOP."""
+    flop, unit = (2 * macs / 1e9, "GFLOP") if macs >= 5e7 else (2 * macs / 1e6, "MFLOP")
+    return f"{flop:,.{2 if flop >= 10 else 3}f} {unit}"

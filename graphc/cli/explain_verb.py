@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from graphc.cli.options import json_option
-from graphc.cli.output import emit_json, table
+from graphc.cli.output import emit_json, say, table
 from graphc.codes import CODES
-from graphc.errors import fail
-from graphc.ir.graph import near
+from graphc.errors import fail, near
 
 
 @click.command("explain")
@@ -20,13 +19,13 @@ def command(code: str | None, as_json: bool) -> None:
         if as_json:
             emit_json({c: {"title": d.title, "exit": d.exit_code} for c, d in CODES.items()})
         else:
-            table(
-                ("code", "exit", "meaning"), [(c, d.exit_code, d.title) for c, d in CODES.items()]
-            )
+            rows = [(c, d.exit_code, d.title) for c, d in CODES.items()]
+            table(("code", "exit", "meaning"), rows, right="exit")
         return
-    key = code.upper()
+    key = code.upper() if code.upper() in CODES else f"GC-{code.upper()}"
     if key not in CODES:
-        fail("GC-R002", f"no error code {code!r}", near(key, CODES) or "`graphc explain` lists all")
+        hint = near(code.upper(), CODES) or "`graphc explain` lists all"
+        fail("GC-R002", f"no error code {code!r}", hint)
     entry = CODES[key]
     if as_json:
         emit_json(
@@ -39,6 +38,4 @@ def command(code: str | None, as_json: bool) -> None:
             }
         )
         return
-    click.echo(
-        f"{key}: {entry.title} (exit code {entry.exit_code})\n\n{entry.cause}\n\n{entry.cure}"
-    )
+    say(f"{key}: {entry.title} (exit code {entry.exit_code})\n\n{entry.cause}\n\n{entry.cure}")

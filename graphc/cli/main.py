@@ -5,27 +5,31 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
 from graphc import __version__
-from graphc.errors import GraphError
+from graphc.config import Config
+from graphc.errors import GraphError, fail, near
 
 VERBS = {
     "compile": "Compile a network into an artefact (.gcz).",
-    "count": "Count multiply-adds, parameters and activations.",
-    "doctor": "Say what this installation can do.",
-    "explain": "Explain an error code.",
+    "run": "Run a network or artefact on images or arrays.",
     "inspect": "Show layers, shapes and history of a network or artefact.",
+    "count": "Count multiply-adds, parameters and activations.",
     "ops": "List layer types, or describe one.",
     "passes": "List passes and their options.",
-    "run": "Run a network or artefact on images or arrays.",
+    "explain": "Explain an error code.",
+    "doctor": "Say what this installation can do.",
 }
 
 
 class Verbs(click.Group):
-    """Finds a verb's module by its name: `run` is graphc.cli.run:command."""
+    """Finds a verb's module by its name: `run` is graphc.cli.run_verb:command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -40,50 +44,118 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from graphc.ir.graph import near
-
         if args and not args[0].startswith("-") and args[0] not in VERBS:
-            ctx.fail(f"No such command {args[0]!r}. {near(args[0], VERBS)}")
+            known = f"`graphc --help` lists the verbs: {', '.join(VERBS)}"
+            fail("GC-C001", f"no verb {args[0]!r}", near(args[0], VERBS) or known)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
+        with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="graphc")
+@click.group(
+    cls=Verbs,
+    subcommand_metavar="VERB ...",
+    options_metavar="",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="graphc", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Compile, run and inspect Caffe-style networks."""
+    """Compile, run and inspect Caffe-style networks.
+
+    `graphc VERB --help` lists a verb's options.
+    """
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 ok, 1 check failed, 2 usage, 3 bad model, 4 unsupported,
-    5 memory, 6 device, 7 I/O, 8 limit, 70 internal, 130 interrupted."""
-    argv = sys.argv[1:] if args is None else args
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Entry point: obey the command line, tell what went wrong, leave with an exit code.
+
+    0 ok, 1 check failed, 2 usage, 3 bad model, 4 unsupported, 5 memory, 6 device, 7 I/O, 8 limit,
+    70 internal, 130 interrupted.
+    """
+    argv = list(sys.argv[1:] if args is None else args)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a caller may have put a stream of its own there
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        cli.main(args=argv, prog_name="graphc", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+        status = invoke(argv)
+    except BrokenPipeError:  # the reader of the pipe has seen enough
+        _abandon_stdout()
+        status = 0
+    except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # the reader of a pipe went away; nothing to say, and nothing to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        status = 130
     except GraphError as error:
-        _show(error, "--json" in argv)
-        sys.exit(error.exit_code)
+        status = error.exit_code
+        with suppress(OSError):
+            _show(error, "--json" in argv)
+    sys.exit(status)
+
+
+def invoke(argv: Sequence[str]) -> int:
+    """Run one verb and return its exit code; whatever fails is a GraphError.
+
+    Not turned into one: KeyboardInterrupt, and BrokenPipeError where stdout's reader is gone.
+    """
+    try:
+        Config.load()
+        if "_GRAPHC_COMPLETE" in os.environ:
+            cli.main(list(argv), prog_name="graphc")
+        with cli.make_context("graphc", list(argv) or ["--help"]) as ctx:
+            cli.invoke(ctx)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        sys.stdout.flush()
+        return done.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        raise _usage_error(error) from None
+    except MemoryError:
+        raise GraphError("GC-M002", "out of memory", "use a smaller batch or input") from None
+    except (GraphError, BrokenPipeError):
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise _unexpected(error) from error
+        _abandon_stdout()  # no file has a part in it: it is stdout that cannot be written
+        raise GraphError("GC-F002", f"cannot write the output: {error.strerror}") from error
+    except Exception as error:
+        raise _unexpected(error) from error
+    return 0
+
+
+def _usage_error(error: click.ClickException) -> GraphError:
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx else "graphc"
+    hint = f"`{path} --help` lists the options"
+    possible = getattr(error, "possibilities", None)
+    if possible:
+        hint = f"did you mean {' or '.join(sorted(possible))}?"
+    message = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
+    return GraphError("GC-C001", message.strip().rstrip("."), hint)
+
+
+def _unexpected(error: Exception) -> GraphError:
+    told = f"{type(error).__name__}: {error}".splitlines()[0]
+    hint = "this is a mistake in graphc; please report it with the command and GRAPHC_DEBUG=1"
+    return GraphError("GC-C002", f"unexpected {told}", hint)
+
+
+def _abandon_stdout() -> None:
+    """Point stdout at nothing, so that the flush at exit does not fail once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(error: GraphError, as_json: bool) -> None:
-    if as_json:
-        from graphc.cli.output import emit_json
+    from graphc.cli.output import emit_json, note
 
+    if as_json:
         report: dict[str, Any] = {
             "code": error.code,
+            "exit": error.exit_code,
             "message": error.message,
             "hint": error.hint,
             "layer": error.layer,
@@ -92,5 +164,7 @@ def _show(error: GraphError, as_json: bool) -> None:
             "line": error.loc.line if error.loc else 0,
         }
         emit_json({"error": report})
-    click.echo(f"error: {error}", err=True)
-    click.echo(f"  more: graphc explain {error.code}", err=True)
+    if os.environ.get("GRAPHC_DEBUG") and error.code != "GC-R004" and Config.load().debug:
+        traceback.print_exception(error)
+    note(str(error))
+    note(f"  more: graphc explain {error.code}")

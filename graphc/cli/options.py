@@ -1,62 +1,82 @@
-"""Options that several verbs share, and how they become arguments of the driver."""
+"""Options that several verbs share, and how their values are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from graphc.errors import fail
-from graphc.ir.graph import Graph
-from graphc.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
+SEED = click.IntRange(0, 2**64 - 1)
+
+# What a prototxt can be asked for, and an artefact, which was compiled with it, cannot.
+FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights")
 
 
 def net_options(function: F) -> F:
     """Everything that says which network is meant: weights, phase, shapes, limits, own layers."""
     for option in reversed(
         (
-            click.option("-w", "--weights", help="Weights: caffemodel, HDF5, safetensors or npz."),
+            click.option(
+                "-w",
+                "--weights",
+                metavar="FILE",
+                help="Weights: caffemodel, HDF5, safetensors or npz; told by content.",
+            ),
             click.option(
                 "--phase",
                 type=click.Choice(["TEST", "TRAIN"], case_sensitive=False),
                 default="TEST",
                 show_default=True,
-                help="Which layers the phase rules keep.",
+                help="Which layers the include and exclude rules keep.",
             ),
-            click.option("--level", type=int, default=0, help="Level for the phase rules."),
-            click.option("--stage", "stages", multiple=True, help="A stage; may be repeated."),
+            click.option("--level", type=int, default=0, help="Level for these rules."),
+            click.option(
+                "--stage", "stages", multiple=True, metavar="NAME", help="Stage, likewise (repeatable)."
+            ),
             click.option(
                 "--shape",
                 "shapes",
                 multiple=True,
-                metavar="NAME=DIMS",
-                help="Shape of an input or data blob, as data=1x3x224x224.",
+                metavar="BLOB=DIMS",
+                help="Shape of an input or of a data layer's top, as data=1x3x224x224 (repeatable).",
             ),
-            click.option("--batch", type=int, help="Batch size of all inputs."),
-            click.option("--ops", "ops_files", multiple=True, help="A Python file with layers."),
+            click.option(
+                "--batch", type=click.IntRange(min=1), metavar="N", help="Batch size of all inputs."
+            ),
+            ops_option,
             click.option("--strict", is_flag=True, help="Limits for files you do not trust."),
             click.option(
                 "--strict-weights/--no-strict-weights",
                 default=True,
-                help="Must every layer be in the weight file?",
+                help="Must the weight file have every layer? Else those missing keep their "
+                "fillers.  [default: yes]",
             ),
-            click.option("--dialect", default="auto", help="The Caffe fork a binary net is from."),
-            click.option("--seed", type=int, default=1, help="Seed of the fillers."),
+            click.option(
+                "--dialect", default="auto", metavar="FORK", help="The fork a binary net is from."
+            ),
+            click.option("--seed", type=SEED, default=1, metavar="N", help="Seed of the fillers."),
         )
     ):
         function = option(function)
     return function
 
 
+ops_option = click.option(
+    "--ops",
+    "ops_files",
+    multiple=True,
+    metavar="FILE.py",
+    help="A file with layers of your own (repeatable).",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
 def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """name=1x3x224x224 -> {name: (1, 3, 224, 224)}. Raises GC-R002."""
+    """name=1x3x224x224 -> {name: (1, 3, 224, 224)}. Raises GC-C001."""
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts:
         name, equals, dims = text.rpartition("=")
@@ -65,39 +85,27 @@ def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         except ValueError:
             equals = ""
         if not equals or not name:
-            fail("GC-R002", f"--shape {text!r} is not NAME=DIMS", "write data=1x3x224x224")
+            fail("GC-C001", f"--shape {text!r} is not BLOB=DIMS", "write data=1x3x224x224")
     return shapes
 
 
-def load_net(net: str, options: dict[str, Any]) -> Graph:
-    """Load a network by the values of `net_options`; shapes stay open where sources are needed."""
-    from graphc import driver
-    from graphc.ops.registry import load_file
-
-    for path in options["ops_files"]:
-        load_file(path)
-    limits = Limits.strict() if options["strict"] else Limits()
-    return driver.load(
-        net,
-        options["weights"],
-        phase=options["phase"].upper(),
-        level=options["level"],
-        stages=options["stages"],
-        shapes=parse_shapes(options["shapes"]),
-        batch=options["batch"],
-        strict=options["strict_weights"],
-        limits=limits,
-        dialect=options["dialect"],
-        seed=options["seed"],
-    )
-
-
-def is_artefact(path: str) -> bool:
-    """Does the file start like a ZIP archive (or is it called .gcz)?"""
-    if path.endswith(".gcz"):
-        return True
+def parse_numbers(option: str, text: str | None) -> tuple[float, ...]:
+    """"104,117,123" -> (104.0, 117.0, 123.0). Raises GC-C001."""
     try:
-        with Path(path).open("rb") as file:
-            return file.read(4) == b"PK\x03\x04"
-    except OSError:
-        return False
+        return tuple(float(x) for x in text.split(",")) if text is not None else ()
+    except ValueError:
+        fail("GC-C001", f"{option} {text!r} is no list of numbers", f"write {option} 104,117,123")
+
+
+def given(name: str) -> bool:
+    """Was the option on the command line, rather than left at its default?"""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def spelled(name: str) -> str:
+    """How the user writes the option whose value is called `name`."""
+    for parameter in click.get_current_context().command.params:
+        if parameter.name == name:
+            return max(parameter.opts, key=len)
+    return name

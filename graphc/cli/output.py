@@ -1,14 +1,21 @@
-"""How the command line speaks: one JSON object, or tables on stdout; remarks on stderr."""
+"""How the command line speaks: results on stdout, as text or one JSON object; remarks on stderr."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import click
+
+GAP = "  "
+NARROWEST = 12  # a column that wraps on a terminal keeps this many characters
 
 
 def emit_json(value: Any) -> None:
@@ -26,30 +33,82 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def say(text: str) -> None:
+    """A result for the reader of stdout."""
+    click.echo(plain(text))
+
+
 def note(text: str) -> None:
     """A remark for the person at the terminal; stderr, so that stdout stays machine-readable."""
-    click.echo(text, err=True)
+    click.echo(plain(text), err=True)
+
+
+def plain(text: str) -> str:
+    """`text` with control characters spelled out: names in a file must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _spelled(c) for c in text)
+
+
+def _spelled(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def strong(text: str) -> str:
+    """`text` in bold where stdout is a terminal that wants it."""
+    return click.style(text, bold=True) if sys.stdout.isatty() and not _no_colour() else text
+
+
+def _no_colour() -> bool:
+    return bool(os.environ.get("NO_COLOR"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str = "") -> None:
-    """Print an aligned table; the columns named in `right` (comma separated) are flush right."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print an aligned table; the columns named in `right` (comma separated) are flush right.
 
-    flush = set(right.split(","))
-    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        grid.add_column(
-            column, justify="right" if column in flush else "left", overflow="fold", no_wrap=False
-        )
-    for row in rows:
-        grid.add_row(*[Text(str(cell)) for cell in row])
-    # off a terminal nothing may be folded: the reader is a program or a pager
-    width = None if sys.stdout.isatty() else 400
-    Console(width=width, highlight=False, soft_wrap=False).print(grid)
+    On a terminal cells wrap, so that rows fit its width; for a pager or program every row is one
+    line, however long.
+    """
+    cells = [list(columns), *([plain(str(cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if sys.stdout.isatty():
+        widths = _fitted(widths, shutil.get_terminal_size().columns)
+    flush = [name in right.split(",") for name in columns]
+    for index, row in enumerate(cells):
+        wrapped = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*wrapped, fillvalue=""):
+            padded = (
+                cell.rjust(width) if is_flush else cell.ljust(width)
+                for cell, width, is_flush in zip(line, widths, flush, strict=True)
+            )
+            text = GAP.join(padded).rstrip()
+            click.echo(text if index else strong(text))
+
+
+def _fitted(widths: list[int], available: int) -> list[int]:
+    """Widths made to fit by narrowing the widest columns, if that can be."""
+    widths = list(widths)
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - available
+    while excess > 0 and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+        excess -= 1
+    return widths
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
 
 
 def shape_text(shape: Sequence[int]) -> str:
     """1x3x227x227; a scalar is `scalar`."""
     return "x".join(map(str, shape)) if shape else "scalar"
+
+
+def size_text(count: int) -> str:
+    """Bytes with a binary unit: 812 B, 26.6 KiB, 4.8 MiB."""
+    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{count} B" if units[0] == "B" else f"{size:.1f} {units[0]}"

@@ -30,11 +30,16 @@ def decode(op: type[Op], layer: Any, notes: list[str] | None = None) -> Any:
     """
     notes = [] if notes is None else notes
     check_layer(op, layer, notes)
-    nested = {
-        name: _read(cls, _part(layer, name), name, op, notes, skip=())
-        for name, cls in layer_fields(op)
-        if name != op.param_field
-    }
+    layer_fields(op)  # raises GC-O001 for extra_fields that the Attrs lacks
+    nested: dict[str, Any] = {}
+    for plan in plans(op.Attrs):
+        if plan.name in op.extra_fields:
+            part = _part(layer, plan.name)
+            nested[plan.name] = (
+                canonical(plan.default)
+                if part is None
+                else _read(plan.base, part, plan.name, op, notes, skip=())
+            )
     own = _part(layer, op.param_field) if op.param_field else None
     return _read(op.Attrs, own, op.param_field or "", op, notes, tuple(nested), nested)
 
@@ -42,14 +47,14 @@ def decode(op: type[Op], layer: Any, notes: list[str] | None = None) -> Any:
 def encode(op: type[Op], attrs: Any, layer: Any) -> None:
     """Write what differs from the defaults into a LayerParameter. Raises GC-N008 for a value that
     the field cannot hold, GC-O001 for an Attrs that does not fit the schema."""
-    for name, _ in layer_fields(op):
-        part = getattr(layer, name, None)
-        if part is None:
-            fail("GC-O001", f"the schema has no field {name!r} for layer type {op.type!r}")
-        if name == op.param_field:
-            _write(attrs, part, name, op.extra_fields)
-        else:
-            _write(getattr(attrs, name), part, name, ())
+    layer_fields(op)  # raises GC-O001 for extra_fields that the Attrs lacks
+    if op.param_field is not None:
+        _known(layer, op.param_field)
+        _write(attrs, getattr(layer, op.param_field), op.param_field, op.extra_fields)
+    for plan in plans(attrs.__class__):
+        if plan.name in op.extra_fields:
+            _known(layer, plan.name)
+            _write_part(getattr(attrs, plan.name), plan, getattr(layer, plan.name), plan.name)
 
 
 def canonical(attrs: Any) -> Any:
@@ -68,9 +73,13 @@ def canonical(attrs: Any) -> Any:
 
 def _part(layer: Any, name: str) -> Any:
     """The sub-message if it is there, else None."""
-    if name not in layer.DESCRIPTOR.fields_by_name:
-        fail("GC-O001", f"the schema has no field {name!r}")
+    _known(layer, name)
     return getattr(layer, name) if layer.HasField(name) else None
+
+
+def _known(layer: Any, name: str) -> None:
+    if name not in layer.DESCRIPTOR.fields_by_name:
+        fail("GC-O001", f"the schema has no layer field {name!r}; make it with schema_for")
 
 
 def _read(
@@ -132,9 +141,7 @@ def _value(
 def _write(attrs: Any, message: Any, path: str, skip: tuple[str, ...]) -> None:
     for plan in plans(attrs.__class__):
         value = getattr(attrs, plan.name)
-        if plan.name in skip or (plan.optional and value is None):
-            continue
-        if not plan.optional and not plan.required and canonical(value) == canonical(plan.default):
+        if plan.name in skip or _is_default(value, plan):
             continue
         field = _field(message, plan.name, attrs.__class__)
         where = f"{path}.{plan.name}"
@@ -146,11 +153,22 @@ def _write(attrs: Any, message: Any, path: str, skip: tuple[str, ...]) -> None:
                 else:
                     _set(message, plan.name, _scalar(item, field, where), where, append=True)
         elif plan.is_message:
-            part = getattr(message, plan.name)
-            part.SetInParent()
-            _write(value, part, where, ())
+            _write_part(value, plan, getattr(message, plan.name), where)
         else:
             _set(message, plan.name, _scalar(value, field, where), where)
+
+
+def _write_part(value: Any, plan: Plan, part: Any, path: str) -> None:
+    if not _is_default(value, plan):
+        part.SetInParent()
+        _write(value, part, path, ())
+
+
+def _is_default(value: Any, plan: Plan) -> bool:
+    """Does leaving the field out say the same? Where presence matters, only None is left out."""
+    if plan.optional:
+        return value is None
+    return not plan.required and bool(canonical(value) == canonical(plan.default))
 
 
 def _scalar(value: Any, field: FieldDescriptor, path: str) -> Any:

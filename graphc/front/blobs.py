@@ -21,24 +21,38 @@ def blob_names(graph: Graph) -> dict[Value, str]:
 
     An earlier version takes the name of the blob it is a version of, where that is what Caffe
     would do: the next version is written in place of it (same position among bottoms and tops),
-    by its last reader, and it is no output itself. Any other value keeps its own name.
+    by its last reader, and it is no output itself. Where passes have made that impossible, it gets
+    a new name (`blob_layer`). Any other value keeps its own.
     """
     last: dict[Value, Node] = {}
     for node in graph.forward_nodes():
         last.update((value, node) for value in node.ins.values())
-    kept = set(graph.outputs)
+    kept, taken = set(graph.outputs), {value.name for value in graph.values()}
     names: dict[Value, str] = {}
     for node in reversed(list(graph.forward_nodes())):
         for role in node.tops:
-            value = node.outs[role]
-            names[value] = value.name
-            reader = last.get(value)
-            if reader is not None and value not in kept:
-                bottoms = zip(reader.ins.values(), reader.tops, strict=False)
-                successors = [reader.outs[top] for bottom, top in bottoms if bottom is value]
-                if any(names[s] == blob_of(value) for s in successors):
-                    names[value] = blob_of(value)
+            value, blob = node.outs[role], blob_of(node.outs[role])
+            names[value] = blob
+            if blob == value.name:
+                continue
+            reader = None if value in kept else last.get(value)
+            if reader is None or blob not in _written_in_place(reader, value, names):
+                names[value] = _fresh(f"{blob}_{node.name}", taken)
     return names
+
+
+def _written_in_place(node: Node, value: Value, names: dict[Value, str]) -> list[str]:
+    """Blobs of the tops of `node` that stand where `value` does among its bottoms."""
+    pairs = zip(node.ins.values(), node.tops, strict=False)
+    return [names[node.outs[role]] for bottom, role in pairs if bottom is value]
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    fresh, count = name, 2
+    while fresh in taken:
+        fresh, count = f"{name}_{count}", count + 1
+    taken.add(fresh)
+    return fresh
 
 
 __all__ = ["blob_names", "saved_blobs"]

@@ -72,6 +72,7 @@ class _Builder:
         self.graph = graph
         self.source = source
         self.kept = kept
+        self.current = -1
         self.versions: dict[str, list[Value]] = {}
         self.hidden: list[tuple[Value, str]] = []
         self.read: set[Value] = set()
@@ -79,6 +80,7 @@ class _Builder:
 
     def add(self, index: int, layer: Any) -> None:
         """Append the node of one layer."""
+        self.current = index
         if not layer.type:
             fail("GC-N001", "the layer has no type", 'add a line such as type: "ReLU"')
         op, notes = registry.find(layer.type), list[str]()
@@ -126,8 +128,8 @@ class _Builder:
         graph = self.graph
         state = f"phase {graph.phase}, level {graph.level}, stages {list(graph.stages)}"
         for index, layer in enumerate(self.source.net.layer):
-            if name in layer.top:
-                why = "comes later" if index in self.kept else f"its rules drop it for {state}"
+            if name in layer.top and index != self.current:
+                why = "not before this one" if index in self.kept else f"is left out for {state}"
                 return f"layer {layer.name!r} ({self.source.loc(index)}) makes it, but {why}"
         return near(name, list(self.versions)[-_NEAR:])
 

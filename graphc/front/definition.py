@@ -7,6 +7,8 @@ from typing import Any
 
 from graphc.errors import GraphError, Loc
 
+_SHOWN = 100  # characters of a name in an error
+
 
 @dataclass
 class Definition:
@@ -25,7 +27,7 @@ class Definition:
     def located(self, error: GraphError, layer: int, message: Any) -> GraphError:
         """Fill in the place of an error at layer `layer`, which `message` describes."""
         kind = str(message.type) if isinstance(message.type, str) else ""
-        return error.at(loc=self.loc(layer), layer=message.name, type_=kind)
+        return error.at(loc=self.loc(layer), layer=message.name[:_SHOWN], type_=kind[:_SHOWN])
 
 
 __all__ = ["Definition"]

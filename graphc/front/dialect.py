@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from graphc.data.wire import BYTES, fields
-from graphc.errors import fail
+from graphc.errors import GraphError, fail
 from graphc.front.schema import DIALECTS, Schema, dialect, is_repeated, union
 from graphc.limits import Limits
 from graphc.ops import registry
@@ -46,19 +46,17 @@ def decode_binary(
     blobs = _take_blobs(whole)
     skeleton = whole.SerializePartialToString()
     readings: dict[bytes, tuple[Any, list[str]]] = {}
-    unknown: list[str] = []
+    failures: list[str] = []
     for dialect_name, schema in schemas.items():
-        message = _parse(skeleton, schema)
-        strange = next(_unknown(message), "")
-        if strange:
-            unknown.append(f"{dialect_name} does not know {strange}")
+        try:
+            net = _reading(skeleton, schema)
+        except GraphError as error:
+            failures.append(f"{dialect_name}: {error.message}")
             continue
-        net = union().new("NetParameter")
-        _transfer(message, net)
         key = net.SerializePartialToString(deterministic=True)
         readings.setdefault(key, (net, []))[1].append(dialect_name)
     if not readings:
-        fail("GC-P003", f"no known dialect fits: {unknown[0]}", "give the net as a prototxt")
+        fail("GC-P003", f"no dialect fits ({failures[0]})", "give the net as a prototxt")
     net = _choose(list(readings.values()), plausible)
     _put_blobs(net, blobs)
     return net
@@ -79,6 +77,19 @@ def _choose(readings: list[tuple[Any, list[str]]], plausible: Callable[[Any], bo
             "name the fork that wrote it with --dialect, or give the net as a prototxt",
         )
     return readings[0][0]
+
+
+def _reading(data: bytes, schema: Schema) -> Any:
+    """The net in the union schema, if `schema` knows all of it. Raises GraphError if not."""
+    message, net = _parse(data, schema), union().new("NetParameter")
+    try:
+        strange = next(_unknown(message), "")
+        if strange:
+            fail("GC-P003", f"{strange} is unknown")
+        _transfer(message, net)
+    except UnicodeDecodeError as error:
+        fail("GC-P002", f"a text is not UTF-8: {error}")
+    return net
 
 
 def _parse(data: bytes, schema: Schema) -> Any:
@@ -140,12 +151,8 @@ def _unknown(message: Any) -> Iterator[str]:
 
 
 def _transfer(source: Any, target: Any) -> None:
-    """Copy by field name, enum values by name too. Raises GC-P002, GC-U001."""
-    try:
-        listed = source.ListFields()
-    except UnicodeDecodeError as error:
-        fail("GC-P002", f"{source.DESCRIPTOR.name} holds a text that is not UTF-8: {error}")
-    for field, value in listed:
+    """Copy by field name, enum values by name too. Raises GC-U001."""
+    for field, value in source.ListFields():
         goal = target.DESCRIPTOR.fields_by_name[field.name]
         items = list(value) if is_repeated(field) else [value]
         if len(items) > 1 and not is_repeated(goal):

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from google.protobuf import text_format
-from google.protobuf.descriptor import Descriptor
 
 from graphc.errors import GraphError, Loc
 from graphc.front.merge import PACKAGE
@@ -42,9 +41,13 @@ def parse(
     limits = limits or Limits()
     try:
         limits.check("text_bytes", len(text), "the length of the text")
+        text.encode()
     except GraphError as error:
         raise error.at(loc=Loc(file)) from None
+    except UnicodeEncodeError as error:
+        raise GraphError("GC-P001", f"the text is no Unicode: {error}", loc=Loc(file)) from None
     counted = scan(text, limits, file)
+    text = counted.condensed(text)
     message = schema.new(kind)
     try:
         text_format.Parse(text, message)
@@ -76,23 +79,20 @@ def _located(
 def _hint(whole: str, schema: Schema, kind: str) -> str:
     found = _NO_FIELD.search(whole)
     if found:
-        message, name = _descriptor(schema, found.group(1)), found.group(2)
-        if message.name == "NetParameter" and name in _descriptor(schema, _SOLVER).fields_by_name:
+        message, name = schema.descriptor(_local(found.group(1))), found.group(2)
+        if message.name == "NetParameter" and name in schema.descriptor(_SOLVER).fields_by_name:
             return "this is a solver; give the file that its net: field names"
         own = "a field of your own layer is known when its file is given with --ops f.py"
         return near(name, message.fields_by_name) or (own if kind == "NetParameter" else "")
     found = _NO_VALUE.search(whole)
     if found:
-        scope, _, enum = found.group(1).rpartition(".")
-        if scope == PACKAGE:
-            return ""
-        values = _descriptor(schema, scope).enum_types_by_name[enum].values_by_name
+        values = schema.enum(_local(found.group(1))).values_by_name
         return near(found.group(2), values) or f"one of {', '.join(values)}"
     return ""
 
 
-def _descriptor(schema: Schema, full_name: str) -> Descriptor:
-    return schema.descriptor(full_name.removeprefix(f"{PACKAGE}."))
+def _local(full_name: str) -> str:
+    return full_name.removeprefix(f"{PACKAGE}.")
 
 
 __all__ = ["decode_text", "parse"]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
@@ -53,6 +53,10 @@ class Schema:
     def descriptor(self, name: str) -> Descriptor:
         """Raises KeyError for a name that no message has."""
         return self._pool.FindMessageTypeByName(f"{PACKAGE}.{name}")
+
+    def enum(self, name: str) -> EnumDescriptor:
+        """`name` may be nested, as "PoolingParameter.PoolMethod". Raises KeyError."""
+        return self._pool.FindEnumTypeByName(f"{PACKAGE}.{name}")
 
     def new(self, name: str) -> Any:
         """An empty message."""

@@ -1,4 +1,4 @@
-"""Bring a SolverParameter of any age to the present form. Source: behaviour of Caffe's own upgrade."""
+"""Bring a SolverParameter of any age to the present form, as Caffe's own upgrade does."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphc.errors import fail
-from graphc.ir.graph import Array, Graph, Node, Value, near, typed
+from graphc.errors import GraphError, fail, near
+from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ir.op import Kind
 
 Blobs = Mapping[str, Sequence[Array]]
@@ -16,13 +16,17 @@ Blobs = Mapping[str, Sequence[Array]]
 
 @dataclass
 class LoadReport:
-    """Layer names: `loaded`; `missing` in the file (fillers kept); `unused`: in the file only."""
+    """Layer names: `loaded`; `missing` in the file (fillers kept); `unused`: in the file only;
+    `waiting`: read, but bound only when the shapes are known."""
 
     loaded: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if self.waiting:
+            return f"weights: {len(self.waiting)} layers read, bound when the shapes are known"
         parts = [f"{len(self.loaded)} layers loaded"]
         for label, names in (("missing", self.missing), ("unused", self.unused)):
             if names:
@@ -46,7 +50,7 @@ def bind(
     strict = (strict and bool(blobs)) or graph.pending_strict
     if not graph.shaped:
         graph.pending, graph.pending_strict = wanted, strict
-        return LoadReport(loaded=sorted(wanted))
+        return LoadReport(waiting=sorted(wanted))
     report = LoadReport()
     staged: dict[str, Array] = {}
     seen: set[str] = set()
@@ -87,8 +91,6 @@ def _check_count(node: Node, given: int, needed: int, source: str) -> None:
 
 def with_place(node: Node, code: str, message: str, hint: str) -> None:
     """Fail with the node's place filled in."""
-    from graphc.errors import GraphError
-
     raise node.located(GraphError(code, message, hint))
 
 
@@ -104,7 +106,8 @@ def _fit(node: Node, index: int, value: Value, array: Array, source: str) -> Arr
             f"blob {index} has shape {array.shape} in {source}, {shape} in the net",
             "rename the layer to give it new weights",
         )
-    return np.array(array, np.float32).reshape(typed(value.storage).shape)
+    flat = np.array(array, np.float32, order="C")
+    return flat.reshape(typed(value.storage).shape)
 
 
 def _check_complete(graph: Graph, report: LoadReport, blobs: Blobs, source: str) -> None:
@@ -114,7 +117,7 @@ def _check_complete(graph: Graph, report: LoadReport, blobs: Blobs, source: str)
         fail(
             "GC-W002",
             f"{len(lost)} layers have no weights in {source}: {', '.join(lost[:5])}",
-            near(lost[0], blobs) or "load with strict=False to keep the fillers' values",
+            near(lost[0], blobs) or "strict=False (--no-strict-weights) keeps the fillers' values",
         )
 
 

@@ -8,7 +8,23 @@ from graphc.ir.graph import Graph, Node, Role, Value
 
 
 def clone(graph: Graph) -> Graph:
-    """Copy nodes, values and weight arrays; attributes and filler hook are shared."""
+    """Copy nodes, values and weight arrays; only what nobody can change is shared."""
+    copy = _copy(graph)
+    copy.weights = {name: array.copy() for name, array in graph.weights.items()}
+    return copy
+
+
+def forward_part(graph: Graph) -> Graph:
+    """A copy without gradient nodes and without the aux values made for them; shares weights."""
+    copy = _copy(graph)
+    copy.nodes = [n for n in copy.nodes if n.role is Role.FWD]
+    for node in copy.nodes:
+        node.outs = {role: value for role, value in node.outs.items() if role in node.tops}
+    copy.seeds, copy.grads = {}, {}
+    return copy
+
+
+def _copy(graph: Graph) -> Graph:
     values: dict[Value, Value] = {}
 
     def copied(value: Value) -> Value:
@@ -24,27 +40,16 @@ def clone(graph: Graph) -> Graph:
             ins={r: copied(v) for r, v in node.ins.items()},
             params={r: copied(v) for r, v in node.params.items()},
             outs={r: copied(v) for r, v in node.outs.items()},
+            loss=dict(node.loss),
             of=nodes[node.of] if node.of is not None else None,
         )
     return replace(
         graph,
         nodes=list(nodes.values()),
         outputs=[copied(v) for v in graph.outputs],
-        weights={name: array.copy() for name, array in graph.weights.items()},
         pending={name: list(arrays) for name, arrays in graph.pending.items()},
         history=list(graph.history),
         notes=list(graph.notes),
         seeds={name: copied(v) for name, v in graph.seeds.items()},
         grads={name: copied(v) for name, v in graph.grads.items()},
     )
-
-
-def forward_part(graph: Graph) -> Graph:
-    """A copy without gradient nodes and without the aux values made for them; shares weights."""
-    copy = clone(replace(graph, weights={}))
-    copy.weights = graph.weights
-    copy.nodes = [n for n in copy.nodes if n.role is Role.FWD]
-    for node in copy.nodes:
-        node.outs = {role: value for role, value in node.outs.items() if role in node.tops}
-    copy.seeds, copy.grads = {}, {}
-    return copy

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.types import Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,16 @@ class Facts:
         """The backward parts, by name, of the forward nodes that a gradient node refers to."""
         owners = {n.of for n in self.graph.nodes if n.of is not None and n.of in self.order}
         return {owner: _parts_of(owner, self.graph) for owner in owners if is_typed(owner)}
+
+    @cached_property
+    def inner(self) -> dict[Node, Mapping[str, Type]]:
+        """Types of the inner roles, whose gradients pass between parts, of the same nodes."""
+        return {owner: _inner_of(owner, self.graph) for owner in self.parts}
+
+
+def _inner_of(node: Node, graph: Graph) -> Mapping[str, Type]:
+    inner: Callable[..., Mapping[str, Type]] = getattr(node.op, "inner", lambda a, s: {})
+    return inner(node.attrs, node.sig(graph.env))
 
 
 def _parts_of(node: Node, graph: Graph) -> dict[str, Any]:

@@ -6,7 +6,7 @@ the blob's name, an earlier one is called `blob@layer` after the layer that made
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.errors import GraphError, Loc, fail
+from graphc.errors import near as near
 from graphc.ir.op import Effect, Env, Kind, Op, Param, Sig, Trait
 from graphc.ir.provenance import Record
 from graphc.ir.types import Phase, Type
@@ -134,7 +135,8 @@ class Graph:
 
     `weights` maps the names of PARAM/STATE/CARRY values to arrays; one that is missing is made by
     `fill` when first asked for. `pending` holds blobs by node name that wait for inference,
-    `pending_strict` whether all must then be there.
+    `pending_strict` whether all must then be there. `fixed_size`: layers were expanded for the
+    shapes of now, so that of the inputs only axis 0 may still change.
     `seeds` (value name -> seed value) and `grads` (value name -> gradient value) are autodiff's.
     """
 
@@ -149,6 +151,7 @@ class Graph:
     level: int = 0
     stages: tuple[str, ...] = ()
     force_backward: bool = False
+    fixed_size: bool = False
     file: str = ""
     base: Path | None = None
     limits: Limits = field(default_factory=Limits)
@@ -187,9 +190,13 @@ class Graph:
         """Owners of parameter storage, in order of first use."""
         return [v for v in self.values() if v.kind is not Kind.ACT and v.view_of is None]
 
+    def by_name(self) -> dict[str, Value]:
+        """All of `values` by name, for looking up more than one."""
+        return {v.name: v for v in self.values()}
+
     def value(self, name: str) -> Value:
         """The value called `name`. Raises GC-R002 with near names."""
-        table = {v.name: v for v in self.values()}
+        table = self.by_name()
         if name not in table:
             fail("GC-R002", f"no blob {name!r} in this net", near(name, table))
         return table[name]
@@ -214,26 +221,39 @@ class Graph:
         """The array behind a parameter value (filled on first use); shape of its storage."""
         owner = value.storage
         if owner.name not in self.weights:
-            if self.fill is None:
+            if owner.kind is Kind.CARRY:  # starts from zero, wherever the graph is from
+                self.weights[owner.name] = np.zeros(typed(owner).shape, np.float32)
+            elif self.fill is None:
                 fail("GC-W002", f"parameter {owner.name!r} has no array")
-            self.weights[owner.name] = self.fill(owner)
+            else:
+                self.weights[owner.name] = self.fill(owner)
         return self.weights[owner.name]
 
-    @property
-    def params(self) -> dict[str, list[Array]]:
-        """PARAM and STATE arrays by layer name, in Caffe's order; float32, writable, shared."""
-        table: dict[str, list[Array]] = {}
+    def layer_params(self) -> dict[str, list[Value]]:
+        """PARAM and STATE values by layer name, in Caffe's order; of equal names the first layer's.
+
+        Raises GC-S004 before inference, which finds out what parameters there are.
+        """
+        if not self.shaped:
+            fail(
+                "GC-S004",
+                "the parameters are not known before the shapes are",
+                'load the network with shapes={"data": ...}, or compile it',
+            )
+        table: dict[str, list[Value]] = {}
         for node in self.forward_nodes():
             blobs = [v for v in node.params.values() if v.kind in (Kind.PARAM, Kind.STATE)]
-            if blobs and node.name not in table:
-                table[node.name] = [self.weight(v).reshape(typed(v).shape) for v in blobs]
+            if blobs:
+                table.setdefault(node.name, blobs)
         return table
 
+    @property
+    def params(self) -> dict[str, tuple[Array, ...]]:
+        """PARAM and STATE arrays by layer name, in Caffe's order; float32, writable, shared.
 
-def near(name: str, names: Iterable[str]) -> str:
-    """A "did you mean" hint, case-folded; empty when nothing is close."""
-    import difflib
-
-    folded = {n.casefold(): n for n in names}
-    found = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
-    return "did you mean " + " or ".join(repr(folded[f]) for f in found) + "?" if found else ""
+        Write into them, as in `params["conv1"][0][...] = x`. Raises GC-S004 before inference.
+        """
+        return {
+            layer: tuple(self.weight(v).reshape(typed(v).shape) for v in blobs)
+            for layer, blobs in self.layer_params().items()
+        }

@@ -2,151 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from graphc.errors import GraphError, fail
+from graphc.errors import GraphError, fail, near
 from graphc.ir.bind import bind
-from graphc.ir.graph import Graph, Node, ParamSpec, Role, Value, near
-from graphc.ir.op import Effect, Kind, Param, Trait
+from graphc.ir.graph import Graph, Node, Role, Value
+from graphc.ir.op import Effect, Trait
+from graphc.ir.sharing import Binder
 from graphc.ir.types import Type
 from graphc.ir.versions import blob_of
 
-Shapes = Mapping[str, tuple[int, ...]]
+Shapes = Mapping[str, Sequence[int]]
 
 
 def infer(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) -> None:
     """Give every value of `graph` its type, in place; may be called again with other shapes.
 
-    `shapes` maps net inputs and tops of data layers to shapes; a data layer all of whose tops are
-    given is not opened. `batch` replaces the batch size of every input and data layer. Weights
-    waiting in `graph.pending` are bound. Raises GC-S00x, GC-N00x, GC-W001, GC-L001 with layer and
-    line, GC-R002 for a shape of an unknown blob.
+    `shapes` maps net inputs and tops of data layers to shapes; `batch` replaces axis 0 of all of
+    these. A net input or data layer keeps the types it has, so that a data source is opened only
+    while its shapes are unknown. Weights waiting in `graph.pending` are bound. Raises GC-S00x,
+    GC-N00x, GC-W00x, GC-L001 with layer and line, GC-R002 for a shape of an unknown blob; the
+    graph is then as it was.
     """
-    given = dict(shapes or {})
-    tops = {blob_of(v) for n in graph.nodes if _is_source(n) for v in n.outs.values()}
-    for name in given:
+    sources = [n for n in graph.nodes if n.has(Effect.SOURCE) or n.has(Trait.FEED)]
+    given = _checked(shapes or {}, sources)
+    size = None if batch is None else _extent(batch, "the batch size")
+    before = _Snapshot(graph)
+    try:
+        _infer(graph, given, size, set(sources))
+        if graph.pending:
+            graph.notes.append(str(bind(graph, {}, strict=False)))
+    except BaseException:
+        before.restore()
+        raise
+
+
+def _checked(shapes: Shapes, sources: Sequence[Node]) -> dict[str, Type]:
+    if not isinstance(shapes, Mapping):
+        fail("GC-R002", f"shapes is a {type(shapes).__name__}", 'write {"data": (1, 3, 8, 8)}')
+    tops = {blob_of(v) for n in sources for v in n.outs.values()}
+    given: dict[str, Type] = {}
+    for name, dims in shapes.items():
         if name not in tops:
-            fail("GC-R002", f"a shape is given for {name!r}, which is no input", near(name, tops))
-    binder = _Binder(graph)
+            hint = near(str(name), tops)
+            fail("GC-R002", f"a shape is given for {name!r}, which is no input", hint)
+        if isinstance(dims, str) or not hasattr(dims, "__iter__"):
+            fail("GC-S001", f"the shape of {name!r} is {dims!r}, expected a tuple of integers")
+        given[name] = Type(tuple(_extent(d, f"a dimension of {name!r}") for d in dims))
+    return given
+
+
+def _extent(value: Any, what: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        fail("GC-S001", f"{what} is {value!r}, expected an integer")
+
+
+def _infer(graph: Graph, given: dict[str, Type], batch: int | None, sources: set[Node]) -> None:
+    binder = Binder(graph)
     for node in graph.nodes:
-        if node.role is Role.FWD:
-            try:
-                _infer_tops(graph, node, given, batch)
-                binder.bind(node)
-            except GraphError as error:
-                raise node.located(error) from None
-    if graph.pending:
-        bind(graph, {}, strict=False)
+        if node.role is not Role.FWD:
+            continue
+        try:
+            if node in sources:
+                known = _source_types(graph, node, given, batch)
+            else:
+                known = node.op.infer(node.attrs, _bare(graph, node))
+            for role in node.tops:
+                what = f"blob {node.outs[role].name!r}"
+                graph.limits.check("tensor_bytes", known[role].nbytes, what)
+                node.outs[role].type = known[role]
+            binder.bind(node)
+        except GraphError as error:
+            raise node.located(error) from None
 
 
-def _is_source(node: Node) -> bool:
-    return node.has(Effect.SOURCE) or node.has(Trait.FEED)
+def _bare(graph: Graph, node: Node) -> Any:
+    """The node's signature without what inference is about to find out."""
+    return replace(node.sig(graph.env), outs={}, params={})
 
 
-def _infer_tops(graph: Graph, node: Node, given: Shapes, batch: int | None) -> None:
+def _source_types(
+    graph: Graph, node: Node, given: dict[str, Type], batch: int | None
+) -> dict[str, Type]:
+    """Types of the tops of a net input or data layer; those not given stay as they are."""
+    if batch is not None:
+        node.attrs = node.op.rebatch(node.attrs, batch)
     known: dict[str, Type] = {}
-    if _is_source(node):
-        if batch is not None:
-            node.attrs = node.op.rebatch(node.attrs, batch)
-        asked = {role: given.get(blob_of(node.outs[role])) for role in node.tops}
-        known = {role: Type(tuple(shape)) for role, shape in asked.items() if shape is not None}
-    if any(role not in known for role in node.tops):
-        known = node.op.infer(node.attrs, node.sig(graph.env)) | known
     for role in node.tops:
-        graph.limits.check("tensor_bytes", known[role].nbytes, f"blob {node.outs[role].name!r}")
-        node.outs[role].type = known[role]
+        old = node.outs[role].type
+        found = given.get(blob_of(node.outs[role]), old)
+        if found is not None:
+            known[role] = _rebatched(found, batch)
+            if graph.fixed_size and old is not None and old.shape[1:] != found.shape[1:]:
+                fail(
+                    "GC-S002",
+                    f"shape {found.shape} differs from {old.shape}, for which layers of this net "
+                    "were expanded",
+                    "compile the network anew for this size",
+                )
+    if len(known) < len(node.tops):
+        known = node.op.infer(node.attrs, _bare(graph, node)) | known
+    return known
 
 
-class _Binder:
-    """Makes the parameter values of one graph, sharing those that have a name in common."""
+def _rebatched(type_: Type, batch: int | None) -> Type:
+    return type_ if batch is None or not type_.shape else Type((batch, *type_.shape[1:]))
+
+
+class _Snapshot:
+    """All that inference changes, to be put back if it fails."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.owners: dict[str, tuple[Value, ParamSpec]] = {}
-        self.names: set[str] = {v.name for n in graph.nodes for v in n.outs.values()}
+        self.nodes = [(n, n.attrs, n.params) for n in graph.nodes]
+        self.values: list[tuple[Value, tuple[Any, ...]]] = [
+            (v, (v.type, v.spec, v.lr_mult, v.decay_mult)) for v in graph.values()
+        ]
+        self.weights = dict(graph.weights)
 
-    def bind(self, node: Node) -> None:
-        declared = node.op.params(node.attrs, replace(node.sig(self.graph.env), params={}))
-        blobs = [p for p in declared if p.kind is not Kind.CARRY]
-        if len(node.specs) > len(blobs):
-            fail("GC-N005", f"{len(node.specs)} param entries for {len(blobs)} blobs")
-        specs = dict(zip((p.name for p in blobs), node.specs, strict=False))
-        old, node.params = node.params, {}
-        for param in declared:
-            spec = specs.get(param.name, ParamSpec())
-            if param.kind is Kind.STATE and (spec.lr_mult or spec.decay_mult):
-                fail("GC-N005", f"{param.name} is a statistic: its lr_mult must be 0")
-            type_ = Type(param.shape)
-            self.graph.limits.check("tensor_bytes", type_.nbytes, f"parameter {param.name!r}")
-            node.params[param.name] = self._value(node, param, type_, spec, old.get(param.name))
-
-    def _value(
-        self, node: Node, param: Param, type_: Type, spec: ParamSpec, old: Value | None
-    ) -> Value:
-        owner = self.owners.get(spec.name) if spec.name else None
-        if owner is not None:
-            return self._shared(owner, param, type_, spec, old)
-        if old is not None and old.view_of is None:
-            value = old
-            stale = self.graph.weights.get(value.name)
-            if stale is not None and stale.shape != type_.shape:
-                if value.kind is Kind.CARRY:  # another number of streams: they start anew
-                    del self.graph.weights[value.name]
-                    stale = None
-            if stale is not None and stale.shape != type_.shape:
-                fail(
-                    "GC-W001",
-                    f"{param.name} has shape {stale.shape}, but the net now needs {type_.shape}",
-                    "the new input shape changes the weights; only inputs that keep them fit",
-                )
-        else:
-            value = Value(self._fresh(f"{node.name}:{param.name}"), kind=param.kind)
-        value.type, value.spec = type_, param
-        value.lr_mult = 1.0 if spec.lr_mult is None else spec.lr_mult
-        value.decay_mult = 1.0 if spec.decay_mult is None else spec.decay_mult
-        if spec.name:
-            self.owners[spec.name] = (value, spec)
-        return value
-
-    def _shared(
-        self,
-        owner: tuple[Value, ParamSpec],
-        param: Param,
-        type_: Type,
-        spec: ParamSpec,
-        old: Value | None,
-    ) -> Value:
-        value, first = owner
-        assert value.type is not None
-        permissive = spec.share_mode == "PERMISSIVE"
-        fits = type_.size == value.type.size if permissive else type_.shape == value.type.shape
-        if not fits:
-            fail(
-                "GC-N006",
-                f"parameter {spec.name!r} has shape {type_.shape} here, "
-                f"{value.type.shape} at its owner",
-            )
-        for name in ("lr_mult", "decay_mult"):
-            mine, theirs = getattr(spec, name), getattr(first, name)
-            if mine is not None and theirs is not None and mine != theirs:
-                fail("GC-N006", f"parameter {spec.name!r} has {name} {mine} here, {theirs} before")
-            if mine is not None and theirs is None:
-                setattr(value, name, mine)
-                first = replace(first, **{name: mine})
-        self.owners[spec.name] = (value, first)
-        if type_.shape == value.type.shape:
-            return value
-        if old is not None and old.view_of is value:
-            old.type = type_
-            return old
-        return Value(
-            self._fresh(f"{value.name}:view"), type_, value.kind, spec=param, view_of=value
-        )
-
-    def _fresh(self, name: str) -> str:
-        fresh, count = name, 2
-        while fresh in self.names:
-            fresh, count = f"{name}:{count}", count + 1
-        self.names.add(fresh)
-        return fresh
+    def restore(self) -> None:
+        for node, attrs, params in self.nodes:
+            node.attrs, node.params = attrs, params
+        for value, (type_, spec, lr_mult, decay_mult) in self.values:
+            value.type, value.spec = type_, spec
+            value.lr_mult, value.decay_mult = lr_mult, decay_mult
+        self.graph.weights.clear()
+        self.graph.weights.update(self.weights)

@@ -1,37 +1,25 @@
-"""Attribute values as text, and back: what may stand after `=` in the IR's text form.
+"""Attribute values as text: what may stand after `=` in the IR's text form.
 
-    3   0.5   -inf   true   none   "text"   (1, 2)   Filler(type="xavier", std=0.01)
+    3   0.5   0.1f   -inf   true   none   "text"   (1, 2)   Filler(type="xavier", std=0.01f)
 
-A dataclass shows the fields that differ from their defaults. Reading follows the type hints of
-the field, so a value of the wrong type is refused, and nesting is no deeper than the hints.
+A number with an `f` is the float32 next to it. A dataclass shows the fields that differ from their
+defaults, these rounded to float32, as Caffe's files have them. `graphc.ir.tokens` reads it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-import types
-from collections.abc import Container, Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from graphc.errors import GraphError, fail
-from graphc.ir.graph import near
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
-           |(?P<number>[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|inf\b|nan\b))
-           |(?P<word>[A-Za-z_]\w*)
-           |(?P<mark>[=,()\[\]]))""",
-    re.VERBOSE | re.ASCII,
-)
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_MAX_NESTING = 16  # of dataclass hints: only one that contains itself goes deeper
-_MAX_DIGITS = 24
 
 
 def quoted(text: str) -> str:
@@ -53,7 +41,7 @@ def literal(value: Any) -> str:
     if isinstance(value, int | np.integer):
         return str(int(value))
     if isinstance(value, float | np.floating):
-        return repr(float(value))
+        return _float(float(value))
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, tuple):
@@ -63,13 +51,40 @@ def literal(value: Any) -> str:
     fail("GC-V001", f"an attribute is a {type(value).__name__}, which has no text form")
 
 
+def _float(value: float) -> str:
+    """The shorter of the exact decimal of a float64, and of a float32 with an `f`."""
+    exact = repr(value)
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    if float(single) != value:
+        return exact
+    short = repr(float(str(single)))
+    is_same = len(short) + 1 < len(exact) and float(np.float32(short)) == value
+    return short + "f" if is_same else exact
+
+
+def default_of(field: Field[Any]) -> Any:
+    """The default of a dataclass field with floats rounded to float32; MISSING if it has none."""
+    if field.default_factory is not MISSING:
+        return _rounded(field.default_factory())
+    return _rounded(field.default)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+    if isinstance(value, tuple):
+        return tuple(map(_rounded, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _rounded(getattr(value, f.name)) for f in fields(value)})
+    return value
+
+
 def shown_fields(instance: Any) -> Iterator[tuple[str, str]]:
     """(name, literal) of each field of a dataclass that differs from its default."""
     for field in fields(instance):
-        text = literal(getattr(instance, field.name))
-        default: Any = field.default
-        if field.default_factory is not MISSING:
-            default = field.default_factory()
+        text, default = literal(getattr(instance, field.name)), default_of(field)
         if default is MISSING or literal(default) != text:
             yield field.name, text
 
@@ -87,203 +102,15 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def build(cls: type, given: dict[str, Any]) -> Any:
-    """An instance of a dataclass; GC-V002 if a field without default is missing."""
+    """An instance of a dataclass from some of its fields; GC-V002 if one without default lacks."""
+    defaults = {f.name: default_of(f) for f in fields(cls) if f.name not in given}
+    known = {name: value for name, value in defaults.items() if value is not MISSING}
     try:
-        return cls(**given)
+        return cls(**known, **given)
     except GraphError:
         raise
     except Exception as error:  # the class may check its fields
         fail("GC-V002", f"{cls.__name__} cannot be made: {error}")
 
 
-class Tokens:
-    """The tokens of one line, and the values they spell. Raises GC-V002 for any surprise."""
-
-    def __init__(self, line: str) -> None:
-        self.items: list[tuple[str, str]] = []
-        self.at = 0
-        position, line = 0, line.rstrip()
-        while position < len(line):
-            match = _TOKEN.match(line, position)
-            if match is None:
-                fail("GC-V002", f"unexpected {line[position : position + 12]!r}")
-            assert match.lastgroup is not None
-            self.items.append((match.lastgroup, match.group(match.lastgroup)))
-            position = match.end()
-
-    def __bool__(self) -> bool:
-        return self.at < len(self.items)
-
-    def next(self) -> tuple[str, str]:
-        """The next token as (kind, text)."""
-        if not self:
-            fail("GC-V002", "the line ends too early")
-        self.at += 1
-        return self.items[self.at - 1]
-
-    def accept(self, mark: str) -> bool:
-        """Take the next token if it is `mark`."""
-        found = bool(self) and self.items[self.at] == ("mark", mark)
-        self.at += found
-        return found
-
-    def expect(self, mark: str) -> None:
-        if not self.accept(mark):
-            self._wrong(f"{mark!r}")
-
-    def end(self) -> None:
-        if self:
-            self._wrong("the end of the line")
-
-    def _wrong(self, expected: str) -> NoReturn:
-        found = repr(self.items[self.at][1][:40]) if self else "the end of the line"
-        fail("GC-V002", f"found {found}, expected {expected}")
-
-    def name(self) -> str:
-        """A word, or any string in quotes."""
-        kind, text = self.next()
-        if kind == "string":
-            return _unquoted(text)
-        if kind != "word":
-            self.at -= 1
-            self._wrong("a name")
-        return text
-
-    def accept_word(self, words: Container[str]) -> str | None:
-        """Take the next token if it is one of these words."""
-        if not self or self.items[self.at][0] != "word" or self.items[self.at][1] not in words:
-            return None
-        return self.next()[1]
-
-    def integer(self) -> int:
-        kind, text = self.next()
-        if kind != "number" or not text.lstrip("+-").isdigit() or len(text) > _MAX_DIGITS:
-            self.at -= 1
-            self._wrong("an integer")
-        return int(text)
-
-    def integers(self, opening: str, closing: str) -> tuple[int, ...]:
-        """Integers between brackets, separated by commas."""
-        self.expect(opening)
-        found: list[int] = []
-        while not self.accept(closing):
-            if found:
-                self.expect(",")
-            found.append(self.integer())
-        return tuple(found)
-
-    def value(self, hint: Any, depth: int = 0) -> Any:
-        """One literal of the type that `hint` states."""
-        origin, args = get_origin(hint), get_args(hint)
-        if origin in (Union, types.UnionType):
-            if type(None) in args and self._is_word("none"):
-                self.at += 1
-                return None
-            return self._first_fitting([a for a in args if a is not type(None)], depth)
-        if origin is tuple:
-            return self._tuple(args, depth)
-        if origin is Literal:
-            return self._choice(args)
-        if isinstance(hint, type) and is_dataclass(hint):
-            return self._dataclass(hint, depth)
-        return self._scalar(hint)
-
-    def _is_word(self, text: str) -> bool:
-        return bool(self) and self.items[self.at] == ("word", text)
-
-    def _first_fitting(self, hints: list[Any], depth: int) -> Any:
-        start = self.at
-        for hint in hints[:-1]:
-            try:
-                return self.value(hint, depth)
-            except GraphError:
-                self.at = start
-        return self.value(hints[-1], depth)
-
-    def _tuple(self, args: tuple[Any, ...], depth: int) -> tuple[Any, ...]:
-        is_list = len(args) == 2 and args[1] is Ellipsis
-        self.expect("(")
-        found: list[Any] = []
-        while not self.accept(")"):
-            if found:
-                self.expect(",")
-            if not is_list and len(found) == len(args):
-                self._wrong(f"{len(args)} values")
-            found.append(self.value(args[0] if is_list else args[len(found)], depth))
-        if not is_list and len(found) != len(args):
-            fail("GC-V002", f"found {len(found)} values, expected {len(args)}")
-        return tuple(found)
-
-    def _choice(self, choices: tuple[Any, ...]) -> Any:
-        """One of a Literal's strings, which may do without quotes."""
-        kind, text = self.next()
-        found = _unquoted(text) if kind == "string" else text
-        if found not in choices:
-            self.at -= 1
-            self._wrong("one of " + ", ".join(map(repr, choices)))
-        return found
-
-    def _dataclass(self, cls: type, depth: int) -> Any:
-        if depth >= _MAX_NESTING:
-            fail("GC-V002", f"values are nested over {_MAX_NESTING} deep")
-        if not self._is_word(cls.__name__):
-            self._wrong(f"{cls.__name__}(...)")
-        self.at += 1
-        self.expect("(")
-        given: dict[str, Any] = {}
-        while not self.accept(")"):
-            if given:
-                self.expect(",")
-            given |= self.pair(hints_of(cls), given, depth + 1)
-        return build(cls, given)
-
-    def pair(self, hints: dict[str, Any], taken: Container[str], depth: int = 0) -> dict[str, Any]:
-        """`name=value`, the name among `hints` and not yet taken."""
-        name = self.name()
-        if name not in hints:
-            fail("GC-V002", f"no field {name[:40]!r} here", near(name[:40], hints))
-        if name in taken:
-            fail("GC-V002", f"field {name!r} stands there twice")
-        self.expect("=")
-        return {name: self.value(hints[name], depth)}
-
-    def _scalar(self, hint: Any) -> Any:
-        kind, text = self.next()
-        if kind == "string" and hint in (str, Any):
-            return _unquoted(text)
-        if kind == "word" and text in ("true", "false") and hint in (bool, Any):
-            return text == "true"
-        if kind == "word" and text == "none" and hint in (None, type(None), Any):
-            return None
-        if kind == "number" and hint in (int, float, Any):
-            number = _number(text)
-            if hint is not int or isinstance(number, int):
-                return number
-        self.at -= 1
-        self._wrong(f"a value of type {getattr(hint, '__name__', hint)}")
-
-
-def _unquoted(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        fail("GC-V002", f"{text[:40]} is no string")
-    return str(found)
-
-
-def _number(text: str) -> int | float:
-    """An int if written like one, else a float."""
-    try:
-        if text.lstrip("+-").isdigit():
-            if len(text) > _MAX_DIGITS:
-                raise ValueError
-            return int(text)
-        number = float(text)
-        if math.isinf(number) and "inf" not in text:
-            raise ValueError
-        return number
-    except ValueError:
-        fail("GC-V002", f"{text[:40]!r} is no number, or too large")
-
-
-__all__ = ["Tokens", "build", "hints_of", "literal", "quoted", "shown_fields", "word"]
+__all__ = ["build", "hints_of", "literal", "quoted", "shown_fields", "word"]

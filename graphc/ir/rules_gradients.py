@@ -42,6 +42,11 @@ def gradients_read_their_part(facts: Facts) -> Problems:
             if expected is not None and expected is not value:
                 told = f"{role} is {value.name!r}, but {expected.name!r} in {node.of!r}"
                 yield Problem(told, node)
+            elif expected is None and role[1:] in facts.inner[node.of]:
+                maker, made = facts.written.get(value, (None, ""))
+                if maker is None or maker.of is not node.of or made != role:
+                    told = f"{role} is {value.name!r}, which no part of {node.of!r} gives as {role}"
+                    yield Problem(told, node)
 
 
 def gradient_tables_fit(facts: Facts) -> Problems:
@@ -60,10 +65,10 @@ def gradients_typed(facts: Facts) -> Problems:
             continue
         tables = (node.of.ins, node.of.outs, node.of.params)
         for role, value in (*node.ins.items(), *node.outs.items()):
-            names = (role, role[1:])
-            like = next((t[name] for name in names for t in tables if name in t), None)
-            if like is not None and value.type != like.type:
-                told = f"{role} {value.name!r} has type {value.type}, expected {like.type}"
+            names, inner = (role, role[1:]), facts.inner[node.of].get(role[1:])
+            like = next((t[name].type for name in names for t in tables if name in t), inner)
+            if like is not None and value.type != like:
+                told = f"{role} {value.name!r} has type {value.type}, expected {like}"
                 yield Problem(told, node)
     for what, kept in (("gradient", facts.graph.grads), ("seed", facts.graph.seeds)):
         for name, value in kept.items():

@@ -16,8 +16,8 @@
     output "ip"
 
 A value is stated once, with its type, where it is made or first used; `free` states one that no
-node makes, such as the seed of a gradient. What equals its default is left out. The grammar of
-what stands after `=` is in `graphc.ir.literals`.
+node makes, such as the seed of a gradient. What equals its default is left out. What may stand
+after `=` is told in `graphc.ir.literals`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from graphc.errors import GraphError, fail
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.literals import literal, quoted, shown_fields, word
 from graphc.ir.op import Kind
-from graphc.ir.text_parser import HEADERS, VERSION, default_spec, parse_graph
+from graphc.ir.text_parser import HEADERS, VERSION, parse_graph
+from graphc.ir.text_values import default_spec
 
 
 def print_graph(graph: Graph, *, places: bool = True) -> str:

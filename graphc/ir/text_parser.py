@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.graph import Graph, Node, ParamSpec, Role, Value
-from graphc.ir.literals import Tokens, build, hints_of
-from graphc.ir.op import Filler, Kind, Op, OpLookup, Param
-from graphc.ir.types import ITEM_BYTES, DType, Phase, Type
+from graphc.ir.literals import build, hints_of
+from graphc.ir.op import Kind, Op, OpLookup
+from graphc.ir.text_values import ValueTable, words_of
+from graphc.ir.tokens import Tokens
+from graphc.ir.types import Phase
 from graphc.limits import Limits
 
 VERSION = 1
 HEADERS = {Role.FWD: "layer", Role.GRAD: "grad", Role.UPDATE: "update"}
 _ROLES = {text: role for role, text in HEADERS.items()}
-_KIND = Literal["ACT", "PARAM", "STATE", "CARRY"]
 
 _NET_WORDS = {
     "phase": Phase,
@@ -25,18 +26,6 @@ _NET_WORDS = {
     "file": str,
 }
 _NODE_WORDS = {"of": int, "part": str, "phase": Phase, "file": str, "line": int}
-_VALUE_WORDS: dict[str, Any] = {
-    "kind": _KIND,
-    "view_of": str,
-    "lr_mult": float,
-    "decay_mult": float,
-    "spec": None,
-    "name": str,
-    "shape": tuple[int, ...],
-    "filler": Filler,
-    "out_axis": int | None,
-    "in_axis": int | None,
-}
 
 
 def parse_graph(
@@ -57,11 +46,6 @@ def parse_graph(
         return parser.finish()
     except GraphError as error:
         raise error.at(loc=Loc(file, parser.failed_at or number)) from None
-
-
-def default_spec(value: Value, role: str) -> Param:
-    """The declaration of a parameter of which nothing special is told."""
-    return Param(role, value.type.shape if value.type is not None else ())
 
 
 @dataclass
@@ -89,7 +73,7 @@ class _Parser:
         self.limits = limits
         self.graph: Graph | None = None
         self.version = 0
-        self.values: dict[str, Value] = {}
+        self.values = ValueTable()
         self.forward: list[Node] = []
         self.draft: _Draft | None = None
         self.tokens = 0
@@ -136,21 +120,21 @@ class _Parser:
         if keyword != "net":
             fail("GC-V002", f"found {keyword!r}, expected 'net'")
         name = tokens.name()
-        self.graph = Graph(name=name, **_words(tokens, _NET_WORDS))
+        self.graph = Graph(name=name, **words_of(tokens, _NET_WORDS))
 
     def _net_line(self, keyword: str, tokens: Tokens, graph: Graph) -> None:
         if keyword == "free":
-            self._state(tokens, Kind.ACT, "")
+            self.values.state(tokens, Kind.ACT, "")
         elif keyword == "output":
-            graph.outputs.append(self._known(tokens))
+            graph.outputs.append(self.values.known(tokens))
         else:
             table = graph.seeds if keyword == "seed" else graph.grads
             name = tokens.name()
-            _put(table, name, self._known(tokens))
+            _put(table, name, self.values.known(tokens))
 
     def _open(self, keyword: str, tokens: Tokens, number: int) -> None:
         name, type_ = tokens.name(), tokens.name()
-        words = _words(tokens, _NODE_WORDS)
+        words = words_of(tokens, _NODE_WORDS)
         self.draft = _Draft(self.lookup(type_), name, _ROLES[keyword], words, number)
 
     def _close(self) -> None:
@@ -198,23 +182,23 @@ class _Parser:
         draft.attrs |= tokens.pair(hints_of(draft.op.Attrs), draft.attrs)
 
     def in_(self, draft: _Draft, tokens: Tokens) -> None:
-        _put(draft.ins, tokens.name(), self._known(tokens))
+        _put(draft.ins, tokens.name(), self.values.known(tokens))
 
     def param(self, draft: _Draft, tokens: Tokens) -> None:
         role = tokens.name()
-        _put(draft.params, role, self._state(tokens, Kind.PARAM, role, again=True))
+        _put(draft.params, role, self.values.state(tokens, Kind.PARAM, role, again=True))
 
     def top(self, draft: _Draft, tokens: Tokens) -> None:
         role = tokens.name()
-        _put(draft.outs, role, self._state(tokens, Kind.ACT, role))
+        _put(draft.outs, role, self.values.state(tokens, Kind.ACT, role))
         draft.tops.append(role)
 
     def aux(self, draft: _Draft, tokens: Tokens) -> None:
         role = tokens.name()
-        _put(draft.outs, role, self._state(tokens, Kind.ACT, role))
+        _put(draft.outs, role, self.values.state(tokens, Kind.ACT, role))
 
     def spec(self, draft: _Draft, tokens: Tokens) -> None:
-        draft.specs.append(ParamSpec(**_words(tokens, hints_of(ParamSpec))))
+        draft.specs.append(ParamSpec(**words_of(tokens, hints_of(ParamSpec))))
 
     def loss(self, draft: _Draft, tokens: Tokens) -> None:
         role = tokens.name()
@@ -223,43 +207,7 @@ class _Parser:
     def propagate(self, draft: _Draft, tokens: Tokens) -> None:
         draft.propagate = tokens.value(tuple[bool, ...])
 
-    def _known(self, tokens: Tokens) -> Value:
-        """The value of the name that stands next."""
-        name = tokens.name()
-        if name not in self.values:
-            fail("GC-V002", f"value {name!r} is not stated before it is used")
-        return self.values[name]
 
-    def _state(self, tokens: Tokens, usual: Kind, role: str, *, again: bool = False) -> Value:
-        """A value and what is said of it; with `again`, a name known already stands for itself."""
-        name = tokens.name()
-        if name in self.values:
-            if again:
-                return self.values[name]
-            fail("GC-V002", f"value {name!r} is stated twice")
-        value = Value(name, _type(tokens), usual)
-        words = _words(tokens, _VALUE_WORDS)
-        value.kind = Kind[words.get("kind", usual.name)]
-        if value.kind is not Kind.ACT:
-            self._describe(value, words, role)
-        elif words.keys() - {"kind"}:
-            fail("GC-V002", f"value {name!r} is no parameter, but has {', '.join(words)}")
-        self.values[name] = value
-        return value
-
-    def _describe(self, value: Value, words: dict[str, Any], role: str) -> None:
-        value.lr_mult = words.get("lr_mult", 1.0)
-        value.decay_mult = words.get("decay_mult", 1.0)
-        if "view_of" in words:
-            if words["view_of"] not in self.values:
-                fail("GC-V002", f"view_of={words['view_of']!r} is not stated before it is used")
-            value.view_of = self.values[words["view_of"]]
-        if "spec" not in words:
-            told = {k: v for k, v in words.items() if k in _SPEC_WORDS}
-            value.spec = replace(default_spec(value, role), kind=value.kind, **told)
-
-
-_SPEC_WORDS = frozenset({"name", "shape", "filler", "out_axis", "in_axis"})
 _NODE_LINES = {
     "attr": _Parser.attr,
     "in": _Parser.in_,
@@ -272,23 +220,10 @@ _NODE_LINES = {
 }
 
 
-def _words(tokens: Tokens, hints: dict[str, Any]) -> dict[str, Any]:
-    """`name=value` up to the end of the line."""
-    found: dict[str, Any] = {}
-    while tokens:
-        found |= tokens.pair(hints, found)
-    return found
-
-
-def _type(tokens: Tokens) -> Type | None:
-    dtype = tokens.accept_word(ITEM_BYTES)
-    return None if dtype is None else Type(tokens.integers("[", "]"), cast(DType, dtype))
-
-
 def _put(table: dict[str, Any], name: str, value: object) -> None:
     if name in table:
         fail("GC-V002", f"{name!r} stands there twice")
     table[name] = value
 
 
-__all__ = ["HEADERS", "VERSION", "default_spec", "parse_graph"]
+__all__ = ["HEADERS", "VERSION", "parse_graph"]

@@ -1,32 +1,26 @@
 """Versions: which Caffe blob an SSA value is a version of.
 
 The last version keeps the blob's name; an earlier one is `blob@layer`, after the layer that made
-it, or `blob@layer#2` where that name was taken.
+it, or `blob@layer#2` where that name was taken. The front end refuses blobs whose own name looks
+like that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from graphc.ir.graph import Graph, Value
-
-
-def version_name(blob: str, layer: str, taken: Iterable[str]) -> str:
-    """The name of an earlier version of `blob`, made by `layer`; unlike all in `taken`."""
-    used, name, count = set(taken), f"{blob}@{layer}", 1
-    while name in used:
-        count += 1
-        name = f"{blob}@{layer}#{count}"
-    return name
 
 
 def blob_of(value: Value) -> str:
     """The blob `value` is a version of; its own name if it is the last or only one."""
     layer = value.producer.name if value.producer is not None else ""
-    blob, at, rest = value.name.rpartition(f"@{layer}")
-    if at and blob and (not rest or (rest[0] == "#" and rest[1:].isdigit())):
-        return blob
-    return value.name
+    return version_of(value.name, layer) or value.name
+
+
+def version_of(name: str, layer: str) -> str:
+    """`blob` if `name` is what an earlier version of it, made by `layer`, is called; else empty."""
+    blob, at, rest = name.rpartition(f"@{layer}")
+    is_version = at and (not rest or (rest[0] == "#" and rest[1:].isdigit()))
+    return blob if is_version else ""
 
 
 def first_versions(graph: Graph) -> dict[str, Value]:

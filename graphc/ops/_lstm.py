@@ -35,5 +35,13 @@ def step_back(dc: F64, dh: F64, gates: F64, c_prev: F64, c: F64, cont: F64) -> t
         return np.concatenate(sums, -1), dc * _kept(f, cont)
 
 
+def cell_back(dc: F64, dh: F64, gates: F64, c: F64, cont: F64) -> F64:
+    """Gradient of c_prev alone: the second result of `step_back`, which does not need c_prev."""
+    _, f, o, _ = np.split(gates, 4, -1)
+    with np.errstate(all="ignore"):
+        tanh = np.tanh(c)
+        return np.asarray((dc + dh * o * (1 - tanh * tanh)) * _kept(f, cont))
+
+
 def _kept(f: F64, cont: F64) -> F64:
     return f * cont[..., None]

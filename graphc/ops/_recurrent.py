@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Effect, Filler, Kind, Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
-from graphc.ops.spec import F64, Forward, Values
+from graphc.ops.spec import F64, Forward, Grad, Values
 from graphc.ops.ties import Algebra, Tie
 
 Roles = tuple[str, ...]
@@ -125,9 +125,51 @@ def projected(v: Values, names: Names) -> F64:
     return total
 
 
-def projected_back(part: str, dsums: F64, v: Values, s: Sig, names: Names) -> F64:
+def sums_type(s: Sig, rows: int) -> Type:
+    """The inner role `sums`: what `projected` and the hidden state add up to, (T, N, rows)."""
+    return Type((*s.ins["x"].shape[:2], rows))
+
+
+def projected_grads(s: Sig, names: Names) -> tuple[Grad, ...]:
+    """The parts of `projected`'s operands, each one product with "dsums"."""
+    inputs, bias, static, _ = names
+    parts = [
+        Grad("x", ("dsums", inputs)),
+        Grad(inputs, ("dsums", "x"), accumulate=True),
+        Grad(bias, ("dsums",), accumulate=True),
+    ]
+    if "x_static" in s.ins:
+        parts.append(Grad("x_static", ("dsums", static)))
+        parts.append(Grad(static, ("dsums", "x_static"), accumulate=True))
+    return tuple(parts)
+
+
+def hidden_grads(a: RecurrentAttrs, s: Sig, hidden: str, names: Names) -> tuple[Grad, ...]:
+    """The parts of the recurrent weight and, if exposed, of h0. `hidden`: the role of all h[t]."""
+    start = starts(a, ("h0",))[0]
+    before = (hidden, start) if s.ins["x"].shape[0] > 1 else (start,)
+    weight = Grad(names[3], ("dsums", "cont", *before), accumulate=True)
+    first = (Grad("h0", ("dsums", "cont", names[3])),) if a.expose_hidden else ()
+    return (weight, *first)
+
+
+def hidden_back(part: str, v: Values, start: str, hidden: str, names: Names) -> F64:
+    """Gradient of the recurrent weight, or of h0."""
+    if part == "dh0":
+        return through_hidden(v["dsums"][:1], v["cont"][:1], v[names[3]])
+    h = previous(v[hidden], v[start]) if hidden in v else v[start]
+    return contract("tng,tnd->gd", v["dsums"], masked(h, v["cont"]))
+
+
+def through_hidden(dsums: F64, cont: F64, weight: F64) -> F64:
+    """What the sums of steps t pass on to the gradient of h[t-1]: (T, N, rows) -> (T, N, D)."""
+    return masked(contract("tng,gd->tnd", dsums, weight), cont)
+
+
+def projected_back(part: str, v: Values, s: Sig, names: Names) -> F64:
     """Gradient part of `projected`: of an input, or of one of its parameters."""
     inputs, bias, static, _ = names
+    dsums = v["dsums"]
     t, n = dsums.shape[:2]
     if part == "dx":
         dx = contract("tng,gi->tni", dsums, v[inputs])

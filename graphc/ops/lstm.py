@@ -7,11 +7,13 @@ import numpy as np
 from graphc.ir.op import Effect, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
-from graphc.ops._lstm import activate, step, step_back
+from graphc.ops._lstm import activate, cell_back, step, step_back
 from graphc.ops._recurrent import (
     RecurrentAttrs,
     add,
     carried,
+    hidden_back,
+    hidden_grads,
     hidden_ties,
     infer_recurrent,
     input_ties,
@@ -19,11 +21,14 @@ from graphc.ops._recurrent import (
     previous,
     projected,
     projected_back,
+    projected_grads,
     recurrent_forwards,
     recurrent_roles,
     sequence_starts,
     start_aux,
     starts,
+    sums_type,
+    through_hidden,
     weight_params,
 )
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
@@ -76,21 +81,19 @@ class LSTM(OpSpec):
         return recurrent_forwards(a, _STATES, ("y", "cell"))
 
     @staticmethod
+    def inner(a: RecurrentAttrs, s: Sig) -> dict[str, Type]:
+        """sums: what the gates are activations of, (T, N, 4 D)."""
+        return {"sums": sums_type(s, 4 * a.num_output)}
+
+    @staticmethod
     def grads(a: RecurrentAttrs, s: Sig) -> tuple[Grad, ...]:
-        h_in, c_in = starts(a, _STATES)
-        tops = (f"d{top}" for top in s.tops)
-        between = ("W_hc",) if s.ins["x"].shape[0] > 1 else ()
-        back = (*tops, "gates", "cell", c_in, "cont", *between)
-        parts = [Grad("x", (*back, "W_xc")), Grad("W_xc", (*back, "x"), accumulate=True)]
-        parts.append(Grad("b_c", back, accumulate=True))
-        if "x_static" in s.ins:
-            parts.append(Grad("x_static", (*back, "W_xc_static")))
-            parts.append(Grad("W_xc_static", (*back, "x_static"), accumulate=True))
-        earlier = ("y", h_in) if between else (h_in,)
-        parts.append(Grad("W_hc", (*back, *earlier), accumulate=True))
+        back = (*(f"d{top}" for top in s.tops), "gates", "cell", "cont")
+        steps = s.ins["x"].shape[0] > 1
+        through = (*back, starts(a, _STATES)[1], *(("W_hc",) if steps else ()))
+        parts = [Grad("sums", through, over="gates"), *projected_grads(s, _NAMES)]
+        parts += hidden_grads(a, s, "y", _NAMES)
         if a.expose_hidden:
-            parts.append(Grad("h0", back if between else (*back, "W_hc")))
-            parts.append(Grad("c0", tuple(role for role in back if role != c_in)))
+            parts.append(Grad("c0", (*back, *(("dsums", "W_hc") if steps else ()))))
         return tuple(parts)
 
     @staticmethod
@@ -111,7 +114,8 @@ class LSTM(OpSpec):
             return 0
         own = {"dx": inputs, "dW_xc": inputs, "dx_static": static, "dW_xc_static": static}
         own |= {"dW_hc": hidden, "dh0": hidden // t}
-        return hidden - hidden // t + own.get(part, 0)
+        own |= dict.fromkeys(("dsums", "dc0"), hidden - hidden // t)
+        return own.get(part, 0)
 
     @staticmethod
     def reference(a: RecurrentAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
@@ -130,14 +134,14 @@ class LSTM(OpSpec):
 
     @staticmethod
     def vjp(a: RecurrentAttrs, part: str, v: Values, ctx: Ctx) -> F64:
-        dsums, dh0, dc0 = _through_time(a, v, needs_h0=part == "dh0")
-        if part in ("dh0", "dc0"):
-            return dh0 if part == "dh0" else dc0
-        if part == "dW_hc":
-            h_in = v[starts(a, _STATES)[0]]
-            h = masked(previous(v["y"], h_in) if "y" in v else h_in, v["cont"])
-            return contract("tng,tnd->gd", dsums, h)
-        return projected_back(part, dsums, v, ctx.sig, _NAMES)
+        h_in, c_in = starts(a, _STATES)
+        if part == "dsums":
+            return _through_time(a, v, c_in)
+        if part == "dc0":
+            return _through_cells(v)
+        if part in ("dW_hc", "dh0"):
+            return hidden_back(part, v, h_in, "y", _NAMES)
+        return projected_back(part, v, ctx.sig, _NAMES)
 
     samples = (
         Sample(((3, 2, 2), (3, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
@@ -163,18 +167,26 @@ class LSTM(OpSpec):
     )
 
 
-def _through_time(a: RecurrentAttrs, v: Values, *, needs_h0: bool) -> tuple[F64, F64, F64]:
-    """Gradients of the gates' sums (T, N, 4 D), of h0 (only if needed) and of c0 (1, N, D)."""
-    nothing = np.zeros_like(v["cell"][:1])
-    before = previous(v["cell"], v.get(starts(a, _STATES)[1], nothing))  # dc0 does not need it
-    dh, dc = nothing[0], nothing[0]
-    if a.expose_hidden:
-        dh, dc = v["dhT"][0], v["dcT"][0]
+def _through_time(a: RecurrentAttrs, v: Values, c_in: str) -> F64:
+    """Gradient of the sums behind the gates (T, N, 4 D), from the last step to the first."""
+    before, nothing = previous(v["cell"], v[c_in]), np.zeros_like(v["cell"][0])
+    dh, dc = (v["dhT"][0], v["dcT"][0]) if a.expose_hidden else (nothing, nothing)
     dsums = np.empty_like(v["gates"])
     for t in reversed(range(len(dsums))):
         cont = v["cont"][t]
         dh = add(dh, v["dy"][t])
         dsums[t], dc = step_back(dc, dh, v["gates"][t], before[t], v["cell"][t], cont)
-        if t or needs_h0:
-            dh = masked(contract("ng,gd->nd", dsums[t], v["W_hc"]), cont)
-    return dsums, dh[None], dc[None]
+        if t:
+            dh = through_hidden(dsums[t : t + 1], v["cont"][t : t + 1], v["W_hc"])[0]
+    return dsums
+
+
+def _through_cells(v: Values) -> F64:
+    """Gradient of c0 (1, N, D); that of each h[t] follows from "dsums" without a walk."""
+    dh, dc = v["dhT"], v["dcT"][0]
+    if "dsums" in v:
+        dh = np.concatenate([through_hidden(v["dsums"][1:], v["cont"][1:], v["W_hc"]), dh])
+    dh = add(dh, v["dy"])
+    for t in reversed(range(len(dh))):
+        dc = cell_back(dc, dh[t], v["gates"][t], v["cell"][t], v["cont"][t])
+    return np.asarray(dc[None])

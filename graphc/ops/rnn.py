@@ -11,18 +11,22 @@ from graphc.ops._recurrent import (
     RecurrentAttrs,
     add,
     carried,
+    hidden_back,
+    hidden_grads,
     hidden_ties,
     infer_recurrent,
     input_ties,
     masked,
-    previous,
     projected,
     projected_back,
+    projected_grads,
     recurrent_forwards,
     recurrent_roles,
     sequence_starts,
     start_aux,
     starts,
+    sums_type,
+    through_hidden,
     weight_params,
 )
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
@@ -75,22 +79,22 @@ class RNN(OpSpec):
         return recurrent_forwards(a, _STATES, ("hidden",))
 
     @staticmethod
+    def inner(a: RecurrentAttrs, s: Sig) -> dict[str, Type]:
+        """sums and out_sums: what h and y are the tanh of, each (T, N, D)."""
+        return dict.fromkeys(("sums", "out_sums"), sums_type(s, a.num_output))
+
+    @staticmethod
     def grads(a: RecurrentAttrs, s: Sig) -> tuple[Grad, ...]:
-        out = ("dy", "y")
+        finals = (f"d{top}" for top in s.tops[1:])
         between = ("W_hh", "cont") if s.ins["x"].shape[0] > 1 else ()
-        back = (*out, *(f"d{top}" for top in s.tops[1:]), "hidden", "W_ho", *between)
-        parts = [Grad("x", (*back, "W_xh")), Grad("W_xh", (*back, "x"), accumulate=True)]
-        parts.append(Grad("b_h", back, accumulate=True))
-        if "x_static" in s.ins:
-            parts.append(Grad("x_static", (*back, "W_xh_static")))
-            parts.append(Grad("W_xh_static", (*back, "x_static"), accumulate=True))
-        start = starts(a, _STATES)
-        parts.append(Grad("W_hh", _with(back, "cont", *start), accumulate=True))
-        parts.append(Grad("W_ho", (*out, "hidden"), accumulate=True))
-        parts.append(Grad("b_o", out, accumulate=True))
-        if a.expose_hidden:
-            parts.append(Grad("h0", _with(back, "W_hh", "cont")))
-        return tuple(parts)
+        return (
+            Grad("out_sums", ("dy", "y"), over="dy"),
+            Grad("sums", ("dout_sums", *finals, "hidden", "W_ho", *between)),
+            *projected_grads(s, _NAMES),
+            Grad("W_ho", ("dout_sums", "hidden"), accumulate=True),
+            Grad("b_o", ("dout_sums",), accumulate=True),
+            *hidden_grads(a, s, "hidden", _NAMES),
+        )
 
     @staticmethod
     def ties(a: RecurrentAttrs, s: Sig) -> Algebra:
@@ -106,13 +110,10 @@ class RNN(OpSpec):
         static = n * d * s.ins["x_static"].count(1) if "x_static" in s.ins else 0
         if part == "forward":
             return inputs + static + 2 * hidden
-        if part in ("carry", "db_o"):
-            return 0
-        if part == "dW_ho":
-            return hidden
         own = {"dx": inputs, "dW_xh": inputs, "dx_static": static, "dW_xh_static": static}
-        own |= {"dW_hh": hidden, "dh0": n * d * d}
-        return hidden + (t - 1) * n * d * d + own.get(part, 0)
+        own |= {"dW_hh": hidden, "dW_ho": hidden, "dh0": hidden // t}
+        own |= {"dsums": 2 * hidden - hidden // t}
+        return own.get(part, 0)
 
     @staticmethod
     def reference(a: RecurrentAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
@@ -130,18 +131,17 @@ class RNN(OpSpec):
     @staticmethod
     def vjp(a: RecurrentAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         with np.errstate(all="ignore"):
-            dout = v["dy"] * (1 - v["y"] * v["y"])
+            if part == "dout_sums":
+                return np.asarray(v["dy"] * (1 - v["y"] * v["y"]))
             if part == "db_o":
-                return np.asarray(dout.sum((0, 1)))
+                return np.asarray(v["dout_sums"].sum((0, 1)))
         if part == "dW_ho":
-            return contract("tng,tnd->gd", dout, v["hidden"])
-        dsums, dh0 = _through_time(a, v, dout, needs_h0=part == "dh0")
-        if part == "dh0":
-            return dh0
-        if part == "dW_hh":
-            h = masked(previous(v["hidden"], v[starts(a, _STATES)[0]]), v["cont"])
-            return contract("tng,tnd->gd", dsums, h)
-        return projected_back(part, dsums, v, ctx.sig, _NAMES)
+            return contract("tng,tnd->gd", v["dout_sums"], v["hidden"])
+        if part == "dsums":
+            return _through_time(a, v)
+        if part in ("dW_hh", "dh0"):
+            return hidden_back(part, v, starts(a, _STATES)[0], "hidden", _NAMES)
+        return projected_back(part, v, ctx.sig, _NAMES)
 
     samples = (
         Sample(((3, 2, 2), (3, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
@@ -167,19 +167,15 @@ class RNN(OpSpec):
     )
 
 
-def _with(reads: tuple[str, ...], *more: str) -> tuple[str, ...]:
-    return (*reads, *(role for role in more if role not in reads))
-
-
-def _through_time(a: RecurrentAttrs, v: Values, dout: F64, *, needs_h0: bool) -> tuple[F64, F64]:
-    """Gradients of the sums in tanh (T, N, D), and of h0 (1, N, D; only if needed)."""
-    direct = contract("tng,gd->tnd", dout, v["W_ho"])
+def _through_time(a: RecurrentAttrs, v: Values) -> F64:
+    """Gradient of the sums in h's tanh (T, N, D), from the last step to the first."""
+    direct = contract("tng,gd->tnd", v["dout_sums"], v["W_ho"])
     dh = v["dhT"][0] if a.expose_hidden else np.zeros(direct.shape[1:])
     dsums = np.empty_like(direct)
     for t in reversed(range(len(dsums))):
         h = v["hidden"][t]
         with np.errstate(all="ignore"):
             dsums[t] = (dh + direct[t]) * (1 - h * h)
-        if t or needs_h0:
-            dh = masked(contract("ng,gd->nd", dsums[t], v["W_hh"]), v["cont"][t])
-    return dsums, dh[None]
+        if t:
+            dh = through_hidden(dsums[t : t + 1], v["cont"][t : t + 1], v["W_hh"])[0]
+    return dsums

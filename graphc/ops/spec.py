@@ -1,6 +1,7 @@
 """OpSpec: one class per layer type, read by every stage (see docs/new-layer.md).
 
-Names in `reads`, `writes`, `out`: roles of bottoms, tops, aux and params; "d" + role is a gradient.
+Names in `reads`, `writes`, `out`: roles of bottoms, tops, aux and params; "d" + role is a gradient,
+also of an inner role, which has no other value (see `OpSpec.inner`).
 Everything in a declaration is data or a pure function of (attributes, signature).
 """
 
@@ -55,9 +56,10 @@ class Forward:
 class Grad:
     """One part of a layer's backward: the gradient of role `out` (or one summand of it).
 
-    `reads`: all the part may see. `over`: a read whose storage the result may overwrite. `view`:
-    the result is nothing but a view of a read. `accumulate`: the kernel can add to what is there.
-    Several parts with one `out` are summed; then each needs a `name` of its own.
+    `out`: a bottom, a param, or an inner role, whose gradient "d" + out other parts read. `reads`:
+    all the part may see. `over`: a read whose storage the result may overwrite. `view`: the result
+    is nothing but a view of a read. `accumulate`: the kernel can add to what is there. Several
+    parts with one `out` are summed (not for inner roles); then each needs a `name` of its own.
     """
 
     out: str
@@ -84,13 +86,20 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One implementation: backend "cpu" | "cuda", part ("forward" or a Grad's part), symbol."""
+    """One implementation: backend "cpu" | "cuda", part (a Forward's or a Grad's), kernel symbol.
+
+    `attrs` gives the kernel its parameters as plain numbers; `when` says whether it can do this
+    use at all (None: always). `workspace` in bytes. Operands come in the part's order: its reads,
+    then its writes, those left out that nobody asked for.
+    """
 
     backend: str
     part: str
     symbol: str
     variant: str = "plain"
     deterministic: bool = True
+    attrs: Callable[[Any, Sig], Mapping[str, Any]] | None = None
+    when: Callable[[Any, Sig], bool] | None = None
     workspace: Callable[[Any, Sig], int] | None = None
 
 
@@ -193,8 +202,23 @@ class OpSpec(Op):
         return {}
 
     @staticmethod
+    def inner(a: Any, s: Sig) -> dict[str, Type]:
+        """Inner roles: quantities inside the layer of which only the gradient is ever a value.
+
+        Work that several parts share becomes a part of its own: LSTM's `sums` are what its gates
+        are activations of, and one walk back through time gives "dsums", from which the gradients
+        of x and of each weight are one product each. The forward keeps nothing for an inner role.
+        Axis 0 is the batch axis if the layer is BATCH_SEPARABLE.
+        """
+        return {}
+
+    @staticmethod
     def grads(a: Any, s: Sig) -> tuple[Grad, ...]:
-        """The backward parts. A bottom without a part has no gradient (labels, indices)."""
+        """The backward parts. A bottom without a part has no gradient (labels, indices).
+
+        An inner role has exactly one part, which stands before those that read its gradient; it
+        runs only where a gradient that somebody needs depends on it, and then once.
+        """
         return ()
 
     @staticmethod
@@ -221,8 +245,10 @@ class OpSpec(Op):
                     sum((aux.get(r) or s[r]).nbytes for r in writes),
                 )
         grad = next(g for g in cls.grads(a, s) if g.part == part)
-        read = sum((aux.get(r) or s[r]).nbytes for r in grad.reads)
-        return Cost(cls.macs(a, part, s), read, s[grad.out].nbytes)
+        inner = cls.inner(a, s)
+        known = aux | {f"d{role}": type_ for role, type_ in inner.items()}
+        read = sum((known.get(r) or s[r]).nbytes for r in grad.reads)
+        return Cost(cls.macs(a, part, s), read, (inner.get(grad.out) or s[grad.out]).nbytes)
 
     @staticmethod
     def reference(a: Any, v: Values, ctx: Ctx) -> dict[str, F64]:

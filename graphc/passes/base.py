@@ -38,9 +38,12 @@ class Pass:
     """One rewrite. Subclasses are dataclasses whose fields are the pass's options.
 
     `name` is what the command line calls it. `exact`: outputs keep their values within rounding.
+    `origin`: the "file.py:Class" it was loaded from, for recipes; empty if it has a place of its
+    own by name.
     """
 
     name: ClassVar[str] = ""
+    origin: ClassVar[str] = ""
     exact: ClassVar[bool] = True
 
     def requires(self, graph: Graph) -> str:

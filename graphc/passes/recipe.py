@@ -16,14 +16,19 @@ from graphc.passes.registry import build, load_user_pass, make_pass
 
 
 def parse_spec(text: str) -> Pass:
-    """NAME or NAME:key=value,key=value -> the pass. Raises GC-T001."""
-    name, _, options = text.partition(":")
+    """NAME or FILE.py:CLASS, each perhaps with :key=value,key=value -> the pass. Raises GC-T001."""
+    path, is_file, rest = text.partition(".py:")
+    if text.endswith(".py"):
+        fail("GC-T001", f"{text!r} names a file, but no pass", f"write {text}:CLASS")
+    name, _, options = (rest if is_file else text).partition(":")
     table: dict[str, Any] = {}
     for item in filter(None, options.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
             fail("GC-T001", f"pass option {item!r} is not key=value")
         table[key.strip()] = value.strip()
+    if is_file:
+        return build(load_user_pass(f"{path}.py:{name.strip()}"), table)
     return make_pass(name.strip(), table)
 
 
@@ -46,7 +51,7 @@ def parse_recipe(text: str, file: str = "<recipe>") -> list[Pass]:
     try:
         entries = tomllib.loads(text).get("pass", [])
     except tomllib.TOMLDecodeError as error:
-        fail("GC-T001", f"{file}: {error}")
+        fail("GC-T001", f"{file} is no TOML: {error}")
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         fail("GC-T001", f"{file}: 'pass' must be a list of tables", "write [[pass]] before each")
     return [_build(dict(entry), file) for entry in entries]
@@ -62,10 +67,14 @@ def _build(entry: dict[str, Any], file: str) -> Pass:
 
 
 def print_recipe(passes: list[Pass]) -> str:
-    """The recipe text of passes; options that have their default are left out."""
+    """The recipe text of passes; options that have their default are left out.
+
+    A pass of a user's that was not loaded from a file has only its name to be found by.
+    """
     blocks = []
     for each in passes:
-        lines = ["[[pass]]", f"name = {_toml(each.name)}"]
+        key, value = ("file", each.origin) if each.origin else ("name", each.name)
+        lines = ["[[pass]]", f"{key} = {_toml(value)}"]
         lines += [f"{key} = {_toml(value)}" for key, value in each.options().items()]
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)

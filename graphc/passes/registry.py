@@ -100,6 +100,7 @@ def load_user_pass(spec: str) -> type[Pass]:
     classes = passes_in(module)
     for cls in classes.values():
         if class_name in (cls.__name__, cls.name):
+            cls.origin = f"{path}:{cls.__name__}"
             return cls
     names = [c.__name__ for c in classes.values()]
     fail("GC-T001", f"{path} has no pass {class_name!r}", near(class_name, names))

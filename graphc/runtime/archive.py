@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,7 @@ _WHEN = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP can hold
 _END = struct.Struct("<4s4H2LH")  # end of the central directory
 _LOCAL = struct.Struct("<4s5H3L2H")  # before each member
 _MAX_DIRECTORY = 4096  # bytes
+_IN_ZIP64 = 0xFFFFFFFF  # the size stands in an extra field
 Stream = tuple[int, Callable[[IO[bytes]], None]]
 
 
@@ -75,7 +77,7 @@ def read_members(
     if needed - found.keys():
         fail("GC-A001", f"the archive lacks {', '.join(sorted(needed - found.keys()))}")
     spans.sort()
-    for (_, stop), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, stop), (start, _) in pairwise(spans):
         if start < stop:
             fail("GC-A001", "members of the archive overlap")
     for info in infos:
@@ -113,6 +115,8 @@ def _span(data: memoryview, info: zipfile.ZipInfo) -> tuple[int, int]:
     begin = at + _LOCAL.size
     start = begin + fields[9] + fields[10]
     is_same = fields[0] == b"PK\x03\x04" and bytes(data[begin : begin + fields[9]]) == name.encode()
+    is_same &= fields[6] == info.CRC and fields[7] == fields[8]
+    is_same &= fields[8] in (info.file_size, _IN_ZIP64)
     if not is_same or fields[3] != zipfile.ZIP_STORED or fields[2] & ~0x800:
         fail("GC-A001", f"member {name!r} has another header than the directory tells")
     if not 0 <= info.file_size <= len(data) - start:

@@ -85,7 +85,21 @@ def read_artefact(
         if error.code in _SHAPED_LIKE_A_BREAK:
             where = f"{error.loc}: " if error.loc else ""
             error = GraphError("GC-A001", f"{where}{error.message}", "compile the network again")
+        elif error.code == "GC-N001":
+            error.hint = "name the file that declares it with --ops f.py (ops.registry.load_file)"
+            error.loc = Loc(str(path))
         raise error.at(loc=Loc(str(path))) from None
+
+
+def settings(meta: Mapping[str, Any], path: str | Path) -> tuple[bool, int, str | tuple[str, ...]]:
+    """`train`, `seed` and `keep` of an artefact's meta data, which may say anything (GC-A001)."""
+    train, seed, keep = meta.get("train", False), meta.get("seed", 0), meta.get("keep", [])
+    names = keep if isinstance(keep, list) else [keep]
+    is_name = all(isinstance(name, str) for name in names)
+    if not isinstance(train, bool) or type(seed) is not int or not is_name:
+        broken = GraphError("GC-A001", f"{META} is not what graphc writes", "compile it again")
+        raise broken.at(loc=Loc(str(path)))
+    return train, seed, "all" if keep == "all" else tuple(names)
 
 
 def _check(graph: Graph) -> None:
@@ -164,4 +178,4 @@ def _strange() -> NoReturn:
     fail("GC-A001", f"{PROVENANCE} is not what graphc writes")
 
 
-__all__ = ["read_artefact", "write_artefact"]
+__all__ = ["read_artefact", "settings", "write_artefact"]

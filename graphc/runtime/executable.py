@@ -46,7 +46,8 @@ class Executable:
     ) -> None:
         self.graph = graph
         self.train = train
-        self.keep: str | tuple[str, ...] = keep if isinstance(keep, str) else tuple(keep)
+        names = (keep,) if isinstance(keep, str) else tuple(keep)
+        self.keep: str | tuple[str, ...] = "all" if keep == "all" else names
         self.seed = seed
         self.meta: dict[str, Any] = dict(meta or {})
         self._lock = threading.Lock()
@@ -147,6 +148,8 @@ class Executable:
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
         meta = self.meta | {"train": self.train, "seed": self.seed}
+        if self.keep:
+            meta["keep"] = self.keep if isinstance(self.keep, str) else list(self.keep)
         write_artefact(Path(path), forward_part(self.graph), meta)
 
     def close(self) -> None:
@@ -264,7 +267,8 @@ def _numeric(name: str, given: npt.ArrayLike) -> F64:
         fail("GC-R001", f"{name!r} is no array: {error}")
     if array.dtype.kind not in "fiub":
         fail("GC-R001", f"{name!r} has element type {array.dtype}, expected numbers")
-    return np.asarray(array, np.float32).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is infinite, as in Caffe
+        return np.asarray(array, np.float32).astype(np.float64)
 
 
 def _float32(array: F64) -> Array:

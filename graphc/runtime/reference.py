@@ -181,5 +181,6 @@ class ReferenceExecutor:
         self.env[out] = np.asarray(result, np.float64)
 
     def _param(self, value: Value) -> F64:
-        array: F64 = np.asarray(self.graph.weight(value), np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            array: F64 = np.asarray(self.graph.weight(value), np.float64)
         return array.reshape(typed(value).shape)

@@ -1,9 +1,15 @@
-"""Ways to damage a file: small, typical, and repeatable from a seed."""
+"""Ways to damage a file: small, typical, and repeatable from a seed.
+
+Rough ones break the syntax, gentle ones keep it, so that the damage reaches the later stages.
+"""
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +24,10 @@ ODD_WORDS = (
     "shape dim input input_dim phase"
 )
 NUMBERS, WORDS = tuple(EXTREMES.split()), tuple(ODD_WORDS.split())
+SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 64, 1000, 65536, 2**31 - 1)
 TOKEN = re.compile(r'"[^"\n]*"|[A-Za-z_][\w]*|-?\d[\d.eE+-]*|[{}:]|#[^\n]*')
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
+FIELD = re.compile(r'\b\w+(?:: *|=)(?:"[^"\n]*"|[-\w.+]+)')
 QUOTED = re.compile(r'"[^"\n]*"')
 
 
@@ -91,15 +99,111 @@ def cut(text: str, rng: Rng) -> str:
     return text[: int(rng.integers(len(text) + 1))]
 
 
-TEXT = (number, string) * 3 + (word, insert) * 2
-TEXT += (drop_token, drop_lines, repeat_lines, move_lines, nest, cut)
+def size(text: str, rng: Rng) -> str:
+    """Another whole number, mostly small."""
+    return _replace(NUMBER, text, rng, lambda _: str(SIZES[int(rng.integers(len(SIZES)))]))
+
+
+def _blocks(text: str) -> list[str]:
+    """The text cut before every line that starts a layer at the outermost level."""
+    return re.split(r"(?m)^(?=layers? *\{|layer \")", text)
+
+
+def drop_layer(text: str, rng: Rng) -> str:
+    blocks = _blocks(text)
+    del blocks[int(rng.integers(len(blocks)))]
+    return "".join(blocks)
+
+
+def repeat_layer(text: str, rng: Rng) -> str:
+    blocks = _blocks(text)
+    blocks.insert(int(rng.integers(len(blocks) + 1)), blocks[int(rng.integers(len(blocks)))])
+    return "".join(blocks)
+
+
+def swap_layers(text: str, rng: Rng) -> str:
+    blocks = _blocks(text)
+    i, j = (int(k) for k in rng.integers(len(blocks), size=2))
+    blocks[i], blocks[j] = blocks[j], blocks[i]
+    return "".join(blocks)
+
+
+def drop_field(text: str, rng: Rng) -> str:
+    """Leave out one `name: value`."""
+    return _replace(FIELD, text, rng, lambda _: "")
+
+
+def repeat_field(text: str, rng: Rng) -> str:
+    return _replace(FIELD, text, rng, lambda field: f"{field} {field}")
+
+
+def move_field(text: str, rng: Rng) -> str:
+    fields = FIELD.findall(text) or [""]
+    return _replace(FIELD, text, rng, lambda _: choose(rng, fields))
+
+
+GENTLE = (number, size, size, string, string, drop_layer, repeat_layer, swap_layers)
+GENTLE += (drop_field, repeat_field, move_field)
+ROUGH = (number, word, insert, drop_token, drop_lines, repeat_lines, move_lines, nest, cut)
 
 
 def mutate_text(text: str, rng: Rng) -> str:
-    """One to four damages in a row."""
-    for _ in range(int(rng.integers(1, 5))):
-        text = TEXT[int(rng.integers(len(TEXT)))](text, rng)
+    """One to three damages in a row, in three cases of four gentle ones."""
+    ways = GENTLE if rng.random() < 0.75 else ROUGH
+    for _ in range(int(rng.integers(1, 4))):
+        text = ways[int(rng.integers(len(ways)))](text, rng)
     return text
+
+
+def mutate_weights(net: Any, rng: Rng) -> None:
+    """Change a NetParameter message: shapes, counts and names that lie, blobs gone or doubled."""
+    layers = [x for field in (net.layer, net.layers) for x in field]
+    for _ in range(int(rng.integers(1, 4))):
+        if not layers:
+            return
+        layer = layers[int(rng.integers(len(layers)))]
+        blobs, kind = layer.blobs, int(rng.integers(8))
+        if kind == 0 or not blobs:
+            layer.name = layers[int(rng.integers(len(layers)))].name
+        elif kind == 1:
+            blobs.add().CopyFrom(blobs[0])
+        elif kind == 2:
+            del blobs[-1]
+        else:
+            _mutate_blob(blobs[int(rng.integers(len(blobs)))], kind, rng)
+
+
+def _mutate_blob(blob: Any, kind: int, rng: Rng) -> None:
+    extreme = (0, -1, 1, 2, 3, 2**31 - 1, 2**31, 2**62, -(2**63), 2**63 - 1)
+    value = extreme[int(rng.integers(len(extreme)))]
+    if kind == 3:
+        blob.shape.dim.append(value)
+    elif kind == 4 and blob.shape.dim:
+        blob.shape.dim[int(rng.integers(len(blob.shape.dim)))] = value
+    elif kind == 5:
+        blob.num = blob.channels = max(-(2**31), min(value, 2**31 - 1))
+    elif kind == 6:
+        del blob.data[int(rng.integers(len(blob.data) + 1)) :]
+    else:
+        blob.double_data.extend(blob.data[:2])
+
+
+def mutate_archive(data: bytes, rng: Rng) -> bytes:
+    """Damage one member of a ZIP, and pack it again so that the checksums hold."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        found = {name: source.read(name) for name in source.namelist()}
+    name = choose(rng, sorted(found))
+    try:
+        found[name] = mutate_text(found[name].decode(), rng).encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        found[name] = mutate_bytes(found[name], rng)
+    if rng.random() < 0.1:
+        found[choose(rng, ["../evil", "extra", "/abs"])] = b"x"
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as packed:
+        for member, content in found.items():
+            packed.writestr(member, content)
+    return target.getvalue()
 
 
 def mutate_bytes(data: bytes, rng: Rng) -> bytes:

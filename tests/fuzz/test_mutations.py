@@ -16,22 +16,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz.mutations import mutate_bytes, mutate_text
+from fuzz.mutations import mutate_archive, mutate_bytes, mutate_text, mutate_weights
 from golden.caffe_cases import members
 
 import graphc
 from graphc.errors import GraphError
+from graphc.front.schema import dialect
+from graphc.front.weights import write_safetensors
 from graphc.ir.graph import Graph, typed
 from graphc.ir.op import Effect
 from graphc.ir.verify import verify
 from graphc.limits import Limits
 
 CASES = int(os.environ.get("GRAPHC_FUZZ_CASES") or 2000)
-SHARES = {"text": 0.5, "weights": 0.25, "artefact": 0.15, "ir": 0.1}
+SHARES = {"text": 0.45, "weights": 0.2, "hdf5": 0.1, "tensors": 0.05, "artefact": 0.1, "ir": 0.1}
 CHUNK = 50
 SECONDS = 20.0
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 LARGEST_RUN = 20_000
+HDF5 = ("net_inplace_chain", "net_shared_weights", "net_small_cnn_train")
 
 
 @cache
@@ -70,6 +73,16 @@ def artefacts() -> list[bytes]:
     return found
 
 
+@cache
+def tensors() -> bytes:
+    """The weights of a small net as safetensors."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "net.prototxt"
+        path.write_bytes(members()["layers/net_inception.prototxt"])
+        write_safetensors(graphc.load(path), path.with_suffix(".safetensors"))
+        return path.with_suffix(".safetensors").read_bytes()
+
+
 def use(graph: Graph) -> None:
     """Verify a graph that was accepted, and if it is small and needs no files, run it."""
     verify(graph, 2 if graph.shaped else 0)
@@ -93,7 +106,14 @@ def damage_text(rng: np.random.Generator, folder: Path) -> None:
 def damage_weights(rng: np.random.Generator, folder: Path) -> None:
     text, weights = pairs()[int(rng.integers(len(pairs())))]
     (folder / "net.prototxt").write_text(text)
-    (folder / "net.caffemodel").write_bytes(mutate_bytes(weights, rng))
+    if rng.random() < 0.5:
+        net = dialect("bvlc").new("NetParameter")
+        net.ParseFromString(weights)
+        mutate_weights(net, rng)
+        weights = net.SerializeToString()
+    else:
+        weights = mutate_bytes(weights, rng)
+    (folder / "net.caffemodel").write_bytes(weights)
     use(
         graphc.load(
             folder / "net.prototxt",
@@ -104,9 +124,28 @@ def damage_weights(rng: np.random.Generator, folder: Path) -> None:
     )
 
 
+def damage_hdf5(rng: np.random.Generator, folder: Path) -> None:
+    """Weights as Caffe's HDF5 files hold them."""
+    pytest.importorskip("h5py")
+    name = HDF5[int(rng.integers(len(HDF5)))]
+    (folder / "net.prototxt").write_bytes(members()[f"layers/{name}.prototxt"])
+    weights = members()[f"extras/{name}.caffemodel.h5"]
+    (folder / "net.caffemodel.h5").write_bytes(mutate_bytes(weights, rng))
+    use(graphc.load(folder / "net.prototxt", folder / "net.caffemodel.h5", limits=Limits.strict()))
+
+
+def damage_tensors(rng: np.random.Generator, folder: Path) -> None:
+    """Weights in a safetensors file."""
+    (folder / "net.prototxt").write_bytes(members()["layers/net_inception.prototxt"])
+    path = folder / "net.safetensors"
+    path.write_bytes(mutate_bytes(tensors(), rng))
+    use(graphc.load(folder / "net.prototxt", path, limits=Limits.strict()))
+
+
 def damage_artefact(rng: np.random.Generator, folder: Path) -> None:
     found = artefacts()[int(rng.integers(len(artefacts())))]
-    (folder / "net.gcz").write_bytes(mutate_bytes(found, rng))
+    damage = mutate_archive if rng.random() < 0.7 else mutate_bytes
+    (folder / "net.gcz").write_bytes(damage(found, rng))
     exe = graphc.open(folder / "net.gcz", limits=Limits.strict())
     exe.forward({name: np.zeros(shape) for name, shape in exe.inputs.items()})
 
@@ -129,6 +168,8 @@ def damage_ir(rng: np.random.Generator, folder: Path) -> None:
 DAMAGE: dict[str, Callable[[np.random.Generator, Path], None]] = {
     "text": damage_text,
     "weights": damage_weights,
+    "hdf5": damage_hdf5,
+    "tensors": damage_tensors,
     "artefact": damage_artefact,
     "ir": damage_ir,
 }
@@ -142,6 +183,7 @@ def try_case(kind: str, seed: int, folder: Path) -> None:
         DAMAGE[kind](rng, folder)
     except GraphError as error:
         assert str(error)
+        assert error.code != "GC-V001" or kind == "ir", f"an invalid graph: {error}"
     spent = time.monotonic() - started
     assert spent < SECONDS, f"took {spent:.1f} s"
 

@@ -3,6 +3,7 @@ optimise and survive being saved."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,13 @@ from ops.harness import Case, all_cases
 
 import graphc
 from graphc.front.attrs import encode
+from graphc.front.export import to_prototxt
 from graphc.front.schema import union
-from graphc.ir.op import Effect, Trait
+from graphc.ir.compare import difference
+from graphc.ir.op import Effect, Kind, Trait
 from graphc.ir.verify import verify
 
-EXAMPLES = 150
+EXAMPLES = int(os.environ.get("GRAPHC_FUZZ_CASES") or 2000) // 10
 POOL = {
     phase: [c for c in all_cases() if c.sample.phase == phase and Effect.RNG not in c.op.effects]
     for phase in ("TRAIN", "TEST")
@@ -46,11 +49,18 @@ class Net:
 
     def add(self, case: Case, draw: Any) -> None:
         """One layer, wired to blobs of the right shapes or to inputs of its own."""
-        layer = self.message.layer.add(name=f"l{len(self.message.layer)}", type=case.op.type)
-        encode(case.op, case.attrs, layer)
         rng = np.random.default_rng(draw(st.integers(0, 99)))
-        for role, type_ in case.sig.ins.items():
-            layer.bottom.append(self._bottom(case, role, type_.shape, rng, draw))
+        ins = case.sig.ins.items()
+        bottoms = [self._bottom(case, role, type_.shape, rng, draw) for role, type_ in ins]
+        layer = self.message.layer.add(name=f"l{len(self.message.layer)}", type=case.op.type)
+        layer.bottom.extend(bottoms)
+        encode(case.op, case.attrs, layer)
+        if draw(st.integers(0, 4)) == 0:
+            layer.loss_weight.extend([0.5] * len(case.sig.tops))
+        learned = sum(p.kind is Kind.PARAM for p in case.params)
+        if learned == len(case.params) and draw(st.integers(0, 4)) == 0:
+            for _ in range(learned):
+                layer.param.add(lr_mult=draw(st.sampled_from([0, 2])), decay_mult=1)
         in_place = (
             Trait.ELEMENTWISE in case.op.traits_of(case.attrs, case.sig)
             and len(layer.bottom) == len(case.sig.tops) == 1
@@ -64,6 +74,8 @@ class Net:
             self.blobs[name] = case.sig.outs[role].shape
         if in_place:
             self.used.discard(layer.bottom[0])
+        if layer.loss_weight:  # a loss is a use
+            self.used.update(layer.top)
         if Trait.DYNAMIC in case.op.traits:
             self.dynamic = True
             for name in layer.top:  # nothing else can count on their shape
@@ -109,6 +121,7 @@ def test_random_net(found: tuple[Net, str]) -> None:
             for grad, array in zip(arrays, graph.params[layer], strict=True):
                 assert grad.shape == array.shape, layer
         check_passes(graph, net)
+        check_export(graph, phase, Path(scratch) / "again.prototxt")
         check_artefact(graph, net, Path(scratch) / "net.gcz")
 
 
@@ -120,6 +133,12 @@ def check_passes(graph: graphc.Graph, net: Net) -> None:
     for name, array in plain.items():
         scale = np.abs(array[np.isfinite(array)]).max(initial=1)
         assert np.allclose(short[name], array, rtol=0, atol=1e-5 * scale, equal_nan=True), name
+
+
+def check_export(graph: graphc.Graph, phase: str, path: Path) -> None:
+    """The prototxt made from the graph gives an equal graph."""
+    path.write_text(to_prototxt(graph))
+    assert difference(graph, graphc.load(path, phase=phase)) == ""
 
 
 def check_artefact(graph: graphc.Graph, net: Net, path: Path) -> None:

@@ -18,6 +18,9 @@ from golden.caffe_cases import Case, exact, names, ratio, read_case, unpack
 import graphc
 from graphc.errors import GraphError
 
+WRITER = "hdf5output"
+"""The one case that is judged by the file it writes."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -81,7 +84,7 @@ def main(wanted: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = unpack(Path(scratch)) / "layers"
         for name in names("layers"):
-            if wanted and not any(w in name for w in wanted):
+            if name == WRITER or (wanted and not any(w in name for w in wanted)):
                 continue
             case = read_case(folder / f"{name}.npz")
             try:

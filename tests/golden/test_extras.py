@@ -11,7 +11,8 @@ import pytest
 from golden.caffe_cases import names, ratio, read_case
 
 import graphc
-from graphc.front.schema import union
+from graphc.front.net import definition
+from graphc.front.upgrade import upgrade
 from graphc.ir.op import Filler, Param
 from graphc.ir.text import print_graph
 from graphc.ops.fillers import fill
@@ -53,15 +54,10 @@ def test_upgrade_gives_the_same_graph(name: str, caffe: Path) -> None:
 @pytest.mark.parametrize("name", UPGRADED)
 def test_upgrade_gives_the_same_message(name: str, caffe: Path) -> None:
     """The definition as Caffe's own tool rewrote it: equal messages."""
-    from google.protobuf import text_format
-
-    from graphc.front.definition import read_definition
-
-    ours = read_definition(caffe / "layers" / f"{name}.prototxt").net
-    theirs = union().new("NetParameter")
-    text = (caffe / "extras" / f"{name}.upgraded.prototxt").read_text()
-    text_format.Parse(text, theirs)
-    assert text_format.MessageToString(ours) == text_format.MessageToString(theirs)
+    ours = definition((caffe / "layers" / f"{name}.prototxt").read_text())
+    upgrade(ours)
+    theirs = definition((caffe / "extras" / f"{name}.upgraded.prototxt").read_text())
+    assert ours.net == theirs.net
 
 
 def check_outputs(folder: Path, name: str, weights: Path) -> None:

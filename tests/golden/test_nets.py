@@ -1,6 +1,6 @@
 """Well-known networks with rule-made weights: outputs, blob statistics and gradients of real Caffe.
 
-GRAPHC_GOLDEN_NETS=all adds the large ones, which take minutes on the reference executor.
+GRAPHC_GOLDEN_NETS=all adds those that take more seconds or memory on the reference executor.
 """
 
 from __future__ import annotations
@@ -22,20 +22,25 @@ FILES = {
     "cifar10_quick": "cifar10/cifar10_quick.prototxt",
     "cifar10_full": "cifar10/cifar10_full.prototxt",
     "squeezenet_v1.1": "squeezenet/squeezenet_v1.1_deploy.prototxt",
+    "mobilenet_v1": "mobilenet/mobilenet_v1_deploy.prototxt",
+    "bvlc_googlenet": "googlenet/deploy.prototxt",
+    "resnet50": "resnet/ResNet-50-deploy.prototxt",
 }
 LARGE = {
     "bvlc_alexnet": "alexnet/deploy.prototxt",
-    "bvlc_googlenet": "googlenet/deploy.prototxt",
     "bvlc_reference_caffenet": "caffenet/deploy.prototxt",
-    "mobilenet_v1": "mobilenet/mobilenet_v1_deploy.prototxt",
     "mobilenet_v2": "mobilenet/mobilenet_v2_deploy.prototxt",
-    "resnet50": "resnet/ResNet-50-deploy.prototxt",
     "resnet101": "resnet/ResNet-101-deploy.prototxt",
     "resnet152": "resnet/ResNet-152-deploy.prototxt",
     "squeezenet_v1.0": "squeezenet/squeezenet_v1.0_deploy.prototxt",
 }
 OURS = {"bvlc_alexnet": "alexnet", "bvlc_googlenet": "googlenet"}
 OURS |= {"bvlc_reference_caffenet": "caffenet"}
+# the published files are not the papers' networks, ours are
+DIFFERENT = {
+    "resnet50": "the published prototxt has a bias in conv1",
+    "mobilenet_v2": "the published prototxt expands in its first block too",
+}
 DIFFERENTIATED = {"lenet", "cifar10_quick", "cifar10_full"}
 NETS = FILES | (LARGE if os.environ.get("GRAPHC_GOLDEN_NETS") == "all" else {})
 
@@ -118,6 +123,8 @@ def test_public_prototxt(name: str, caffe: Path, shared: Path) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_our_prototxt(name: str, caffe: Path, root: Path) -> None:
+    if name in DIFFERENT:
+        pytest.skip(DIFFERENT[name])
     path = root / "models" / OURS.get(name, name) / "deploy.prototxt"
     if not path.exists():
         pytest.skip("models/ is not in the installed package")

@@ -14,6 +14,7 @@ from graphc.ir.op import Kind, Op, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ir.verify import RULES, verify
 from graphc.ops.inner_product import InnerProduct, InnerProductAttrs
+from graphc.ops.spec import Grad
 
 
 class Feed(Op):
@@ -29,6 +30,24 @@ class Double(Op):
     @staticmethod
     def infer(a: object, s: Sig) -> dict[str, Type]:
         return {"y": s.ins["x"]}
+
+
+class Shared(Op):
+    """A layer one part of which makes the gradient of an inner role for the other."""
+
+    type = "Shared"
+
+    @staticmethod
+    def infer(a: object, s: Sig) -> dict[str, Type]:
+        return {"y": s.ins["x"]}
+
+    @staticmethod
+    def inner(a: object, s: Sig) -> dict[str, Type]:
+        return {"sums": s.ins["x"]}
+
+    @staticmethod
+    def grads(a: object, s: Sig) -> tuple[Grad, ...]:
+        return (Grad("sums", ("dy",)), Grad("x", ("dsums",)))
 
 
 def sample() -> Graph:
@@ -201,6 +220,35 @@ def writes_other_role(g: Graph) -> None:
     node(g, 4).outs, node(g, 4).tops = {"dx": node(g, 4).outs["dweight"]}, ("dx",)
 
 
+def with_inner_gradients(g: Graph) -> tuple[Value, Value]:
+    """Two Shared layers on `out` with their gradients; returns those of their inner roles."""
+    found = []
+    for name in ("one", "two"):
+        shared = Node(Shared, name, None, {"x": top(g, 2)}, {"y": Value(name, Type((2, 3)))})
+        seed, sums, dx = (Value(f"{what}({name})", Type((2, 3))) for what in ("dy", "dsums", "dx"))
+        words = {"role": Role.GRAD, "of": shared}
+        walk = Node(Shared, name, None, {"dy": seed}, {"dsums": sums}, part="dsums", **words)
+        last = Node(Shared, name, None, {"dsums": sums}, {"dx": dx}, part="dx", **words)
+        g.nodes += [shared, walk, last]
+        g.seeds[name] = seed
+        found.append(sums)
+    return found[0], found[1]
+
+
+def inner_gradient_of_another(g: Graph) -> None:
+    one, _ = with_inner_gradients(g)
+    g.nodes[-1].ins["dsums"] = one
+
+
+def inner_gradient_from_a_seed(g: Graph) -> None:
+    with_inner_gradients(g)
+    g.nodes[-1].ins["dsums"] = g.seeds["two"]
+
+
+def inner_gradient_of_other_type(g: Graph) -> None:
+    with_inner_gradients(g)[1].type = Type((3, 2))
+
+
 def gradient_of_nothing(g: Graph) -> None:
     g.grads["ghost"] = g.grads["ip:weight"]
 
@@ -301,12 +349,19 @@ MUTANTS: dict[str, tuple[Callable[[Graph], None], ...]] = {
         part_too_early,
         part_of_other_type,
     ),
-    "gradients_read_their_part": (unknown_part, reads_less, reads_other_value, writes_other_role),
+    "gradients_read_their_part": (
+        unknown_part,
+        reads_less,
+        reads_other_value,
+        writes_other_role,
+        inner_gradient_of_another,
+        inner_gradient_from_a_seed,
+    ),
     "gradient_tables_fit": (gradient_of_nothing, gradient_from_nowhere),
     "types_present": (no_type, no_param_type, integer_parameter, spec_disagrees),
     "views_same_size": (view_of_other_size,),
     "weights_fit": (weights_of_nothing, weights_of_a_view, double_weights, misshapen_weights),
-    "gradients_typed": (gradient_of_other_type, seed_of_other_shape),
+    "gradients_typed": (gradient_of_other_type, seed_of_other_shape, inner_gradient_of_other_type),
     "inference_agrees": (wrong_top_type, impossible_inference, unknown_aux),
     "params_agree": (wrong_param_shape, missing_param, wrong_param_kind),
 }
@@ -316,6 +371,12 @@ CASES = [(rule, mutate) for rule, mutants in MUTANTS.items() for mutate in mutan
 def test_a_right_graph_passes_every_level() -> None:
     for level in (0, 1, 2):
         verify(sample(), level)
+
+
+def test_inner_gradients_pass_every_level() -> None:
+    graph = sample()
+    with_inner_gradients(graph)
+    verify(graph, 2)
 
 
 def test_every_rule_has_a_mutant() -> None:

@@ -19,6 +19,7 @@ from ops.harness import (
     top_gradients,
     uniform,
     vjp,
+    with_inner,
 )
 
 from graphc.errors import GraphError
@@ -46,19 +47,27 @@ def names(case: Case) -> None:
             assert sig[top].nbytes == sig[bottom].nbytes, f"{top} over {bottom}: sizes differ"
         assert part.effects <= case.op.effects, "the class does not list the part's effects"
     assert made >= set(sig.outs), "some top or aux is written by no part"
+    inner, given = case.inner, set[str]()
+    assert not set(inner) & known, "an inner role has the name of another"
     parts = [g.part for g in case.grads]
     assert len(set(parts)) == len(parts), "two parts have one name"
     for grad in case.grads:
-        assert grad.out in {*sig.ins, *sig.params}
-        assert set(grad.reads) <= known | gradients, f"{grad.part} reads an unknown role"
+        assert grad.out in {*sig.ins, *sig.params, *inner}
+        assert set(grad.reads) <= known | gradients | given, f"{grad.part} reads an unknown role"
+        if grad.out in inner:
+            assert f"d{grad.out}" not in given, f"two parts for the inner role {grad.out!r}"
+            given.add(f"d{grad.out}")
         assert len(set(grad.reads)) == len(grad.reads)
         assert grad.over is None or grad.over in grad.reads
-        assert grad.over is None or sig[grad.over].nbytes == sig[grad.out].nbytes
+        if grad.over is not None:
+            assert case.type_of(grad.over).nbytes == case.type_of(grad.out).nbytes
         assert grad.view is None or grad.view.of in grad.reads
     read = {r for g in case.grads for r in g.reads} | {
         r for f in case.forwards for r in case.forward_reads(f)
     }
     assert set(sig.outs) - set(sig.tops) <= read, "an aux value is read by no part"
+    assert given == {f"d{role}" for role in inner}, "an inner role has no part"
+    assert given <= read, "the gradient of an inner role is read by no part"
     learned = {p.name for p in case.params if p.kind is Kind.PARAM}
     if case.grads:
         assert learned <= {g.out for g in case.grads}, "a parameter has no gradient part"
@@ -85,7 +94,7 @@ def shapes(case: Case) -> None:
             assert values[f"new {role}"].shape == case.sig[role].shape
     for grad in case.grads:
         found = vjp(case, grad, values)
-        assert found.shape == case.sig[grad.out].shape, f"{grad.part} has shape {found.shape}"
+        assert found.shape == case.type_of(grad.out).shape, f"{grad.part} has shape {found.shape}"
 
 
 def gradient(case: Case) -> None:
@@ -93,7 +102,7 @@ def gradient(case: Case) -> None:
     values = state(case)
     dtops = top_gradients(case, values)
     inputs = draw(case)
-    for role in dict.fromkeys(g.out for g in case.grads):
+    for role in dict.fromkeys(g.out for g in case.grads if g.out not in case.inner):
         found = sum(vjp(case, g, values) for g in case.grads if g.out == role)
         expected = numeric_gradient(case, role, inputs, dtops)
         worst = float(np.abs(found - expected).max(initial=0))
@@ -184,8 +193,9 @@ def cost(case: Case) -> None:
         declared = op.cost(case.attrs, grad.part, sig)
         assert declared.macs == counter[0], f"{grad.part}: {declared.macs} != {counter[0]}"
         if Trait.DYNAMIC not in op.traits:
-            assert declared.read == sum(bytes_of(values[r], sig[r]) for r in grad.reads)
-        assert declared.write == bytes_of(result, sig[grad.out])
+            read = sum(bytes_of(values[r], case.type_of(r)) for r in grad.reads)
+            assert declared.read == read
+        assert declared.write == bytes_of(result, case.type_of(grad.out))
 
 
 def purity(case: Case) -> None:
@@ -225,7 +235,7 @@ def hostile_numbers(case: Case) -> None:
             spoilt.ravel()[rng.integers(array.size)] = bad
             try:
                 values = forward(case, {**base, role: frozen(spoilt)})
-                values |= top_gradients(case, values)
+                values = with_inner(case, values | top_gradients(case, values))
                 for grad in case.grads:
                     vjp(case, grad, values)
             except GraphError:
@@ -273,7 +283,7 @@ def batch_separable(case: Case) -> None:
         bottoms = {r: frozen(whole[r][start:stop] if r in cut else whole[r]) for r in sig.ins}
         found = forward(part, {**bottoms, **{r: whole[r] for r in sig.params}}, sig=sig)
         found |= {f"d{t}": frozen(whole[f"d{t}"][start:stop]) for t in sig.tops}
-        partial.append((part, found))
+        partial.append((part, with_inner(part, found)))
     if Effect.RNG in case.op.effects:
         return
     for top in case.sig.tops:
@@ -281,7 +291,7 @@ def batch_separable(case: Case) -> None:
     for grad in case.grads:
         pieces = [vjp(part, grad, found) for part, found in partial]
         expected = vjp(case, grad, whole)
-        joined = np.concatenate(pieces) if grad.out in case.sig.ins else sum(pieces)
+        joined = sum(pieces) if grad.out in case.sig.params else np.concatenate(pieces)
         assert np.allclose(joined, expected, rtol=1e-9, atol=1e-10), grad.part
 
 

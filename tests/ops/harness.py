@@ -61,6 +61,15 @@ class Case:
         return tuple(self.sig.outs) if part.writes is None else part.writes
 
     @property
+    def inner(self) -> dict[str, Type]:
+        return self.op.inner(self.attrs, self.sig)
+
+    def type_of(self, role: str) -> Type:
+        """Of any role or gradient, those of inner roles included."""
+        inner = self.inner
+        return inner.get(role) or inner.get(role.removeprefix("d")) or self.sig[role]
+
+    @property
     def limits(self) -> set[str]:
         return {each.skips for each in self.op.limitations if each.skips}
 
@@ -158,7 +167,17 @@ def top_gradients(case: Case, values: Mapping[str, F64], seed: int = 0) -> dict[
 def state(case: Case, seed: int = 0) -> dict[str, F64]:
     """Everything a backward part could read: values, tops, aux and top gradients."""
     values = forward(case, draw(case, seed), seed)
-    return {**values, **top_gradients(case, values, seed)}
+    return with_inner(case, {**values, **top_gradients(case, values, seed)}, seed)
+
+
+def with_inner(case: Case, values: Mapping[str, F64], seed: int = 0) -> dict[str, F64]:
+    """The values with the gradients of inner roles, which some parts pass to others."""
+    found = dict(values)
+    inner = case.inner
+    for grad in case.grads:
+        if grad.out in inner:
+            found[f"d{grad.out}"] = frozen(vjp(case, grad, found, seed))
+    return found
 
 
 def live(case: Case, values: Mapping[str, F64]) -> Sig:

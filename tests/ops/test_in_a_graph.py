@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from ops.harness import Case, all_cases, draw, forward, frozen, is_expanded, vjp
+from ops.harness import Case, all_cases, draw, forward, frozen, is_expanded, vjp, with_inner
 
 from graphc.autodiff import differentiate
 from graphc.ir.clone import clone
@@ -107,7 +107,8 @@ def by_parts(case: Case, role: str, seeds: Mapping[str, F64]) -> F64:
     """The sum of the layer's own backward parts for `role`."""
     values = forward(case, as_executed(case))
     tops = {f"d{t}": frozen(seeds.get(f"t_{t}", 0 * values[t])) for t in case.sig.tops}
-    summands = [vjp(case, g, {**values, **tops}) for g in case.grads if g.out == role]
+    values = with_inner(case, {**values, **tops})
+    summands = [vjp(case, g, values) for g in case.grads if g.out == role]
     return np.sum(summands, axis=0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nets.builder import XAVIER, Net, constant, gaussian
 
 # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection: table 1 of Szegedy et al. 2014.
@@ -22,7 +24,7 @@ def googlenet(train: bool) -> Net:
     """Szegedy et al., "Going deeper with convolutions", 2014; two side classifiers in training."""
     net = Net("GoogLeNet", train=train, weight=XAVIER, bias=constant(0.2))
 
-    def conv(x: str, part: str, name: str, out: int, kernel: int, **more: int) -> str:
+    def conv(x: str, part: str, name: str, out: int, kernel: int, **more: Any) -> str:
         y = net.conv(x, f"{part}/{name}", out, kernel, **more)
         return net.relu(y, f"{part}/relu_{name.removesuffix('_s2')}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nets.builder import PLAIN, XAVIER, Mult, Net, gaussian
 
 # Squeeze and expand widths of fire2 .. fire9: table 1 of Iandola et al. 2016.
@@ -69,7 +71,7 @@ def mobilenet_v1(train: bool) -> Net:
     """Howard et al., "MobileNets", 2017, width 1."""
     net = Net("MobileNet-v1", train=train)
 
-    def unit(x: str, name: str, out: int, kernel: int, **more: int) -> str:
+    def unit(x: str, name: str, out: int, kernel: int, **more: Any) -> str:
         x = net.conv(x, name, out, kernel, pad=kernel // 2, has_bias=False, **more)
         x = net.norm(x, f"{name}/bn", f"{name}/scale", mult=NO_DECAY)
         return net.relu(x, name.replace("conv", "relu"))
@@ -98,7 +100,7 @@ def mobilenet_v2(train: bool) -> Net:
     """Sandler et al., "MobileNetV2", 2018, width 1; ReLU for ReLU6, which Caffe lacks."""
     net = Net("MobileNet-v2", train=train)
 
-    def unit(x: str, name: str, out: int, kernel: int, active: bool = True, **more: int) -> str:
+    def unit(x: str, name: str, out: int, kernel: int, active: bool = True, **more: Any) -> str:
         x = net.conv(x, name, out, kernel, pad=kernel // 2, has_bias=False, **more)
         x = net.norm(x, f"{name}/bn", f"{name}/scale", f"{name}/bn", mult=NO_DECAY)
         return net.relu(x, name.replace("conv", "relu")) if active else x

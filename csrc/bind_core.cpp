@@ -1,0 +1,81 @@
+#include "bind_core.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bind_values.h"
+#include "core/kernel.h"
+#include "core/memory.h"
+#include "error.h"
+
+namespace py = pybind11;
+
+namespace {
+
+using graphc::Error;
+
+// One kernel on arrays of the caller's, as tests use it. The workspace starts out full of NaN.
+class LooseKernel {
+  public:
+    LooseKernel(const std::string& symbol, graphc::Problem problem)
+        : problem_(std::move(problem)), kernel_(graphc::find_kernel(symbol)(problem_)) {}
+
+    std::size_t workspace() const { return kernel_->workspace(); }
+
+    void run(const std::vector<py::array>& reads, const std::vector<py::array>& writes,
+             int threads) const {
+        if (threads < 1 || threads > 1024) {
+            throw Error("GC-R004", std::to_string(threads) + " threads; 1 to 1024 are possible");
+        }
+        std::vector<const char*> sources;
+        std::vector<char*> targets;
+        check_count(reads.size(), problem_.reads.size(), "reads");
+        check_count(writes.size(), problem_.writes.size(), "writes");
+        for (std::size_t i = 0; i < reads.size(); ++i) {
+            sources.push_back(graphc::address_of(reads[i], problem_.reads[i], false,
+                                                 "read operand " + std::to_string(i)));
+        }
+        for (std::size_t i = 0; i < writes.size(); ++i) {
+            targets.push_back(graphc::address_of(writes[i], problem_.writes[i], true,
+                                                 "written operand " + std::to_string(i)));
+        }
+        const graphc::Pages workspace(kernel_->workspace());
+        const py::gil_scoped_release unlocked;
+        std::memset(workspace.data(), 0xff, kernel_->workspace());
+        kernel_->run({sources.data(), targets.data(), workspace.data(), threads});
+    }
+
+  private:
+    static void check_count(std::size_t given, std::size_t needed, const char* what) {
+        if (given != needed) {
+            throw Error("GC-R001", std::to_string(given) + " arrays given, the kernel " + what +
+                                       " " + std::to_string(needed));
+        }
+    }
+
+    graphc::Problem problem_;
+    std::unique_ptr<graphc::Kernel> kernel_;
+};
+
+}  // namespace
+
+void bind_core(py::module_& m) {
+    m.def("kernel_symbols", &graphc::kernel_symbols);
+    py::class_<LooseKernel>(m, "Kernel")
+        .def_property_readonly("workspace", &LooseKernel::workspace)
+        .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"),
+             py::arg("threads") = 1);
+    m.def(
+        "make_kernel",
+        [](const std::string& symbol, const py::sequence& reads, const py::sequence& writes,
+           const py::dict& attrs) {
+            return std::make_unique<LooseKernel>(symbol, graphc::to_problem(reads, writes, attrs));
+        },
+        py::arg("symbol"), py::arg("reads"), py::arg("writes"), py::arg("attrs") = py::dict());
+}

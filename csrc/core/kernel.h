@@ -1,0 +1,60 @@
+// Kernel: one prepared call. Made once when a plan is loaded, run many times, allocates only when
+// made. A kernel file registers its factory with GRAPHC_KERNEL(symbol, Type).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/attrs.h"
+#include "core/tensor.h"
+
+namespace graphc {
+
+// What a factory is told: operand shapes in the declaration's order, and the call's parameters.
+// An operand that the call does not have (an aux nobody reads) is left out by the lowering.
+struct Problem {
+    std::vector<Spec> reads;
+    std::vector<Spec> writes;
+    Attrs attrs;
+};
+
+// Addresses of one run, in the order of the problem's operands. `workspace` has the bytes the
+// variant asked for, aligned to 64; `threads` is how many OpenMP threads the kernel may use.
+struct Run {
+    const char* const* reads;
+    char* const* writes;
+    char* workspace;
+    int threads;
+
+    const float* in(int i) const { return reinterpret_cast<const float*>(reads[i]); }
+    float* out(int i) const { return reinterpret_cast<float*>(writes[i]); }
+};
+
+class Kernel {
+  public:
+    virtual ~Kernel() = default;
+    // Bytes of workspace run() needs.
+    virtual std::size_t workspace() const { return 0; }
+    // Must not allocate or throw; everything that can fail is checked when the kernel is made.
+    virtual void run(const Run& run) const = 0;
+};
+
+using Factory = std::unique_ptr<Kernel> (*)(const Problem&);
+
+// The factory of a symbol; throws graphc::Error (GC-A001) for an unknown one.
+Factory find_kernel(const std::string& symbol);
+std::vector<std::string> kernel_symbols();
+bool register_kernel(const char* symbol, Factory factory);
+
+#define GRAPHC_KERNEL(symbol, Type)                                                       \
+    namespace {                                                                           \
+    const bool Type##_registered = ::graphc::register_kernel(                             \
+        symbol, [](const ::graphc::Problem& problem) -> std::unique_ptr<::graphc::Kernel> { \
+            return std::make_unique<Type>(problem);                                       \
+        });                                                                               \
+    }
+
+}  // namespace graphc

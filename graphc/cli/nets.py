@@ -1,0 +1,142 @@
+"""The network a verb is about: a prototxt or an artefact, as a graph or ready to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graphc.cli.options import FIXED, given, parse_shapes, spelled
+from graphc.errors import GraphError, fail, near
+from graphc.ir.graph import Graph
+from graphc.ir.op import Effect
+from graphc.runtime.executable import Executable, Keep
+
+NET_SUFFIXES = (".prototxt", ".pbtxt", ".caffemodel", ".binaryproto")
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+def is_artefact(path: str) -> bool:
+    """Is the file called .gcz, or does it start like a ZIP archive?"""
+    if path.endswith(".gcz"):
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def existing(path: str) -> str:
+    """`path`, unless there is certainly no such file; then GC-F001 says what is there instead."""
+    try:
+        here = Path(path)
+        if here.is_dir():
+            nets = sorted(p.name for p in here.iterdir() if p.suffix in (".gcz", *NET_SUFFIXES))
+            inside = f"it holds {', '.join(nets[:5])}" if nets else "name a file"
+            fail("GC-F001", f"{path!r} is a folder, not a file", inside)
+        if not os.path.lexists(here):
+            beside = [p.name for p in here.parent.iterdir()] if here.parent.is_dir() else []
+            hint = near(here.name, beside[:1_000])
+            fail("GC-F001", f"no such file: {path!r}", hint)
+    except (OSError, ValueError):  # whoever opens it tells it better
+        pass
+    return path
+
+
+def load_net(net: str, options: dict[str, Any]) -> Graph:
+    """A prototxt by the values of `net_options`; shapes stay open where sources are needed."""
+    from graphc import driver
+
+    use_ops(options["ops_files"])
+    weights = options["weights"]
+    return driver.load(
+        existing(net),
+        existing(weights) if weights is not None else None,
+        phase=options["phase"].upper(),
+        level=options["level"],
+        stages=options["stages"],
+        shapes=parse_shapes(options["shapes"]),
+        batch=options["batch"],
+        strict=options["strict_weights"],
+        limits=driver.limits_for(options["strict"]),
+        dialect=options["dialect"],
+        seed=options["seed"],
+    )
+
+
+def open_graph(net: str, options: dict[str, Any]) -> tuple[Graph, dict[str, Any]]:
+    """The shaped graph of a prototxt or artefact, and the artefact's meta data."""
+    from graphc import driver
+
+    shapes = parse_shapes(options["shapes"])
+    if not is_artefact(net):
+        with shape_hint():
+            return driver.shape(load_net(net, options)), {}
+    from graphc.runtime.artefact import read_artefact
+
+    _check_artefact_options(net, options)
+    with shape_hint():
+        graph, meta = read_artefact(existing(net), driver.limits_for(options["strict"]))
+        return driver.shape(graph, shapes, options["batch"]), meta
+
+
+def open_executable(net: str, options: dict[str, Any], keep: Keep) -> Executable:
+    """A prototxt or artefact, ready to run."""
+    from graphc import driver
+
+    if not is_artefact(net):
+        return driver.compile(load_net(net, options), keep=keep)
+    _check_artefact_options(net, options)
+    return driver.open(
+        existing(net),
+        keep=keep,
+        shapes=parse_shapes(options["shapes"]),
+        batch=options["batch"],
+        limits=driver.limits_for(options["strict"]),
+    )
+
+
+def keep_option(names: tuple[str, ...]) -> Keep:
+    """--keep a --keep b, or --keep all."""
+    return "all" if "all" in names else names
+
+
+def use_ops(files: tuple[str, ...]) -> None:
+    """Load layers of the user's."""
+    if files:
+        from graphc.ops.registry import load_file
+
+        for path in files:
+            load_file(existing(path))
+
+
+def _check_artefact_options(net: str, options: dict[str, Any]) -> None:
+    for name in FIXED:
+        if given(name):
+            fail(
+                "GC-R003",
+                f"{net!r} is an artefact; {spelled(name)} was settled when it was compiled",
+                f"leave {spelled(name)} out, or name the prototxt instead",
+            )
+    use_ops(options["ops_files"])
+
+
+@contextmanager
+def shape_hint() -> Iterator[None]:
+    """Say, where a data layer's source is missing, that shapes can stand in for it."""
+    try:
+        yield
+    except GraphError as error:
+        if error.code in ("GC-F001", "GC-D001") and not error.hint and _is_source(error.type_):
+            error.hint = "without the data, give its shape: --shape BLOB=64x1x28x28 for each top"
+        raise
+
+
+def _is_source(layer_type: str) -> bool:
+    from graphc.ops.registry import all_ops
+
+    op = all_ops().get(layer_type)
+    return op is not None and Effect.SOURCE in op.effects

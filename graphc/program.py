@@ -1,0 +1,125 @@
+"""Program: what lowering hands to the planner — buffers, calls, entries. Imports only `ir`.
+
+A Program says what must be computed and which bytes each call touches; it says nothing of
+addresses. The Plan (`graphc/plan/`) adds those. Layer types do not appear: a call names kernel
+symbols and carries their parameters as plain numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from graphc.ir.op import Effect
+from graphc.ir.types import DType
+
+Scalar: TypeAlias = "bool | int | float | str"
+Attrs: TypeAlias = Mapping[str, "Scalar | tuple[int, ...] | tuple[float, ...]"]
+
+
+class BufferKind(Enum):
+    """What a buffer is charged to in the plan's breakdown."""
+
+    ACT = "activations"
+    PARAM = "weights"
+    STATE = "state"
+    CARRY = "carry"
+    GRAD = "gradients"
+    HISTORY = "history"
+    PACKED = "packed"
+    IO = "io"
+
+
+PERSISTENT = frozenset(
+    {BufferKind.PARAM, BufferKind.STATE, BufferKind.CARRY, BufferKind.HISTORY, BufferKind.PACKED}
+)
+"""Kinds that keep their bytes from one run to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """`nbytes`: physical size, padding included; `strides` in elements; `align` in bytes.
+
+    `view_of`: (root buffer's id, byte offset); the root is no view itself. A view's strides may
+    leave gaps that belong to its siblings (a channel slice of a batch).
+    """
+
+    id: int
+    name: str
+    kind: BufferKind
+    dtype: DType
+    dims: tuple[int, ...]
+    strides: tuple[int, ...]
+    nbytes: int
+    align: int = 64
+    view_of: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One buffer as one call sees it. `version` counts the writes to the buffer: 0 is what was
+    there before the entry ran; a call that writes makes the next one, in place or not."""
+
+    role: str
+    buffer: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One kernel that can do a call. All variants of a call share its operands' layouts."""
+
+    symbol: str
+    workspace_bytes: int = 0
+    est_us: float = 0.0
+    deterministic: bool = True
+
+
+HOST = "host"
+"""The symbol of a call that runs its declaration's float64 reference in Python (slow)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One kernel invocation. `node` is the index of its node in the graph, -1 for none (packing).
+
+    `reads`, `writes`: operands in the kernel's order. `may_overwrite`: (write role, read role)
+    pairs that may share bytes, element by element. `batch_axis`: the axis along which samples are
+    independent, None if they are not. `attrs`: the kernel's parameters.
+    """
+
+    id: int
+    name: str
+    node: int
+    part: str
+    variants: tuple[Variant, ...]
+    reads: tuple[Operand, ...]
+    writes: tuple[Operand, ...]
+    may_overwrite: tuple[tuple[str, str], ...] = ()
+    effects: frozenset[Effect] = frozenset()
+    batch_axis: int | None = None
+    attrs: Attrs = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`entries`: name -> call ids in order: "prepare" (packing, whenever weights changed),
+    "forward", "backward", "update". `inputs`, `outputs`: blob name -> buffer id; `kept`: buffers
+    that must hold their value when the entry ends, outputs among them. `values`: IR value name ->
+    buffer id, for those that exist."""
+
+    target: str
+    buffers: tuple[Buffer, ...]
+    calls: tuple[Call, ...]
+    entries: Mapping[str, tuple[int, ...]]
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    kept: frozenset[int] = frozenset()
+    values: Mapping[str, int] = field(default_factory=dict)
+
+    def root(self, buffer: int) -> Buffer:
+        """The buffer whose bytes `buffer` lies in (itself, unless it is a view)."""
+        found = self.buffers[buffer]
+        return self.buffers[found.view_of[0]] if found.view_of is not None else found
