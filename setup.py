@@ -8,11 +8,14 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
 # -ffp-contract=off: float results must not depend on which compiler fuses a multiply with an add.
+IS_WINDOWS = sys.platform == "win32"
 FLAGS = (
-    ["/O2", "/W4"] if sys.platform == "win32" else ["-O2", "-Wall", "-Wextra", "-ffp-contract=off"]
+    ["/O2", "/W4", "/openmp"]
+    if IS_WINDOWS
+    else ["-O3", "-Wall", "-Wextra", "-ffp-contract=off", "-fopenmp"]
 )
 SOURCES = sorted(str(path) for path in Path("csrc").rglob("*.cpp"))
-HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
+HEADERS = sorted(str(path) for folder in ("csrc", "kernels") for path in Path(folder).rglob("*.h"))
 
 ParallelCompile("GRAPHC_BUILD_JOBS").install()
 
@@ -25,9 +28,10 @@ with tempfile.TemporaryDirectory() as aside:
                 "graphc._core",
                 SOURCES,
                 depends=HEADERS,
-                include_dirs=["csrc"],
+                include_dirs=["csrc", "kernels"],
                 cxx_std=17,
                 extra_compile_args=FLAGS,
+                extra_link_args=[] if IS_WINDOWS else ["-fopenmp"],
             )
         ],
     )

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "bind_core.h"
 #include "error.h"
 #include "rng/philox.h"
 #include "rng/stream.h"
@@ -66,4 +67,5 @@ PYBIND11_MODULE(_core, m) {
           py::arg("layer"), py::arg("tag"), py::arg("first") = 0);
     m.def("philox", &philox, py::arg("counter"), py::arg("key"));
     m.def("crc32", &crc32, py::arg("data"));
+    bind_core(m);
 }

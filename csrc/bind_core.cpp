@@ -47,7 +47,7 @@ class LooseKernel {
         }
         const graphc::Pages workspace(kernel_->workspace());
         const py::gil_scoped_release unlocked;
-        std::memset(workspace.data(), 0xff, kernel_->workspace());
+        if (workspace.size() > 0) std::memset(workspace.data(), 0xff, workspace.size());
         kernel_->run({sources.data(), targets.data(), workspace.data(), threads});
     }
 
@@ -69,8 +69,7 @@ void bind_core(py::module_& m) {
     m.def("kernel_symbols", &graphc::kernel_symbols);
     py::class_<LooseKernel>(m, "Kernel")
         .def_property_readonly("workspace", &LooseKernel::workspace)
-        .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"),
-             py::arg("threads") = 1);
+        .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"), py::arg("threads") = 1);
     m.def(
         "make_kernel",
         [](const std::string& symbol, const py::sequence& reads, const py::sequence& writes,

@@ -90,7 +90,8 @@ DType to_dtype(const std::string& name) {
 }
 
 Spec to_spec(const py::handle& told) {
-    if (!py::isinstance<py::sequence>(told) || py::len(told) != 3) {
+    if (!py::isinstance<py::sequence>(told) || py::isinstance<py::str>(told) ||
+        py::len(told) != 3) {
         throw Error("GC-A001", "an operand's spec is no (dtype, dims, strides)");
     }
     const auto parts = py::reinterpret_borrow<py::sequence>(told);

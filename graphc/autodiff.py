@@ -76,23 +76,22 @@ class _Reverse:
             if inputs and node.has(Trait.FEED):
                 self.want.update(node.outs.values())
             learns = any(self.learnable(v) for v in node.params.values())
-            flows = [v for r, v in node.ins.items() if self._edge(node, r)]
+            flows = self._flows(node).values()
             if learns or flows:
                 self.want.update(node.outs.values())
             if learns or any(v in self.learn for v in flows):
                 self.learn.update(node.outs.values())
 
-    def _edge(self, node: Node, role: str) -> bool:
-        """Does a gradient flow from `node` to its bottom `role`?"""
-        index = list(node.ins).index(role)
+    def _flows(self, node: Node) -> dict[str, Value]:
+        """The bottoms, by role, to which a gradient flows from `node`."""
         if node.propagate:
-            return node.propagate[index]
-        return node.ins[role] in self.want
+            return {r: v for (r, v), p in zip(node.ins.items(), node.propagate, strict=True) if p}
+        return {r: v for r, v in node.ins.items() if v in self.want}
 
     def _mark_lossy(self) -> None:
         for node in reversed(self.forward):
             if any(node.loss.values()) or any(v in self.lossy for v in node.outs.values()):
-                self.lossy.update(v for r, v in node.ins.items() if self._edge(node, r))
+                self.lossy.update(self._flows(node).values())
 
     def _seed(self) -> None:
         for node in self.forward:
@@ -113,7 +112,8 @@ class _Reverse:
             return
         sig = node.sig(self.graph.env)
         parts, inner = op.grads(node.attrs, sig), op.inner(node.attrs, sig)
-        self._check_refusals(node, parts)
+        flows = self._flows(node)
+        self._check_refusals(node, parts, flows)
         for part in parts:
             if part.out in inner:
                 continue  # made when a wanted part reads it
@@ -124,16 +124,18 @@ class _Reverse:
                 wanted = self.learnable(target)
             else:
                 # a silenced blob gets its zeros only where nothing else gives it a gradient
-                wanted = self._edge(node, part.out) and not (silenced and target in self.partial)
+                wanted = part.out in flows and not (silenced and target in self.partial)
             if wanted:
                 self._add(node, op, part, target)
 
-    def _check_refusals(self, node: Node, parts: tuple[Grad, ...]) -> None:
+    def _check_refusals(
+        self, node: Node, parts: tuple[Grad, ...], flows: dict[str, Value]
+    ) -> None:
         if not (any(node.loss.values()) or any(v in self.lossy for v in node.outs.values())):
             return
         possible = {p.out for p in parts}
-        for role, value in node.ins.items():
-            if role not in possible and self._edge(node, role) and value in self.learn:
+        for role, value in flows.items():
+            if role not in possible and value in self.learn:
                 raise GraphError(
                     "GC-N007",
                     f"no gradient can pass to bottom {value.name!r} ({role}), "

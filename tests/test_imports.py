@@ -24,6 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("ir",),
     ("data",),
     ("ops",),
+    ("check",),
     ("count",),
     ("front",),
     ("passes",),

@@ -30,7 +30,12 @@ class Attrs {
     const std::vector<std::int64_t>& integers(const std::string& name) const {
         return get<std::vector<std::int64_t>>(name);
     }
-    const std::vector<double>& reals(const std::string& name) const {
+    // A list of whole numbers (an empty one among them) is one of real numbers too.
+    std::vector<double> reals(const std::string& name) const {
+        const Value& value = find(name);
+        if (const auto* whole = std::get_if<std::vector<std::int64_t>>(&value)) {
+            return {whole->begin(), whole->end()};
+        }
         return get<std::vector<double>>(name);
     }
 

@@ -49,12 +49,12 @@ Factory find_kernel(const std::string& symbol);
 std::vector<std::string> kernel_symbols();
 bool register_kernel(const char* symbol, Factory factory);
 
-#define GRAPHC_KERNEL(symbol, Type)                                                       \
-    namespace {                                                                           \
-    const bool Type##_registered = ::graphc::register_kernel(                             \
+#define GRAPHC_KERNEL(symbol, Type)                                                         \
+    namespace {                                                                             \
+    const bool Type##_registered = ::graphc::register_kernel(                               \
         symbol, [](const ::graphc::Problem& problem) -> std::unique_ptr<::graphc::Kernel> { \
-            return std::make_unique<Type>(problem);                                       \
-        });                                                                               \
+            return std::make_unique<Type>(problem);                                         \
+        });                                                                                 \
     }
 
 }  // namespace graphc

@@ -9,9 +9,7 @@ namespace graphc {
 
 namespace {
 
-std::size_t item_bytes(DType dtype) {
-    return dtype == DType::i64 ? 8 : dtype == DType::u8 ? 1 : 4;
-}
+std::size_t item_bytes(DType dtype) { return dtype == DType::i64 ? 8 : dtype == DType::u8 ? 1 : 4; }
 
 class Copy final : public Kernel {
   public:

@@ -124,7 +124,11 @@ def _target(net: str, output: str | None) -> Path:
         fail("GC-R003", f"{net!r} is an artefact already", hint)
     target = Path(output) if output is not None else default_output(net)
     if target.suffix != ".gcz":
-        fail("GC-C001", f"-o {str(target)!r}: an artefact is called .gcz", f"write -o {target}.gcz")
+        fail(
+            "GC-C001",
+            f"-o {str(target)!r}: an artefact is called .gcz",
+            f"write -o {target.with_suffix('.gcz')}",
+        )
     if not target.parent.is_dir():
         fail("GC-F002", f"cannot write {str(target)!r}: no folder {str(target.parent)!r}")
     return target

@@ -68,7 +68,9 @@ def describe(graph: Graph, *, with_bn: bool = False) -> dict[str, Any]:
         "batch": batch_size(graph),
         **_row(total, with_bn),
         "uncounted_params": 0 if with_bn else total.factors,
-        "types": {t: {"layers": len(rows), **_row(_sum(rows), with_bn)} for t, rows in types.items()},
+        "types": {
+            t: {"layers": len(rows), **_row(_sum(rows), with_bn)} for t, rows in types.items()
+        },
         "layers": [
             {"name": node.name, "type": node.op.type, **_row(counts, with_bn)}
             for node, counts in counted

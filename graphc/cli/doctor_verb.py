@@ -5,42 +5,89 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
 from graphc import __version__
 from graphc.cli.options import json_option
-from graphc.cli.output import emit_json, table
+from graphc.cli.output import emit_json, say, size_text, table
+from graphc.config import Config, describe
 
-EXTRAS = {
-    "h5py": ("data", "HDF5 weights and HDF5 data layers"),
-    "lmdb": ("data", "Data layers on LMDB"),
-    "pillow": ("data", "images on the command line and ImageData layers"),
-    "cupy-cuda13x": ("gpu", "running on a GPU"),
+OK, MISSING, BROKEN = "ok", "missing", "broken"
+CORE = {
+    "numpy": "numpy",
+    "protobuf": "google.protobuf",
+    "click": "click",
+    "safetensors": "safetensors",
+    "C++ extension": "graphc._core",
 }
-CORE = ("numpy", "protobuf", "click", "rich", "safetensors")
+EXTRAS = {
+    "h5py": ("h5py", "HDF5 weights and HDF5 data layers"),
+    "lmdb": ("lmdb", "Data layers that read LMDB"),
+    "pillow": ("PIL", "images on the command line and ImageData layers"),
+}
+TARGETS = {
+    "reference": (OK, "float64 on the CPU: slow, and right"),
+    "cpu": ("not built", "comes with the C++ core of a later version"),
+    "cuda": ("not built", "there is no GPU backend in this version"),
+}
+
+Row = tuple[str, str, str, str]
 
 
 @click.command("doctor")
 @json_option
-def command(as_json: bool) -> None:
-    """Say what this installation can do, and what is missing for the rest."""
-    rows = [("graphc", __version__, "ok", "")]
-    rows.append(("python", platform.python_version(), "ok", platform.platform()))
-    rows.append(("cores", str(os.cpu_count()), "ok", platform.machine()))
-    rows += [(name, _version(name), _state(name), "core") for name in CORE]
-    rows.append(_extension())
-    for name, (extra, use) in EXTRAS.items():
-        missing = f"for {use}: pip install 'graphc[{extra}]'"
-        rows.append((name, _version(name), _state(name), use if _version(name) else missing))
-    rows.append(("target reference", "", "ok", "float64, slow, right"))
-    rows += [(f"target {t}", "", "not built", "") for t in ("cpu", "cuda")]
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Say what this installation can do, and what is missing for the rest.
+
+    The exit code is 1 if something is missing or broken that every verb needs.
+    """
+    core = [_package(name, module, "needed") for name, module in CORE.items()]
+    rows: list[Row] = [
+        ("graphc", __version__, OK, os.path.dirname(os.path.dirname(__file__))),
+        ("python", platform.python_version(), OK, sys.executable),
+        ("machine", platform.machine(), OK, _machine()),
+        *core,
+    ]
+    for name, (module, use) in EXTRAS.items():
+        row = _package(name, module, use)
+        if row[2] == MISSING:
+            row = (name, "", MISSING, f"for {use}: pip install 'graphc[data]'")
+        rows.append(row)
+    rows += [(f"target {t}", "", state, remark) for t, (state, remark) in TARGETS.items()]
+    settings = describe(Config.load())
+    healthy = all(row[2] == OK for row in core)
     if as_json:
         keys = ("name", "version", "state", "remark")
-        emit_json({"checks": [dict(zip(keys, row, strict=True)) for row in rows]})
+        emit_json(
+            {
+                "healthy": healthy,
+                "checks": [dict(zip(keys, row, strict=True)) for row in rows],
+                "settings": {name: value for name, value, _ in settings},
+            }
+        )
     else:
         table(("what", "version", "state", "remark"), rows)
+        say("")
+        table(("variable", "value", "meaning"), settings)
+    if not healthy:
+        ctx.exit(1)
+
+
+def _package(name: str, module: str, use: str) -> Row:
+    """Import it, rather than ask whether it is installed: a package may be there and broken."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        state, use = (MISSING, use) if error.name == module.split(".")[0] else (BROKEN, str(error))
+    except Exception as error:  # whatever a broken package raises
+        state, use = BROKEN, f"{type(error).__name__}: {error}".partition("\n")[0]
+    else:
+        state = OK
+    return (name, "" if module.startswith("graphc.") else _version(name), state, use)
 
 
 def _version(name: str) -> str:
@@ -50,13 +97,10 @@ def _version(name: str) -> str:
         return ""
 
 
-def _state(name: str) -> str:
-    return "ok" if _version(name) else "missing"
-
-
-def _extension() -> tuple[str, str, str, str]:
+def _machine() -> str:
+    told = f"{os.cpu_count()} cores"
     try:
-        importlib.import_module("graphc._core")
-    except ImportError as error:
-        return ("C++ extension", "", "missing", str(error))
-    return ("C++ extension", "", "ok", "graphc._core")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return told
+    return f"{told}, {size_text(memory)} memory, {platform.system()}"

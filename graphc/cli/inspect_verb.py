@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
-from graphc.cli.options import is_artefact, json_option, load_net, net_options
-from graphc.cli.output import emit_json, shape_text, table
+from graphc.cli.nets import open_graph
+from graphc.cli.options import json_option, net_options
+from graphc.cli.output import emit_json, say, shape_text, size_text, table
+from graphc.count import macs
+from graphc.errors import fail
 from graphc.ir.graph import Graph, Node, typed
+from graphc.ir.op import Kind
 from graphc.ir.versions import blob_of
-from graphc.ops.spec import OpSpec
 
 
 @click.command("inspect")
 @click.argument("net")
-@net_options
 @click.option("--text", is_flag=True, help="Print the graph in the IR's text form.")
-@click.option("--prototxt", is_flag=True, help="Print the upgraded, filtered net as prototxt.")
+@click.option("--prototxt", is_flag=True, help="Print the net as prototxt, upgraded and filtered.")
+@net_options
 @json_option
 def command(net: str, text: bool, prototxt: bool, as_json: bool, **options: Any) -> None:
     """Show layers, shapes, costs and history of NET, a prototxt or an artefact."""
-    graph = open_graph(net, options)
+    if text and prototxt:
+        fail("GC-C001", "--text and --prototxt exclude each other")
+    graph, meta = open_graph(net, options)
+    if not text and not prototxt:
+        if as_json:
+            emit_json(describe(graph, meta))
+        else:
+            _print(graph, meta)
+        return
     if text:
         from graphc.ir.text import print_graph
 
-        click.echo(print_graph(graph), nl=False)
-    elif prototxt:
+        printed = print_graph(graph)
+    else:
         from graphc.front.export import to_prototxt
 
-        click.echo(to_prototxt(graph), nl=False)
-    elif as_json:
-        emit_json(describe(graph))
+        printed = to_prototxt(graph)
+    if as_json:
+        emit_json({"text" if text else "prototxt": printed})
     else:
-        _print(graph)
+        click.echo(printed, nl=False)
 
 
-def open_graph(net: str, options: dict[str, Any]) -> Graph:
-    """The shaped graph of a prototxt or an artefact."""
-    from graphc import driver
-
-    if is_artefact(net):
-        from graphc.runtime.artefact import read_artefact
-
-        return read_artefact(Path(net), driver.limits_for(options["strict"]))[0]
-    return driver.shape(load_net(net, options))
-
-
-def describe(graph: Graph) -> dict[str, Any]:
-    """The network as one JSON-ready object."""
+def describe(graph: Graph, meta: dict[str, Any]) -> dict[str, Any]:
+    """The network as one JSON-ready object; `artefact` holds what an artefact says of itself."""
+    learned, size = _weights(graph)
     return {
         "name": graph.name,
         "phase": graph.phase,
         "inputs": {blob_of(v): list(typed(v).shape) for v in graph.inputs},
         "outputs": {v.name: list(typed(v).shape) for v in graph.outputs},
+        "params": learned,
+        "weight_bytes": size,
+        "macs": sum(map(macs, graph.forward_nodes())),
         "layers": [_describe_layer(node) for node in graph.forward_nodes()],
-        "notes": graph.notes,
         "history": [
-            {"name": r.name, "detail": list(r.detail), "max_change": r.max_change}
+            {
+                "name": r.name,
+                "changed": r.changed,
+                "detail": list(r.detail),
+                "max_change": r.max_change,
+            }
             for r in graph.history
         ],
+        "notes": graph.notes,
+        "artefact": meta or None,
     }
 
 
@@ -76,36 +85,66 @@ def _describe_layer(node: Node) -> dict[str, Any]:
     }
 
 
-def macs(node: Node) -> int:
-    """Multiply-adds of a node's forward, all its parts together."""
-    op = cast("type[OpSpec]", node.op)
-    return sum(op.macs(node.attrs, f.name, node.sig()) for f in op.forwards(node.attrs, node.sig()))
+def _weights(graph: Graph) -> tuple[int, int]:
+    """Learned elements, and bytes of all blobs a weight file holds (statistics included)."""
+    kept = [v for v in graph.param_values() if v.kind is not Kind.CARRY]
+    learned = sum(typed(v).size for v in kept if v.kind is Kind.PARAM)
+    return learned, sum(typed(v).nbytes for v in kept)
 
 
-def _print(graph: Graph) -> None:
-    click.echo(f"net {graph.name!r}, phase {graph.phase}, {len(graph.nodes)} layers")
+def _print(graph: Graph, meta: dict[str, Any]) -> None:
+    _print_head(graph, meta)
+    say("")
     rows = []
     for node in graph.forward_nodes():
         tops = [f"{node.outs[r].name} {shape_text(typed(node.outs[r]).shape)}" for r in node.tops]
         params = [f"{r} {shape_text(typed(v).shape)}" for r, v in node.params.items()]
         work = macs(node)
-        rows.append(
-            (
-                node.name,
-                node.op.type,
-                ", ".join(v.name for v in node.ins.values()),
-                ", ".join(tops),
-                ", ".join(params),
-                f"{work:,}" if work else "",
-            )
-        )
-    table(("layer", "type", "bottoms", "tops", "params", "MACs"), rows, right="MACs")
+        bottoms = ", ".join(v.name for v in node.ins.values())
+        told = f"{work:,}" if work else ""
+        rows.append((node.name, node.op.type, bottoms, ", ".join(tops), told, ", ".join(params)))
+    table(("layer", "type", "bottoms", "tops", "MACs", "params"), rows, right="MACs")
+    tail = [f"pass {_told(record)}" for record in graph.history if record.changed]
+    tail += [f"note: {remark}" for remark in graph.notes]
+    for line in ["", *tail] if tail else []:
+        say(line)
+
+
+def _print_head(graph: Graph, meta: dict[str, Any]) -> None:
+    nodes = list(graph.forward_nodes())
+    learned, size = _weights(graph)
+    say(f"{graph.name or 'a net without a name'}, phase {graph.phase}: {len(nodes)} layers")
     for title, values in (("input", graph.inputs), ("output", graph.outputs)):
         for value in values:
-            click.echo(f"{title} {blob_of(value)}: {shape_text(typed(value).shape)}")
-    for record in graph.history:
-        from graphc.driver import format_record
+            say(f"{title} {blob_of(value)}: {shape_text(typed(value).shape)}")
+    if size:
+        say(f"weights: {learned:,} parameters, {size_text(size)} with statistics")
+    source = meta.get("source")
+    if isinstance(source, dict):
+        weights = f", weights {source['weights']}" if source.get("weights") else ""
+        gradients = " with gradients" if meta.get("train") is True else ""
+        say(
+            f"compiled{gradients} from {source.get('net')}{weights} "
+            f"by graphc {source.get('graphc')} for {source.get('target')}"
+        )
+    if meta.get("keep"):
+        kept = meta["keep"]
+        say(f"kept: {', '.join(map(str, kept)) if isinstance(kept, list) else kept}")
+    for index, line in enumerate(recipe_lines(meta.get("recipe"))):
+        say(f"{'        ' if index else 'recipe: '}{line}")
 
-        click.echo(f"pass {format_record(record)}")
-    for remark in graph.notes:
-        click.echo(f"note: {remark}")
+
+def recipe_lines(recipe: object) -> list[str]:
+    """A recipe's text with one line per pass: `drop_identity.py:DropIdentity tolerance = 1e-06`."""
+    blocks = recipe.split("[[pass]]\n")[1:] if isinstance(recipe, str) else []
+    lines = []
+    for block in blocks:
+        first, *rest = block.strip().splitlines() or [""]
+        lines.append(", ".join([first.partition(" = ")[2].strip('"'), *rest]))
+    return lines
+
+
+def _told(record: Any) -> str:
+    from graphc.driver import format_record
+
+    return format_record(record)

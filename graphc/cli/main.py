@@ -104,9 +104,9 @@ def invoke(argv: Sequence[str]) -> int:
             cli.main(list(argv), prog_name="graphc")
         with cli.make_context("graphc", list(argv) or ["--help"]) as ctx:
             cli.invoke(ctx)
-        sys.stdout.flush()
+        _flush()
     except click.exceptions.Exit as done:
-        sys.stdout.flush()
+        _flush()
         return done.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None
@@ -143,9 +143,14 @@ def _unexpected(error: Exception) -> GraphError:
     return GraphError("GC-C002", f"unexpected {told}", hint)
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # it is when the caller has closed it
+        sys.stdout.flush()
+
+
 def _abandon_stdout() -> None:
     """Point stdout at nothing, so that the flush at exit does not fail once more."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -10,7 +10,6 @@ import click
 from graphc.errors import fail
 
 F = TypeVar("F", bound=Callable[..., Any])
-SEED = click.IntRange(0, 2**64 - 1)
 
 # What a prototxt can be asked for, and an artefact, which was compiled with it, cannot.
 FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights")
@@ -35,14 +34,18 @@ def net_options(function: F) -> F:
             ),
             click.option("--level", type=int, default=0, help="Level for these rules."),
             click.option(
-                "--stage", "stages", multiple=True, metavar="NAME", help="Stage, likewise (repeatable)."
+                "--stage",
+                "stages",
+                multiple=True,
+                metavar="NAME",
+                help="Stage, likewise (repeatable).",
             ),
             click.option(
                 "--shape",
                 "shapes",
                 multiple=True,
                 metavar="BLOB=DIMS",
-                help="Shape of an input or of a data layer's top, as data=1x3x224x224 (repeatable).",
+                help="Shape of an input or a data layer's top, as data=1x3x224x224 (repeatable).",
             ),
             click.option(
                 "--batch", type=click.IntRange(min=1), metavar="N", help="Batch size of all inputs."
@@ -58,7 +61,7 @@ def net_options(function: F) -> F:
             click.option(
                 "--dialect", default="auto", metavar="FORK", help="The fork a binary net is from."
             ),
-            click.option("--seed", type=SEED, default=1, metavar="N", help="Seed of the fillers."),
+            click.option("--seed", type=int, default=1, metavar="N", help="Seed of the fillers."),
         )
     ):
         function = option(function)
@@ -90,7 +93,7 @@ def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
 
 
 def parse_numbers(option: str, text: str | None) -> tuple[float, ...]:
-    """"104,117,123" -> (104.0, 117.0, 123.0). Raises GC-C001."""
+    """ "104,117,123" -> (104.0, 117.0, 123.0). Raises GC-C001."""
     try:
         return tuple(float(x) for x in text.split(",")) if text is not None else ()
     except ValueError:

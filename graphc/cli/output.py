@@ -56,11 +56,13 @@ def _spelled(char: str) -> str:
 
 def strong(text: str) -> str:
     """`text` in bold where stdout is a terminal that wants it."""
-    return click.style(text, bold=True) if sys.stdout.isatty() and not _no_colour() else text
+    return (
+        click.style(text, bold=True) if _is_terminal() and not os.environ.get("NO_COLOR") else text
+    )
 
 
-def _no_colour() -> bool:
-    return bool(os.environ.get("NO_COLOR"))
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()  # None: the caller has closed it
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str = "") -> None:
@@ -71,7 +73,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str =
     """
     cells = [list(columns), *([plain(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    if sys.stdout.isatty():
+    if _is_terminal():
         widths = _fitted(widths, shutil.get_terminal_size().columns)
     flush = [name in right.split(",") for name in columns]
     for index, row in enumerate(cells):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING
+from typing import Any
+
 import click
 
 from graphc.cli.options import json_option
@@ -9,29 +12,57 @@ from graphc.cli.output import emit_json, table
 
 
 @click.command("passes")
+@click.option(
+    "--passes",
+    "specs",
+    multiple=True,
+    metavar="FILE.py:CLASS",
+    help="A pass of your own to list as well (repeatable).",
+)
 @json_option
-def command(as_json: bool) -> None:
-    """List passes, what they do, and their options."""
-    from graphc.passes.registry import DEFAULT, all_passes
+def command(specs: tuple[str, ...], as_json: bool) -> None:
+    """List passes, what they do, and their options.
 
-    rows = []
-    for name, cls in all_passes().items():
-        what = (cls.__doc__ or "").strip().splitlines()[0]
-        rows.append((name, cls.exact, name in DEFAULT, cls.defaults(), what))
+    By default `expand` runs always, the default passes unless others are named or --train is
+    given.
+    """
+    from graphc.passes.expand import Expand
+    from graphc.passes.registry import DEFAULT, all_passes, load_user_pass
+
+    own = [load_user_pass(spec) for spec in specs]
+    entries: list[dict[str, Any]] = []
+    for cls in (*all_passes().values(), *own):
+        runs = "always" if cls is Expand else "default" if cls.name in DEFAULT else "asked"
+        entries.append(
+            {
+                "name": cls.name,
+                "exact": cls.exact,
+                "runs": runs,
+                "options": {k: _default(v) for k, v in cls.defaults().items()},
+                "what": (cls.__doc__ or "").strip().partition("\n")[0],
+                "file": cls.origin,
+            }
+        )
     if as_json:
-        keys = ("name", "exact", "default", "options", "what")
-        emit_json({"passes": [dict(zip(keys, row, strict=True)) for row in rows]})
+        emit_json({"passes": entries})
         return
     table(
-        ("pass", "kind", "default", "options", "what it does"),
+        ("pass", "kind", "runs", "options", "what it does"),
         [
             (
-                name,
-                "exact" if exact else "lossy",
-                "yes" if default else "no",
-                " ".join(f"{k}={v}" for k, v in options.items()) or "-",
-                what,
+                e["name"],
+                "exact" if e["exact"] else "lossy",
+                e["runs"],
+                " ".join(f"{k}={v}" for k, v in e["options"].items()) or "-",
+                e["what"],
             )
-            for name, exact, default, options, what in rows
+            for e in entries
         ],
     )
+
+
+def _default(value: Any) -> Any:
+    """A default JSON can hold; None where an option must be given."""
+    if value is MISSING:
+        return None
+    return value if isinstance(value, (int, float, str, bool)) else str(value)

@@ -3,43 +3,66 @@
 from __future__ import annotations
 
 import time
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from graphc.cli.options import is_artefact, json_option, load_net, net_options
-from graphc.cli.output import emit_json, note, shape_text
-from graphc.errors import GraphError, fail
+from graphc.cli.nets import NET_SUFFIXES, is_artefact, keep_option, open_executable
+from graphc.cli.options import json_option, net_options, parse_numbers
+from graphc.cli.output import emit_json, note, say
+from graphc.cli.results import Labels, describe, show, write_npz
+from graphc.errors import fail
 from graphc.ir.graph import Array
 from graphc.runtime.executable import Executable
 
-NET_SUFFIXES = {".gcz", ".prototxt", ".pbtxt"}
+ARRAYS = (".npy", ".npz")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif", ".webp")
 
 
-@click.command("run")
-@click.argument("arguments", nargs=-1, metavar="[NET] [INPUTS]...")
-@net_options
+class RunCommand(click.Command):
+    """`--gpu` alone means the first GPU; what follows it is never its value, only `--gpu=N` is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, ["--gpu=0" if a == "--gpu" else a for a in args])
+
+
+@click.command("run", cls=RunCommand)
+@click.argument("arguments", nargs=-1, metavar="[NET] [INPUT]...")
 @click.option(
     "--input",
     "inputs",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="Image, .npy or .npz; several images make a batch.",
+    help="Image, .npy or .npz; several images make a batch (repeatable).",
 )
-@click.option("--mean", help="Subtracted from images, per channel as b,g,r.")
+@click.option("--mean", metavar="B,G,R", help="Subtracted from images: one number, or one each.")
 @click.option(
-    "--scale", type=float, default=1.0, help="Images are multiplied by it after the mean."
+    "--scale",
+    type=float,
+    default=1.0,
+    metavar="S",
+    help="Images are multiplied by it after the mean.",
 )
-@click.option("--rgb", is_flag=True, help="Channels in RGB order, not Caffe's BGR.")
-@click.option("--labels", help="Text file with one class name per line.")
-@click.option("--top", default=5, show_default=True, help="Classes to print.")
-@click.option("-o", "--output", help="Write all outputs to this .npz.")
-@click.option("--keep", multiple=True, help="A blob to return beside the outputs.")
-@click.option("--gpu", is_flag=False, flag_value="0", help="Run on a GPU.")
+@click.option("--rgb", is_flag=True, help="Feed channels in RGB order, not in Caffe's BGR.")
+@click.option("--labels", metavar="FILE", help="Text file with one class name per line.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="K",
+    help="Classes to print.",
+)
+@click.option("-o", "--output", metavar="OUT.npz", help="Write all outputs to this file.")
+@click.option(
+    "--keep", multiple=True, metavar="BLOB", help="Return this blob, too, or `all` (repeatable)."
+)
+@click.option(
+    "--gpu", type=click.IntRange(min=0), metavar="[=N]", help="Run on a GPU (not built yet)."
+)
+@net_options
 @json_option
 def command(
     arguments: tuple[str, ...],
@@ -48,66 +71,92 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run NET (an artefact or a prototxt; default: the newest .gcz here) on INPUTS.
+    """Run NET, an artefact or a prototxt, on INPUTs; without NET the newest .gcz in this folder.
 
-    Inputs are images, .npy or .npz files; without any, random numbers are fed, and said so.
+    Inputs are images, .npy or .npz files. Without any, random numbers are fed, and said so.
     """
     if options["gpu"] is not None:
-        raise GraphError("GC-X001", "there is no GPU backend in this version", "leave --gpu out")
-    net, files = _split(arguments, inputs)
-    labels = _labels(options["labels"])
-    with _open(net, options) as exe:
+        hint = "leave --gpu out: the reference executor runs everywhere; `graphc doctor` tells more"
+        fail("GC-X001", "there is no GPU backend in this version of graphc", hint)
+    net, files = split_arguments(arguments, inputs)
+    target = _target(output, [net, *files])
+    labels = Labels.read(options["labels"], strict=options["strict"])
+    with open_executable(net, options, keep_option(options["keep"])) as exe:
+        _print_notes(exe, is_artefact(net))
         feeds, names = _feeds(exe, files, options)
         started = time.perf_counter()
         results = exe.run(feeds)
         elapsed = time.perf_counter() - started
-    if output:
-        _write(Path(output), results)
-    report = {
-        name: _describe(array, labels, options["top"], names) for name, array in results.items()
-    }
+    if target is not None:
+        write_npz(target, results)
+    report = {n: describe(n, a, labels, options["top"], names) for n, a in results.items()}
+    for remark in labels.remarks:
+        note(f"note: {remark}")
     if as_json:
-        emit_json({"net": net, "outputs": report, "seconds": elapsed})
+        emit_json(
+            {
+                "net": net,
+                "target": "reference",
+                "inputs": {name: list(array.shape) for name, array in feeds.items()},
+                "outputs": report,
+                "plan": None,
+                "notes": [*exe.graph.notes, *labels.remarks],
+                "seconds": elapsed,
+            }
+        )
         return
     for name, entry in report.items():
-        _print(name, entry, results[name])
-    click.echo(f"{elapsed * 1e3:.1f} ms on the reference executor")
-    if output:
-        click.echo(f"wrote {output}")
+        show(name, entry, results[name])
+    if not report:
+        say("the network has no outputs")
+    say(f"{net}: {elapsed * 1e3:.1f} ms on the reference executor")
+    if output is not None:
+        say(f"wrote {output}")
 
 
-def _split(arguments: Sequence[str], inputs: Sequence[str]) -> tuple[str, list[str]]:
-    """Which argument is the network, and which are inputs."""
+def split_arguments(
+    arguments: Sequence[str], inputs: Sequence[str], folder: Path | None = None
+) -> tuple[str, list[str]]:
+    """Which argument is the network (the newest .gcz in `folder`, if none), and the inputs.
+
+    The first argument is the network unless it looks like an image or array.
+    """
     rest = list(arguments)
-    if rest and (Path(rest[0]).suffix in NET_SUFFIXES or (not inputs and len(rest) == 1)):
+    if rest and not rest[0].lower().endswith(ARRAYS + IMAGES):
         return rest[0], [*inputs, *rest[1:]]
-    found = sorted(Path().glob("*.gcz"), key=lambda p: p.stat().st_mtime)
+    for text in rest:
+        if text.endswith((".gcz", *NET_SUFFIXES)):
+            fail("GC-C001", f"the network {text!r} comes after an input", "name it first")
+    found = sorted((folder or Path()).glob("*.gcz"), key=lambda p: (p.stat().st_mtime_ns, p.name))
     if not found:
         fail("GC-F001", "no .gcz in this folder", "name a network, or run `graphc compile` first")
-    note(f"running {found[-1]}")
+    note(f"running {found[-1]}, the newest .gcz here")
     return str(found[-1]), [*inputs, *rest]
 
 
-def _open(net: str, options: dict[str, Any]) -> Executable:
-    from graphc import driver
+def _target(output: str | None, read: Sequence[str]) -> Path | None:
+    """Where the outputs go. Raises before any work for a place that cannot be meant."""
+    if output is None:
+        return None
+    target = Path(output)
+    if target.suffix != ".npz":
+        hint = f"write -o {target.with_suffix('.npz')}"
+        fail("GC-C001", f"-o {output!r}: outputs are written as .npz", hint)
+    if not target.parent.is_dir():
+        fail("GC-F002", f"cannot write {output!r}: no folder {str(target.parent)!r}")
+    for path in read:
+        if target.exists() and Path(path.rpartition("=")[2]).resolve() == target.resolve():
+            fail("GC-C001", f"-o {output!r} would overwrite an input", "choose another name")
+    return target
 
-    if not is_artefact(net):
-        exe = driver.compile(load_net(net, options), keep=options["keep"])
-    else:
-        if options["weights"]:
-            fail("GC-R003", "an artefact has its weights inside", "leave -w out")
-        exe = driver.open(net, keep=options["keep"], limits=driver.limits_for(options["strict"]))
+
+def _print_notes(exe: Executable, compiled: bool) -> None:
+    """Say how the network came to its weights; of an artefact only what makes its results odd."""
+    from graphc.driver import NO_WEIGHTS
+
     for remark in exe.graph.notes:
-        note(f"note: {remark}")
-    return exe
-
-
-def _labels(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    from graphc.data.preprocess import read_labels
-
-    return read_labels(Path(path))
+        if not compiled or remark.startswith(NO_WEIGHTS):
+            note(f"note: {remark}")
 
 
 def _feeds(
@@ -115,77 +164,13 @@ def _feeds(
 ) -> tuple[dict[str, Array], list[str]]:
     """Arrays for the net's inputs, and the names of the samples (files) where they are images."""
     from graphc.data.preprocess import Preprocess, read_inputs
+    from graphc.driver import limits_for
+    from graphc.services import sample_inputs
 
     if not files:
         if exe.inputs:
             note("note: no input given: feeding random numbers")
-        rng = np.random.default_rng(0)
-        return (
-            {n: rng.uniform(-1, 1, s).astype(np.float32) for n, s in exe.inputs.items()},
-            [],
-        )
-    prepare = Preprocess(mean=_numbers(options["mean"]), scale=options["scale"], rgb=options["rgb"])
-    return read_inputs(files, exe.inputs, prepare)
-
-
-def _numbers(text: str | None) -> tuple[float, ...]:
-    if text is None:
-        return ()
-    try:
-        return tuple(float(x) for x in text.split(","))
-    except ValueError:
-        fail("GC-R002", f"--mean {text!r} is no list of numbers", "write --mean 104,117,123")
-
-
-def _write(path: Path, results: Mapping[str, Array]) -> None:
-    """An .npz; written member by member, since numpy's own savez cannot name one `file`."""
-    from graphc.files import replacing
-
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in results.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def _describe(
-    array: Array, labels: Sequence[str], top: int, names: Sequence[str]
-) -> dict[str, Any]:
-    """Shape, and the largest entries of each sample where the output is one vector per sample."""
-    entry: dict[str, Any] = {"shape": list(array.shape)}
-    is_vector = array.ndim >= 2 and array[0:1].size == array.shape[1] and array.shape[1] > 1
-    if not array.size or not is_vector:
-        return entry
-    samples = []
-    for index, row in enumerate(array.reshape(array.shape[0], -1)):
-        order = np.argsort(-row, kind="stable")[:top]
-        ranked = [
-            {
-                "class": int(c),
-                "label": labels[c] if c < len(labels) else "",
-                "value": float(row[c]),
-            }
-            for c in order
-        ]
-        name = names[index] if index < len(names) else ""
-        samples.append({"input": name, "top": ranked})
-    entry["top"] = samples[0]["top"]
-    if len(samples) > 1 or names:
-        entry["samples"] = samples
-    return entry
-
-
-def _print(name: str, entry: dict[str, Any], array: Array) -> None:
-    click.echo(f"{name}: {shape_text(entry['shape'])}")
-    if "top" not in entry:
-        if array.size == 1:
-            click.echo(f"  {float(array.reshape(-1)[0]):.6g}")
-        elif array.size:
-            flat = array.astype(np.float64)
-            click.echo(f"  min {flat.min():.4g}  mean {flat.mean():.4g}  max {flat.max():.4g}")
-        return
-    for sample in entry.get("samples", [{"input": "", "top": entry["top"]}]):
-        if sample["input"]:
-            click.echo(f"  {sample['input']}")
-        for rank in sample["top"]:
-            label = f"  {rank['label']}" if rank["label"] else ""
-            click.echo(f"  {rank['value']:10.5f}  class {rank['class']}{label}")
+        return sample_inputs(exe.graph, None), []
+    mean = parse_numbers("--mean", options["mean"])
+    prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
+    return read_inputs(files, exe.inputs, prepare, limits_for(options["strict"]))

@@ -78,10 +78,9 @@ def read_image(path: Path, shape: tuple[int, ...], options: Preprocess, limits: 
     if len(mean) not in (0, 1, channels):
         fail("GC-R001", f"{len(mean)} means for {channels} channels", "give one, or one each")
     limits.check("image_pixels", height * width, f"an input of {height} x {width} pixels")
+    data = read_bytes(path, limits)
     try:
-        planes = decode_image(
-            read_bytes(path, limits), "gray" if channels == 1 else "color", limits
-        )
+        planes = decode_image(data, "gray" if channels == 1 else "color", limits)
     except GraphError as error:
         raise GraphError(error.code, f"{str(path)!r}: {error.message}", error.hint) from None
     y = _resized(planes, height, width).astype(np.float32)

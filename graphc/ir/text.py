@@ -59,6 +59,7 @@ class _Printer:
         head += [("level", literal(graph.level))] if graph.level else []
         head += [("stages", literal(graph.stages))] if graph.stages else []
         head += [("force_backward", "true")] if graph.force_backward else []
+        head += [("fixed_size", "true")] if graph.fixed_size else []
         head += [("file", quoted(graph.file))] if graph.file and self.places else []
         yield " ".join([f"net {quoted(graph.name)}", *(f"{k}={v}" for k, v in head)])
         for node in graph.nodes:

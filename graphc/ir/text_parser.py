@@ -23,6 +23,7 @@ _NET_WORDS = {
     "level": int,
     "stages": tuple[str, ...],
     "force_backward": bool,
+    "fixed_size": bool,
     "file": str,
 }
 _NODE_WORDS = {"of": int, "part": str, "phase": Phase, "file": str, "line": int}

@@ -16,8 +16,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 import numpy as np
 
-from graphc.errors import GraphError, fail
-from graphc.ir.graph import near
+from graphc.errors import GraphError, fail, near
 from graphc.ir.literals import build, hints_of
 
 _TOKEN = re.compile(

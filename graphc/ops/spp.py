@@ -29,7 +29,7 @@ class SPP(OpSpec):
 
     type, param_field = "SPP", "spp_param"
     Attrs = SPPAttrs
-    traits = frozenset({Trait.BATCH_SEPARABLE})
+    traits = frozenset({Trait.BATCH_SEPARABLE, Trait.SIZED})
 
     @staticmethod
     def infer(a: SPPAttrs, s: Sig) -> dict[str, Type]:

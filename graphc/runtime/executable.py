@@ -63,7 +63,8 @@ class Executable:
             return blobs | tops
         for name in self.keep:
             if name not in tops:
-                fail("GC-R002", f"no blob {name!r} to keep", near(name, tops))
+                hint = near(name, tops) or "`graphc inspect` lists the tops of all layers"
+                fail("GC-R002", f"no blob {name!r} to keep", hint)
             blobs[name] = tops[name]
         return blobs
 

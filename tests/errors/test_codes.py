@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import graphc
+from graphc.cli.main import invoke
 from graphc.codes import CODES
 from graphc.config import Config
 from graphc.errors import GraphError
@@ -164,6 +165,14 @@ def bad_declaration(b: Bench) -> None:
     load_file(b.write("raise ValueError('not today')", "ops.py"))
 
 
+def internal_mistake(b: Bench) -> None:
+    def mistaken() -> None:
+        raise ZeroDivisionError
+
+    b.patch.setattr(Config, "load", mistaken)
+    invoke(["ops"])
+
+
 RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-F001": lambda b: graphc.load(b.folder / "none.prototxt"),
     "GC-F002": unwritable,
@@ -207,6 +216,8 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-T002": inexact_pass,
     "GC-X001": lambda b: b.compile(INPUT + IP, target="cuda"),
     "GC-M002": out_of_memory,
+    "GC-C001": lambda b: invoke(["compyle"]),
+    "GC-C002": internal_mistake,
 }
 AT_A_LAYER = re.compile(r"GC-(N|S|W001|D)")
 

@@ -13,9 +13,9 @@ import numpy as np
 from google.protobuf import text_format
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from ops.harness import Case, all_cases
 
 import graphc
+from graphc.check.case import Case, all_cases
 from graphc.front.attrs import encode
 from graphc.front.export import to_prototxt
 from graphc.front.schema import union

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops.harness import signature
 
+from graphc.check.case import signature
 from graphc.errors import GraphError
 from graphc.ops.spec import F64, Ctx, OpSpec
 

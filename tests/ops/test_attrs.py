@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from ops.harness import Case
 
+from graphc.check.case import Case
 from graphc.front.derive import layer_fields
 from graphc.front.fields import Plan, plans
 from graphc.front.schema import dialect, union

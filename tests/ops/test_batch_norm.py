@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ops.harness import signature
 from ops.small import Call, refusal
 
+from graphc.check.case import signature
 from graphc.ir.op import Effect, Kind
 from graphc.ops.batch_norm import BatchNorm, BatchNormAttrs
 from graphc.ops.mvn import MVN, MVNAttrs

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops import checks
-from ops.harness import Case, cases
 
+from graphc.check import properties as checks
+from graphc.check.case import Case, cases
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops.inner_product import InnerProduct

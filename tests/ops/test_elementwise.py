@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops.harness import signature
 from ops.small import Call, refusal
 
+from graphc.check.case import signature
 from graphc.ir.op import Effect, Trait
 from graphc.ops.absval import AbsVal
 from graphc.ops.bnll import BNLL

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ops.harness import signature
 from ops.small import Call, refusal
 
+from graphc.check.case import signature
 from graphc.ops.axpy import Axpy
 from graphc.ops.clip import Clip
 from graphc.ops.eltwise import Eltwise, EltwiseAttrs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ops import checks
-from ops.harness import (
+
+from graphc.check import properties as checks
+from graphc.check.case import (
     Case,
     all_cases,
     cases,
@@ -13,8 +14,7 @@ from ops.harness import (
     is_expanded,
     touches_world,
 )
-
-from graphc.ir.op import Effect, Trait
+from graphc.ir.op import Trait
 from graphc.ops.registry import all_ops
 from graphc.ops.spec import OpSpec
 
@@ -144,8 +144,3 @@ def test_random_shapes_are_inferred_or_refused(op: type[OpSpec]) -> None:
     for case in (Case(op, i) for i in range(len(op.samples))):
         for _ in range(40):
             checks.shape_fuzz(case, rng)
-
-
-def test_random_layers_say_so() -> None:
-    """Only a layer with the RNG effect is handed a random stream; others run without one."""
-    assert all(not (c.op.effects & {Effect.SOURCE}) for c in CASES)

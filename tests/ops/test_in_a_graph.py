@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from ops.harness import Case, all_cases, draw, forward, frozen, is_expanded, vjp, with_inner
 
 from graphc.autodiff import differentiate
+from graphc.check.case import Case, all_cases, draw, forward, frozen, is_expanded, vjp, with_inner
 from graphc.ir.clone import clone
 from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.ir.infer import infer

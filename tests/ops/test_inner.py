@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ops import checks
-from ops.harness import Case
 
+from graphc.check import properties as checks
+from graphc.check.case import Case
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops.inner_product import InnerProduct

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from ops.calls import Call, refused, signature
-from ops.harness import Case
 
+from graphc.check.case import Case
 from graphc.ir.op import Effect, Kind, Sig
 from graphc.ops._recurrent import RecurrentAttrs as Attrs
 from graphc.ops.lstm import LSTM

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.harness import Case, cases
 
+from graphc.check.case import Case, cases
 from graphc.ops.elementwise import DRAW, Elementwise
 from graphc.ops.scalar import Expr, evaluate, free_variables, literal, to_c, to_c_block
 

@@ -7,10 +7,12 @@ together.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
-from ops.harness import Case, draw, forward, frozen, same
 
+from graphc.check.case import Case, draw, forward, frozen, same
+from graphc.check.require import require
 from graphc.ops.spec import F64
 from graphc.ops.ties import Balance, Free, Grouped, Ordered, Tie
 
@@ -41,7 +43,7 @@ def split(endpoint: str) -> tuple[str, int]:
 def extent(case: Case, endpoint: str) -> int:
     role, axis = split(endpoint)
     type_ = case.sig[role]
-    assert 0 <= axis < type_.rank, f"{endpoint}: {role} has shape {type_.shape}"
+    require(0 <= axis < type_.rank, f"{endpoint}: {role} has shape {type_.shape}")
     return type_.shape[axis]
 
 
@@ -51,20 +53,20 @@ def classes_of(case: Case) -> list[Class]:
     for item in case.op.ties(case.attrs, case.sig):
         if isinstance(item, Tie):
             sources, targets = item.pairs(extent(case, item.src))
-            assert sources.size == 0 or sources.max() < extent(case, item.src), item
-            assert targets.size == 0 or targets.max() < extent(case, item.dst), item
+            require(sources.size == 0 or sources.max() < extent(case, item.src), str(item))
+            require(targets.size == 0 or targets.max() < extent(case, item.dst), str(item))
             for s, t in zip(sources.tolist(), targets.tolist(), strict=True):
                 union.join((item.src, s), (item.dst, t))
         elif isinstance(item, Grouped):
             size = extent(case, item.dst)
-            assert extent(case, item.src) == size * item.groups, item
+            require(extent(case, item.src) == size * item.groups, str(item))
             for index in range(size * item.groups):
                 union.join((item.src, index), (item.dst, index % size))
         else:
             for index in range(extent(case, item.endpoint)):
                 union.find((item.endpoint, index))
             if isinstance(item, Balance):
-                assert extent(case, item.endpoint) % item.groups == 0, item
+                require(extent(case, item.endpoint) % item.groups == 0, str(item))
     classes: dict[Atom, Class] = defaultdict(lambda: defaultdict(list))
     for atom in list(union.parent):
         classes[union.find(atom)][atom[0]].append(atom[1])
@@ -114,7 +116,7 @@ def check_exchange(case: Case, classes: list[Class]) -> None:
     for role in (*case.sig.outs, *(f"new {p}" for p in case.sig.params)):
         if role in plain:
             expected = permuted(role.removeprefix("new "), plain[role])
-            assert same(moved[role], expected), f"{role} is not permuted as its ties say"
+            require(same(moved[role], expected), f"{role} is not permuted as its ties say")
 
 
 def check_independence(case: Case, classes: list[Class]) -> None:
@@ -146,8 +148,8 @@ def check_independence(case: Case, classes: list[Class]) -> None:
             for role, axis, indices in tops:
                 if role == top:
                     hit[(slice(None),) * axis + (indices,)] = True
-            assert same(moved[top][~hit], plain[top][~hit]), f"{found} reaches more of {top}"
+            require(same(moved[top][~hit], plain[top][~hit]), f"{found} reaches more of {top}")
 
 
-def _index(endpoint: str, indices: list[int]) -> tuple[object, ...]:
+def _index(endpoint: str, indices: list[int]) -> Any:
     return (*(slice(None),) * split(endpoint)[1], indices)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.check.require import require
 from graphc.errors import GraphError
 from graphc.ir.op import Effect, Kind, Param, Sig, Trait
 from graphc.ir.types import ITEM_BYTES, Type
@@ -124,14 +125,14 @@ def draw(case: Case, seed: int = 0) -> dict[str, F64]:
         make = case.sample.draw.get(role)
         array = make(rng, type_.shape) if make else rng.standard_normal(type_.shape)
         values[role] = frozen(array)
-        assert values[role].shape == type_.shape, f"draw of {role!r} gives the wrong shape"
+        require(values[role].shape == type_.shape, f"draw of {role!r} gives the wrong shape")
     return values
 
 
 def frozen(array: Any) -> F64:
-    array = np.array(array, np.float64)
-    array.flags.writeable = False
-    return array
+    copy: F64 = np.array(array, np.float64)
+    copy.flags.writeable = False
+    return copy
 
 
 def forward(case: Case, values: Mapping[str, F64], seed: int = 0, sig: Sig | None = None) -> Any:
@@ -147,7 +148,7 @@ def forward(case: Case, values: Mapping[str, F64], seed: int = 0, sig: Sig | Non
         operands = {r: inner[r] if r in inner else values[r] for r in reads}
         results = case.op.reference(case.attrs, operands, Ctx(sig, part.name, stream))
         for role in case.forward_writes(part):
-            assert role in results, f"forward part {part.name!r} does not write {role!r}"
+            require(role in results, f"forward part {part.name!r} does not write {role!r}")
             name = f"new {role}" if role in sig.params else role
             inner[name] = frozen(results[role])
     return {**values, **inner}

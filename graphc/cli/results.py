@@ -1,0 +1,119 @@
+"""What a run gave, for people and programs: ranked classes, values, ranges; and as .npz."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.cli.output import say, shape_text
+from graphc.files import replacing
+from graphc.ir.graph import Array
+
+FEW = 10  # values of a vector that are printed in order, where they are no probabilities
+
+
+@dataclass
+class Labels:
+    """Class names from a file, and what is to say about how they fit."""
+
+    names: list[str] = field(default_factory=list)
+    file: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def read(path: str | None, *, strict: bool = False) -> Labels:
+        """One name per line of a text file. Raises GC-F001, GC-L001."""
+        if path is None:
+            return Labels()
+        from graphc.cli.nets import existing
+        from graphc.data.preprocess import read_labels
+        from graphc.driver import limits_for
+
+        return Labels(read_labels(Path(existing(path)), limits_for(strict)), path)
+
+    def of(self, index: int) -> str:
+        return self.names[index] if index < len(self.names) else ""
+
+
+def describe(
+    name: str, array: Array, labels: Labels, top: int, inputs: Sequence[str]
+) -> dict[str, Any]:
+    """One output as a JSON-ready object: shape and range, and for one vector per sample the `top`
+    entries (of the first sample; `samples` has all where there are several)."""
+    entry: dict[str, Any] = {"shape": list(array.shape)}
+    if not array.size:
+        return entry
+    wide = array.astype(np.float64)
+    if array.size == 1:
+        entry["value"] = float(wide.reshape(-1)[0])
+    with np.errstate(invalid="ignore"):
+        entry |= {"min": float(wide.min()), "mean": float(wide.mean()), "max": float(wide.max())}
+    is_vector = array.ndim >= 2 and array[0:1].size == array.shape[1] and array.shape[1] > 1
+    if not is_vector:
+        return entry
+    if labels.file and len(labels.names) != array.shape[1]:
+        told = f"{name!r} has {array.shape[1]} classes, but {labels.file} {len(labels.names)} names"
+        labels.remarks.append(told)
+    rows = array.reshape(array.shape[0], -1)
+    samples = [
+        {"input": inputs[i] if i < len(inputs) else "", "top": _ranked(row, labels, top)}
+        for i, row in enumerate(rows)
+    ]
+    entry["top"] = samples[0]["top"]
+    if len(samples) > 1 or inputs:
+        entry["samples"] = samples
+    return entry
+
+
+def _ranked(row: Array, labels: Labels, top: int) -> list[dict[str, Any]]:
+    order = np.argsort(-row, kind="stable")[:top]
+    return [{"class": int(c), "label": labels.of(int(c)), "value": float(row[c])} for c in order]
+
+
+def show(name: str, entry: dict[str, Any], array: Array) -> None:
+    """Print one output."""
+    if "value" in entry:
+        say(f"{name}: {entry['value']:.6g}")
+        return
+    say(f"{name}: {shape_text(entry['shape'])}")
+    if "top" not in entry:
+        if "min" in entry:
+            say("  min {min:.4g}  mean {mean:.4g}  max {max:.4g}".format(**entry))
+        return
+    rows = array.reshape(array.shape[0], -1)
+    samples = entry.get("samples", [{"input": "", "top": entry["top"]}])
+    for index, (row, sample) in enumerate(zip(rows, samples, strict=True)):
+        title = sample["input"] or (f"sample {index}" if len(samples) > 1 else "")
+        ranked = sample["top"]
+        if row.size <= FEW and not _is_distribution(row) and not any(r["label"] for r in ranked):
+            say(f"  {title + ': ' if title else ''}{'  '.join(f'{value:.5g}' for value in row)}")
+            continue
+        if title:
+            say(f"  {title}")
+        for rank in ranked:
+            value = (
+                f"{rank['value']:10.5f}" if abs(rank["value"]) < 1e5 else f"{rank['value']:10.3e}"
+            )
+            say(f"  {value}  class {rank['class']:<4} {rank['label']}".rstrip())
+
+
+def _is_distribution(row: Array) -> bool:
+    """Do the values look like probabilities of classes, which one reads ranked?"""
+    return bool((row >= 0).all()) and abs(float(row.sum(dtype=np.float64)) - 1) < 1e-3
+
+
+def write_npz(path: Path, results: Mapping[str, Array]) -> None:
+    """Write arrays by name, all or nothing; member by member, since numpy's own savez cannot name
+    one `file`. Raises GC-F002."""
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in results.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+__all__ = ["Labels", "describe", "show", "write_npz"]

@@ -1,0 +1,102 @@
+"""Options of a pass: its dataclass fields, converted from text and TOML and checked."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from graphc.errors import GraphError, fail, near
+from graphc.passes.base import Pass
+
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def build(cls: type[Pass], options: Mapping[str, Any]) -> Pass:
+    """Instantiate a pass class from options by name; text is converted to the options' types.
+
+    Raises GC-T001 for an unknown, missing or wrong option, and for a class without a name.
+    """
+    if not cls.name:
+        fail("GC-T001", f"pass class {cls.__name__} has no name", 'give it a line name = "..."')
+    known = cls.defaults()
+    for key in options:
+        if key not in known:
+            hint = near(key, known) or f"its options: {', '.join(sorted(known)) or 'none'}"
+            fail("GC-T001", f"pass {cls.name!r} has no option {key!r}", hint)
+    missing = [key for key, value in known.items() if value is MISSING and key not in options]
+    if missing:
+        fail("GC-T001", f"pass {cls.name!r} needs {', '.join(missing)}")
+    try:
+        hints = get_type_hints(cls) if options else {}
+        return cls(**{key: _option(cls, key, hints[key], v) for key, v in options.items()})
+    except GraphError:
+        raise
+    except Exception as error:  # the user's class may check its fields
+        told = f"pass {cls.name!r} cannot be made: {type(error).__name__}: {error}"
+        raise GraphError("GC-T001", told) from error
+
+
+def _option(cls: type[Pass], key: str, hint: Any, value: Any) -> Any:
+    try:
+        return convert(hint, value)
+    except (ValueError, TypeError):
+        kind = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        fail("GC-T001", f"pass {cls.name!r}: {key} is {value!r}, expected {kind}")
+
+
+def convert(hint: Any, value: Any) -> Any:
+    """`value` (text, or what TOML gives) as the type that `hint` states, else ValueError.
+
+    One text for a tuple is a tuple of one; "none" is None where that is allowed. A hint of another
+    kind accepts anything.
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _first_fitting(args, value)
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(value)
+        return value
+    if origin in (tuple, list):
+        items = value if isinstance(value, (list, tuple)) else [value]
+        return origin(convert(args[0] if args else Any, item) for item in items)
+    if hint is bool:
+        return _boolean(value)
+    if hint in (int, float):
+        return _number(hint, value)
+    if hint is Path:
+        return Path(value)
+    if hint is str and not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+def _first_fitting(hints: tuple[Any, ...], value: Any) -> Any:
+    if type(None) in hints and (value is None or value == "none"):
+        return None
+    for hint in (h for h in hints if h is not type(None)):
+        try:
+            return convert(hint, value)
+        except (ValueError, TypeError):
+            continue
+    raise ValueError(value)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in _BOOLS:
+        raise ValueError(value)
+    return _BOOLS[value.lower()]
+
+
+def _number(hint: type[int] | type[float], value: Any) -> Any:
+    if isinstance(value, str):
+        return hint(value)
+    is_whole = isinstance(value, int)
+    if isinstance(value, bool) or not (is_whole or (hint is float and isinstance(value, float))):
+        raise ValueError(value)
+    return hint(value)
