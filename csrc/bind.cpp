@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "bind_core.h"
+#include "bind_plan.h"
 #include "error.h"
 #include "rng/philox.h"
 #include "rng/stream.h"
@@ -68,4 +69,5 @@ PYBIND11_MODULE(_core, m) {
     m.def("philox", &philox, py::arg("counter"), py::arg("key"));
     m.def("crc32", &crc32, py::arg("data"));
     bind_core(m);
+    bind_plan(m);
 }

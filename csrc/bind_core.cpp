@@ -23,16 +23,16 @@ using graphc::Error;
 // One kernel on arrays of the caller's, as tests use it. The workspace starts out full of NaN.
 class LooseKernel {
   public:
-    LooseKernel(const std::string& symbol, graphc::Problem problem)
-        : problem_(std::move(problem)), kernel_(graphc::find_kernel(symbol)(problem_)) {}
+    LooseKernel(const std::string& symbol, graphc::Problem problem, int threads)
+        : symbol_(symbol), problem_(std::move(problem)) {
+        make(threads);
+    }
 
     std::size_t workspace() const { return kernel_->workspace(); }
 
-    void run(const std::vector<py::array>& reads, const std::vector<py::array>& writes,
-             int threads) const {
-        if (threads < 1 || threads > 1024) {
-            throw Error("GC-R004", std::to_string(threads) + " threads; 1 to 1024 are possible");
-        }
+    void run(const std::vector<py::array>& reads, const std::vector<py::array>& writes, int threads,
+             std::uint64_t seed, std::uint32_t step) {
+        if (threads != problem_.threads) make(threads);
         std::vector<const char*> sources;
         std::vector<char*> targets;
         check_count(reads.size(), problem_.reads.size(), "reads");
@@ -48,10 +48,21 @@ class LooseKernel {
         const graphc::Pages workspace(kernel_->workspace());
         const py::gil_scoped_release unlocked;
         if (workspace.size() > 0) std::memset(workspace.data(), 0xff, workspace.size());
-        kernel_->run({sources.data(), targets.data(), workspace.data(), threads});
+        graphc::Fault fault;
+        kernel_->run(
+            {sources.data(), targets.data(), workspace.data(), threads, &fault, seed, step});
+        if (fault.code) throw Error(fault.code, fault.message, fault.hint);
     }
 
   private:
+    void make(int threads) {
+        if (threads < 1 || threads > 1024) {
+            throw Error("GC-R004", std::to_string(threads) + " threads; 1 to 1024 are possible");
+        }
+        problem_.threads = threads;
+        kernel_ = graphc::find_kernel(symbol_)(problem_);
+    }
+
     static void check_count(std::size_t given, std::size_t needed, const char* what) {
         if (given != needed) {
             throw Error("GC-R001", std::to_string(given) + " arrays given, the kernel " + what +
@@ -59,6 +70,7 @@ class LooseKernel {
         }
     }
 
+    std::string symbol_;
     graphc::Problem problem_;
     std::unique_ptr<graphc::Kernel> kernel_;
 };
@@ -69,12 +81,16 @@ void bind_core(py::module_& m) {
     m.def("kernel_symbols", &graphc::kernel_symbols);
     py::class_<LooseKernel>(m, "Kernel")
         .def_property_readonly("workspace", &LooseKernel::workspace)
-        .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"), py::arg("threads") = 1);
+        .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"), py::arg("threads") = 1,
+             py::arg("seed") = 0, py::arg("step") = 0);
     m.def(
         "make_kernel",
         [](const std::string& symbol, const py::sequence& reads, const py::sequence& writes,
-           const py::dict& attrs) {
-            return std::make_unique<LooseKernel>(symbol, graphc::to_problem(reads, writes, attrs));
+           const py::dict& attrs, int threads) {
+            return std::make_unique<LooseKernel>(symbol, graphc::to_problem(reads, writes, attrs),
+                                                 threads);
         },
-        py::arg("symbol"), py::arg("reads"), py::arg("writes"), py::arg("attrs") = py::dict());
+        py::arg("symbol"), py::arg("reads"), py::arg("writes"), py::arg("attrs") = py::dict(),
+        py::arg("threads") = 1);
+    bind_session(m);
 }

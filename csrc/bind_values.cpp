@@ -60,22 +60,9 @@ Attrs::Value to_value(const std::string& name, const py::handle& told) {
     throw Error("GC-A001", "parameter " + name + " is no number, text or tuple of numbers");
 }
 
-int item_bytes(DType dtype) {
-    switch (dtype) {
-        case DType::f32:
-        case DType::i32:
-            return 4;
-        case DType::i64:
-            return 8;
-        case DType::u8:
-            return 1;
-    }
-    return 1;
-}
-
 bool has_dtype(const py::array& array, DType dtype) {
     const char kind = dtype == DType::f32 ? 'f' : dtype == DType::u8 ? 'u' : 'i';
-    return array.dtype().kind() == kind && array.itemsize() == item_bytes(dtype) &&
+    return array.dtype().kind() == kind && array.itemsize() == item_size(dtype) &&
            array.dtype().byteorder() != '>';
 }
 
@@ -149,7 +136,7 @@ Attrs to_attrs(const py::dict& told) {
 }
 
 Problem to_problem(const py::sequence& reads, const py::sequence& writes, const py::dict& attrs) {
-    return Problem{to_specs(reads), to_specs(writes), to_attrs(attrs)};
+    return Problem{to_specs(reads), to_specs(writes), to_attrs(attrs), 1};
 }
 
 char* address_of(const py::array& array, const Spec& spec, bool is_written,
@@ -161,7 +148,7 @@ char* address_of(const py::array& array, const Spec& spec, bool is_written,
     for (int i = 0; is_same && i < spec.rank; ++i) {
         is_same = array.shape(i) == spec.dims[i] &&
                   (spec.dims[i] <= 1 || spec.size() == 0 ||
-                   array.strides(i) == spec.strides[i] * item_bytes(spec.dtype));
+                   array.strides(i) == spec.strides[i] * item_size(spec.dtype));
     }
     if (!is_same) {
         throw Error("GC-R001", what + " has another shape or strides than the kernel was made for");

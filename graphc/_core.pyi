@@ -1,6 +1,6 @@
 """Types of graphc._core (csrc/bind.cpp); every function raises GraphError."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,13 +35,86 @@ class Kernel:
         reads: Sequence[npt.NDArray[Any]],
         writes: Sequence[npt.NDArray[Any]],
         threads: int = 1,
+        seed: int = 0,
+        step: int = 0,
     ) -> None:
-        """Run on arrays of exactly the kernel's specs; the workspace starts full of NaN."""
+        """Run on arrays of exactly the kernel's specs; the workspace starts full of NaN. `seed` and
+        `step` choose the random streams. Raises what the kernel has against its data."""
 
 def make_kernel(
     symbol: str,
     reads: Sequence[Spec],
     writes: Sequence[Spec],
     attrs: Mapping[str, Any] = ...,
+    threads: int = 1,
 ) -> Kernel:
-    """The kernel called `symbol` for these operands; GC-A001 for what it cannot do."""
+    """The kernel called `symbol` for these operands; GC-A001 for what it cannot do. `threads`: the
+    most its workspace has room for (a run with more makes the kernel anew)."""
+
+class Pages:
+    """Zeroed memory that ends at a page nobody may touch; a writable buffer of bytes."""
+
+    def __init__(self, nbytes: int) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+Place: TypeAlias = tuple[int, int, int]
+"""(region number, byte offset, bytes)."""
+
+class Step:
+    """One step of a session's entry; `symbol` "" is a host step."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        symbol: str,
+        reads: Sequence[Spec],
+        writes: Sequence[Spec],
+        attrs: Mapping[str, Any],
+        read_places: Sequence[Place],
+        write_places: Sequence[Place],
+        workspace: Place,
+        poison_before: Sequence[Place],
+        poison_after: Sequence[Place],
+    ) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def symbol(self) -> str: ...
+
+class Session:
+    """Lists of steps on shared memory, ready to run; see csrc/core/session.h."""
+
+    def __init__(
+        self, regions: Sequence[Pages], entries: Sequence[Sequence[Step]], threads: int
+    ) -> None: ...
+    def run(
+        self,
+        entry: int,
+        callback: Callable[[int], object],
+        *,
+        seed: int = 0,
+        step: int = 0,
+        poison: bool = False,
+        audit: bool = False,
+        measure: bool = False,
+    ) -> None:
+        """Run an entry without the interpreter's lock; `callback` gets the number of each host
+        step."""
+
+    @property
+    def failed(self) -> int:
+        """The step at which the last run ended early, -1 if it did not."""
+
+    def times(self, entry: int) -> npt.NDArray[np.float64]:
+        """Microseconds each step of the last measured run took."""
+
+def pack(
+    items: npt.NDArray[np.int64],
+    orders: Sequence[npt.NDArray[np.int64]],
+    bound: int,
+    rounds: int,
+) -> tuple[int, npt.NDArray[np.int64]]:
+    """Arena size and offsets for rows (first step, last step, size, align); see csrc/plan/pack.h."""

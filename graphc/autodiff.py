@@ -37,9 +37,7 @@ class _Reverse:
     because of a parameter; `partial` collects the summands of each value's gradient; `inner` holds
     the gradients of inner roles, by forward node and role."""
 
-    def __init__(
-        self, graph: Graph, inputs: bool, outputs: bool, seeds: frozenset[str]
-    ) -> None:
+    def __init__(self, graph: Graph, inputs: bool, outputs: bool, seeds: frozenset[str]) -> None:
         self.graph = graph
         self.outputs = outputs
         self.names = Names.of(graph)
@@ -128,9 +126,7 @@ class _Reverse:
             if wanted:
                 self._add(node, op, part, target)
 
-    def _check_refusals(
-        self, node: Node, parts: tuple[Grad, ...], flows: dict[str, Value]
-    ) -> None:
+    def _check_refusals(self, node: Node, parts: tuple[Grad, ...], flows: dict[str, Value]) -> None:
         if not (any(node.loss.values()) or any(v in self.lossy for v in node.outs.values())):
             return
         possible = {p.out for p in parts}

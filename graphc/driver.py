@@ -6,32 +6,36 @@ prototxt + weights -> Graph -> passes -> autodiff -> Executable.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
-from graphc.errors import fail
-from graphc.ir.clone import clone
+from graphc.errors import GraphError, fail
+from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.infer import Shapes, infer
 from graphc.ir.op import Kind
 from graphc.ir.provenance import Record
+from graphc.ir.provenance import format_record as format_record
 from graphc.ir.types import Phase
 from graphc.ir.verify import verify
 from graphc.limits import Limits
 from graphc.ops.fillers import fill
-from graphc.runtime.executable import Executable, Keep
-from graphc.services import Services, needs_source, sample_inputs, should_measure
+from graphc.runtime.executable import Executable, Keep, check_kept, kept_names
+from graphc.services import Services, sample_inputs, should_measure
 
 if TYPE_CHECKING:
     from graphc.passes.base import Pass
+    from graphc.passes.meter import Meter
 
 TARGETS = ("reference", "cpu", "cuda", "fake")
 SEED = 1
 NO_WEIGHTS = "no weights given"
+PassLike: TypeAlias = Union[str, "Pass", "type[Pass]"]
 
 
 def load(
@@ -62,20 +66,26 @@ def load(
     if phase not in ("TRAIN", "TEST"):
         fail("GC-R002", f"phase is {phase!r}, expected 'TRAIN' or 'TEST'")
     graph = read_net(
-        Path(net),
+        _path(net),
         phase=phase,
         level=level,
-        stages=tuple(stages),
+        stages=(stages,) if isinstance(stages, str) else tuple(stages),
         limits=limits or Limits(),
         dialect=dialect,
     )
     prepare(graph, shapes, batch, seed)
     if weights is not None:
-        report = load_weights(graph, Path(weights), strict=strict)
+        report = load_weights(graph, _path(weights), strict=strict)
         graph.notes.append(str(report))
     elif not graph.pending and not graph.weights and (graph.param_values() or not graph.shaped):
         graph.notes.append(f"{NO_WEIGHTS}: parameters come from the fillers, seed {seed}")
     return graph
+
+
+def _path(given: object) -> Path:
+    if not isinstance(given, (str, PathLike)):
+        fail("GC-R002", f"a {type(given).__name__} is given where a path is needed")
+    return Path(given)
 
 
 def prepare(
@@ -83,8 +93,7 @@ def prepare(
 ) -> Graph:
     """Give a graph fresh from the front end its fillers, and, where none needs a source, shapes."""
     graph.fill = _filler(seed)
-    if shapes or batch is not None or not needs_source(graph):
-        infer(graph, shapes, batch)
+    infer(graph, shapes, batch, sources=False)
     return graph
 
 
@@ -95,14 +104,15 @@ def shape(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) 
     return graph
 
 
-def _filler(seed: int) -> Any:
+def _filler(seed: int) -> Callable[[Value], Array]:
     """The hook that makes a missing parameter from its layer's filler."""
 
     def make(value: Value) -> Array:
         if value.spec is None or value.kind is not Kind.PARAM:
             return np.zeros(typed(value).shape, np.float32)
         layer, _, name = value.name.rpartition(":")
-        return fill(value.spec, seed=seed, layer=layer, index=zlib.crc32(name.encode()) & 0xFFFF)
+        index = zlib.crc32(name.encode("utf-8", "surrogatepass")) & 0xFFFF
+        return fill(value.spec, seed=seed, layer=layer, index=index)
 
     return make
 
@@ -118,18 +128,6 @@ class OptimizeReport:
         return "\n".join(format_record(r) for r in self.passes)
 
 
-def format_record(record: Record) -> str:
-    """`name: what it did (largest output change, where measured)`."""
-    what = "; ".join(record.detail) or ("done" if record.changed else "nothing to do")
-    measured = record.changed and record.max_change is not None
-    return f"{record.name}: {what}" + (
-        f" (largest output change: {record.max_change:.3g})" if measured else ""
-    )
-
-
-PassLike: TypeAlias = Union[str, "Pass", "type[Pass]"]
-
-
 def optimize(
     net: Graph,
     passes: Iterable[PassLike] | str = "default",
@@ -143,50 +141,66 @@ def optimize(
     """Run passes on a copy of `net`; returns the copy and what each pass did.
 
     A pass is a name, a Pass, a Pass class, or "file.py:Class". `measure` compares the outputs
-    around every pass on `calibration` or random inputs (None: when the net is below 0.5 GMAC and
-    runs on arrays alone). Raises GC-T001, GC-T002, GC-V001; `net` itself is never changed.
+    around every pass on `calibration` or random inputs (None: when either of these is given, or
+    the net is below 0.5 GMAC and runs on arrays alone). `max_error`: how much lossy passes may
+    change an output together. `dump`: a folder for the text form after each pass. Raises GC-T001,
+    GC-T002, GC-V001, GC-R002 for an unknown blob in `keep`; `net` itself is never changed.
     """
+    if not isinstance(net, Graph):
+        fail("GC-R002", f"net is a {type(net).__name__}, expected a Graph", "graphc.load makes one")
+    from graphc.passes.registry import resolve
+
+    chosen = resolve(passes)
+    graph = shape(_own(net))
+    return graph, _optimize(graph, chosen, keep, calibration, measure, max_error, dump)
+
+
+def _own(net: Graph) -> Graph:
+    """An independent copy, without gradient nodes."""
+    return clone(forward_part(net) if net.seeds or net.grads else net)
+
+
+def _optimize(
+    graph: Graph,
+    passes: Sequence[Pass],
+    keep: Keep,
+    calibration: Mapping[str, Array] | None = None,
+    measure: bool | None = None,
+    max_error: float | None = None,
+    dump: str | Path | None = None,
+) -> OptimizeReport:
+    """Expand `graph` and run passes on it, in place."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes
     from graphc.passes.recipe import print_recipe
 
-    chosen = resolve_passes(passes)
-    graph = clone(shape(net))
-    pinned = frozenset() if keep == "all" else frozenset(_names(keep))
+    kept = kept_names(keep)
+    pinned = frozenset() if kept == "all" else frozenset(kept)
+    check_kept(pinned, {v.name: v for n in graph.forward_nodes() for v in n.outs.values()})
+    fill_weights(graph)
     ctx = Services(assemble, pinned, calibration)
-    expanded = run_passes(graph, [Expand()], ctx)
-    sample = sample_inputs(graph, calibration) if should_measure(graph, measure) else None
-    records = run_passes(
-        graph,
-        chosen,
-        ctx,
-        sample=sample,
-        max_error=max_error,
-        dump=Path(dump) if dump is not None else None,
-    )
-    told = [r for r in expanded if r.changed] + records
-    return graph, OptimizeReport(told, print_recipe(chosen))
+    (expanded,) = run_passes(graph, [Expand()], ctx)
+    if not expanded.changed:
+        graph.history.pop()
+    meter = _meter(ctx, graph, measure, max_error) if passes else None
+    folder = _path(dump) if dump is not None else None
+    records = run_passes(graph, passes, ctx, meter=meter, dump=folder)
+    return OptimizeReport([expanded] * expanded.changed + records, print_recipe(passes))
 
 
-def resolve_passes(passes: Iterable[PassLike] | str) -> list[Pass]:
-    """Pass objects from names, classes and objects; "default" is the standard list."""
-    from graphc.passes.registry import DEFAULT
+def _meter(
+    ctx: Services, graph: Graph, measure: bool | None, max_error: float | None
+) -> Meter | None:
+    from graphc.passes.meter import Meter
 
-    names: Iterable[PassLike] = DEFAULT if passes == "default" else passes
-    if isinstance(names, str):
-        fail("GC-T001", f"passes is {names!r}", 'give "default" or a list')
-    return [_resolve(each) for each in names]
-
-
-def _resolve(each: PassLike) -> Pass:
-    from graphc.passes.base import Pass
-    from graphc.passes.registry import build, load_user_pass, make_pass
-
-    if isinstance(each, Pass):
-        return each
-    if isinstance(each, type):
-        return build(each, {})
-    return build(load_user_pass(each), {}) if ".py:" in each else make_pass(each)
+    if not should_measure(graph, measure, ctx.calibration, max_error):
+        return None
+    try:
+        return Meter(ctx, graph, sample_inputs(graph, ctx.calibration), max_error)
+    except GraphError:
+        if measure is None and ctx.calibration is None and max_error is None:
+            return None  # this net does not accept random numbers
+        raise
 
 
 def compile(  # the name the API promises
@@ -205,23 +219,24 @@ def compile(  # the name the API promises
     measure: bool | None = False,
     seed: int = 0,
 ) -> Executable:
-    """Compile a network into something that runs.
+    """Compile a network into something that runs; a Graph given is not changed.
 
     `train=True`: forward and backward, gradients of parameters and net inputs; the default passes
     are then off. `keep`: names of blobs to return beside the outputs and to protect from passes,
-    or "all". `batch` replaces the batch size of all inputs. `threads`, `deterministic` and
-    `pin_variants` make no difference to the reference target: one thread, always deterministic.
-    `measure`: as in `optimize`. Raises GC-X001 for a target that is not built, GC-U001 for
-    `memory`, which needs a planned target.
+    or "all". `batch` replaces the batch size of all inputs. `seed`: of dropout, shuffles and
+    crops. `threads`, `deterministic` and `pin_variants` make no difference to the reference
+    target: one thread, always deterministic. `measure`: as in `optimize`. Raises GC-X001 for a
+    target that is not built, GC-U001 for `memory`, which needs a planned target, and what
+    `optimize` raises; data sources whose shapes are unknown are opened (GC-D001, GC-F001).
     """
+    from graphc.passes.registry import resolve
+
     check_target(target, memory)
-    graph = net if isinstance(net, Graph) else load(net)
-    if batch is not None:
-        graph = shape(clone(graph), batch=batch)
-    if train and passes == "default":
-        passes = ()
-    optimized, report = optimize(graph, passes, keep=keep, calibration=calibration, measure=measure)
-    return assemble(optimized, train=train, keep=keep, seed=seed, meta={"recipe": report.recipe})
+    chosen = resolve(() if train and passes == "default" else passes)
+    graph = _own(net) if isinstance(net, Graph) else load(net)
+    shape(graph, batch=batch)
+    report = _optimize(graph, chosen, keep, calibration, measure)
+    return assemble(graph, train=train, keep=keep, seed=seed, meta={"recipe": report.recipe})
 
 
 def limits_for(strict: bool) -> Limits:
@@ -239,6 +254,16 @@ def check_target(target: str, memory: str | int | None = None) -> None:
         fail("GC-U001", "the reference target plans no memory", "leave the memory budget out")
 
 
+def fill_weights(graph: Graph) -> None:
+    """Make the arrays of all parameters that have none. Raises GC-N008, GC-W002, GC-L001."""
+    for node in graph.forward_nodes():
+        try:
+            for value in node.params.values():
+                graph.weight(value)
+        except GraphError as error:
+            raise node.located(error) from None
+
+
 def assemble(
     graph: Graph,
     *,
@@ -247,15 +272,18 @@ def assemble(
     seed: int = 0,
     meta: Mapping[str, Any] | None = None,
 ) -> Executable:
-    """The executable of a graph on which all passes have run; `meta` goes into the artefact."""
+    """The executable of a graph on which all passes have run; the graph is then the executable's.
+
+    `meta` goes into the artefact.
+    """
     from graphc.autodiff import differentiate
 
-    for value in graph.param_values():
-        graph.weight(value)
+    kept = kept_names(keep)
+    fill_weights(graph)
     if train:
-        differentiate(graph)
+        differentiate(graph, seeds=() if kept == "all" else kept)
     verify(graph, 1)
-    return Executable(graph, train=train, keep=keep, seed=seed, meta=meta)
+    return Executable(graph, train=train, keep=kept, seed=seed, meta=meta)
 
 
 def open(
@@ -273,12 +301,9 @@ def open(
     """
     from graphc.runtime.artefact import read_artefact, settings
 
-    graph, meta = read_artefact(Path(path), limits or Limits())
-    train, seed, kept = settings(meta, path)
-    names = "all" if "all" in (keep, kept) else tuple(dict.fromkeys([*kept, *_names(keep)]))
+    graph, meta = read_artefact(_path(path), limits or Limits())
+    train, seed, before = settings(meta, path)
+    now = kept_names(keep)
+    kept: Keep = "all" if "all" in (now, before) else (*before, *now)
     shape(graph, shapes, batch)
-    return assemble(graph, train=train, keep=names, seed=seed, meta=meta)
-
-
-def _names(keep: Keep) -> tuple[str, ...]:
-    return (keep,) if isinstance(keep, str) else tuple(keep)
+    return assemble(graph, train=train, keep=kept, seed=seed, meta=meta)

@@ -59,8 +59,9 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One buffer as one call sees it. `version` counts the writes to the buffer: 0 is what was
-    there before the entry ran; a call that writes makes the next one, in place or not."""
+    """One buffer as one call sees it. `version` counts the writes to any of the buffer's bytes,
+    through whichever view: 0 is what was there before the first entry ran; a call that writes makes
+    the next one, in place or not."""
 
     role: str
     buffer: int
@@ -108,7 +109,8 @@ class Program:
     """`entries`: name -> call ids in order: "prepare" (packing, whenever weights changed),
     "forward", "backward", "update". `inputs`, `outputs`: blob name -> buffer id; `kept`: buffers
     that must hold their value when the entry ends, outputs among them. `values`: IR value name ->
-    buffer id, for those that exist."""
+    buffer id, for those that exist. `seeds`: value name -> buffer of its gradient, which whoever
+    runs the Program fills before "backward"."""
 
     target: str
     buffers: tuple[Buffer, ...]
@@ -118,6 +120,7 @@ class Program:
     outputs: Mapping[str, int] = field(default_factory=dict)
     kept: frozenset[int] = frozenset()
     values: Mapping[str, int] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
     def root(self, buffer: int) -> Buffer:
         """The buffer whose bytes `buffer` lies in (itself, unless it is a view)."""

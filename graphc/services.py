@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from graphc.count import macs
+from graphc.errors import fail
 from graphc.ir.clone import clone
-from graphc.ir.graph import Array, Graph, typed
+from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Effect, Trait
 from graphc.ir.versions import blob_of
+from graphc.ops.spec import OpSpec
 from graphc.runtime.executable import Executable
 
 MEASURE_MACS = 500_000_000
@@ -24,7 +27,7 @@ class Services:
 
     def __init__(
         self,
-        assemble: Callable[[Graph], Executable],
+        assemble: Callable[..., Executable],
         pinned: frozenset[str] = frozenset(),
         calibration: Mapping[str, Array] | None = None,
     ) -> None:
@@ -33,23 +36,26 @@ class Services:
         self.calibration = calibration
 
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
-        """Outputs of a copy of `graph` on `inputs`."""
-        return self._assemble(clone(graph)).forward(inputs)
+        """Outputs, and those pinned blobs it has, of a copy of `graph` on `inputs`."""
+        kept = [name for name in self.pinned if name in graph.by_name()]
+        with self._assemble(clone(graph), keep=kept) as exe:
+            return exe.forward(inputs)
 
     def time_us(self, graph: Graph) -> float:
-        """Fastest of three forwards on random inputs, microseconds."""
-        exe = self._assemble(clone(graph))
+        """Fastest of three forwards on calibration or random inputs, microseconds."""
         feeds = sample_inputs(graph, self.calibration)
         best = float("inf")
-        for _ in range(3):
-            start = time.perf_counter()
-            exe.forward(feeds)
-            best = min(best, time.perf_counter() - start)
+        with self._assemble(clone(graph)) as exe:
+            for _ in range(3):
+                start = time.perf_counter()
+                exe.forward(feeds)
+                best = min(best, time.perf_counter() - start)
         return best * 1e6
 
     def rng(self, tag: str) -> np.random.Generator:
         """A Philox stream keyed by the tag."""
-        return np.random.Generator(np.random.Philox(key=zlib.crc32(tag.encode())))
+        key = zlib.crc32(tag.encode("utf-8", "surrogatepass"))
+        return np.random.Generator(np.random.Philox(key=key))
 
 
 def needs_source(graph: Graph) -> bool:
@@ -57,19 +63,43 @@ def needs_source(graph: Graph) -> bool:
     return any(n.has(Effect.SOURCE) and not n.has(Trait.FEED) for n in graph.nodes)
 
 
-def should_measure(graph: Graph, measure: bool | None) -> bool:
-    """`measure` if given; else whether the net is small (0.5 GMAC) and runs on arrays alone."""
+def should_measure(
+    graph: Graph, measure: bool | None, calibration: object, max_error: float | None
+) -> bool:
+    """`measure` if given, else whether there is a reason to, or little to lose.
+
+    Reasons are calibration inputs and a bound on the error. Without these, the net must be small
+    (0.5 GMAC), and neither read nor write files. Raises GC-R002 for a bound not to be measured.
+    """
+    if measure is False and max_error is not None:
+        fail("GC-R002", f"max_error is {max_error}, but measure is False", "leave one of them out")
     if measure is not None:
         return measure
-    return sum(map(macs, graph.forward_nodes())) <= MEASURE_MACS and not needs_source(graph)
+    if calibration is not None or max_error is not None:
+        return True
+    is_small = sum(map(macs, graph.forward_nodes())) <= MEASURE_MACS
+    return is_small and not needs_source(graph) and not any(n.has(Effect.SINK) for n in graph.nodes)
 
 
-def sample_inputs(graph: Graph, calibration: Mapping[str, Array] | None) -> dict[str, Array]:
-    """Calibration inputs, or random ones: images in [-1, 1), one-axis inputs (labels) zero."""
+def sample_inputs(graph: Graph, calibration: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """Calibration inputs, or random ones: zero where no gradient ever flows (labels, indices),
+    else uniform in [-1, 1)."""
     rng = np.random.Generator(np.random.Philox(key=0))
+    real = _differentiable(graph)
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
         dims = typed(value).shape
-        noise = rng.uniform(-1, 1, dims) if len(dims) > 1 else np.zeros(dims)
+        noise = rng.uniform(-1, 1, dims) if value in real else np.zeros(dims)
         feeds[blob_of(value)] = noise.astype(np.float32)
-    return feeds | {k: np.asarray(v, np.float32) for k, v in (calibration or {}).items()}
+    return feeds | dict(calibration or {})
+
+
+def _differentiable(graph: Graph) -> set[Value]:
+    """Values through which an output's gradient could flow."""
+    found = set(graph.outputs)
+    for node in reversed(list(graph.forward_nodes())):
+        if any(v in found for v in node.outs.values()):
+            op = cast("type[OpSpec]", node.op)
+            roles = {grad.out for grad in op.grads(node.attrs, node.sig(graph.env))}
+            found.update(v for role, v in node.ins.items() if role in roles)
+    return found

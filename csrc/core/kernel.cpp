@@ -23,7 +23,8 @@ bool register_kernel(const char* symbol, Factory factory) {
 Factory find_kernel(const std::string& symbol) {
     const auto found = table().find(symbol);
     if (found == table().end()) {
-        throw Error("GC-A001", "no kernel " + symbol + " in this build", "compile the network again");
+        throw Error("GC-A001", "no kernel " + symbol + " in this build",
+                    "compile the network again");
     }
     return found->second;
 }

@@ -19,15 +19,28 @@ struct Problem {
     std::vector<Spec> reads;
     std::vector<Spec> writes;
     Attrs attrs;
+    int threads = 1;  // the most that a run may use; a kernel's workspace holds room for each
+};
+
+// Where a kernel says that it met bad data (a label out of range); the owner of the run throws it
+// as an Error. What the kernel writes is then worth nothing.
+struct Fault {
+    const char* code = nullptr;  // null: all is well; texts that live forever
+    const char* hint = "";
+    char message[448] = "";
 };
 
 // Addresses of one run, in the order of the problem's operands. `workspace` has the bytes the
 // variant asked for, aligned to 64; `threads` is how many OpenMP threads the kernel may use.
+// `seed` and `step` choose the random streams, see rng/stream.h.
 struct Run {
     const char* const* reads;
     char* const* writes;
     char* workspace;
     int threads;
+    Fault* fault = nullptr;
+    std::uint64_t seed = 0;
+    std::uint32_t step = 0;
 
     const float* in(int i) const { return reinterpret_cast<const float*>(reads[i]); }
     float* out(int i) const { return reinterpret_cast<float*>(writes[i]); }

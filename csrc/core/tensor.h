@@ -10,6 +10,11 @@ constexpr int kMaxRank = 8;
 
 enum class DType : std::uint8_t { f32, i64, i32, u8 };
 
+// Bytes of one element.
+constexpr int item_size(DType dtype) {
+    return dtype == DType::i64 ? 8 : dtype == DType::u8 ? 1 : 4;
+}
+
 // Shape and strides are in elements; strides[rank-1] is 1 unless the tensor is a strided view.
 struct Spec {
     DType dtype = DType::f32;

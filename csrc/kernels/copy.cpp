@@ -1,80 +1,102 @@
-// "copy": the elements of one tensor into another of the same shape, whatever the strides.
+// "copy": the elements of one tensor into one or more others of the same shape, whatever the
+// strides. "reshape": into one of another shape, in the same order.
 
-#include <cstring>
+#include <optional>
 
-#include "core/kernel.h"
 #include "error.h"
+#include "kernels/copies.h"
 
 namespace graphc {
 
 namespace {
 
-std::size_t item_bytes(DType dtype) { return dtype == DType::i64 ? 8 : dtype == DType::u8 ? 1 : 4; }
-
-class Copy final : public Kernel {
+class Copy final : public Copies {
   public:
     explicit Copy(const Problem& problem) {
-        if (problem.reads.size() != 1 || problem.writes.size() != 1) {
-            throw Error("GC-A001", "copy takes one operand and makes one");
+        check_operands(problem, "copy", 1, -1);
+        const Spec& x = problem.reads[0];
+        for (std::size_t i = 0; i < problem.writes.size(); ++i) {
+            check_alike(x, problem.writes[i], "copy");
+            const Walk walk = walk_of(x, x, problem.writes[i]);
+            moves_.push_back({0, int(i), 0, 0, {walk, item_size(x.dtype)}});
         }
-        const Spec& from = problem.reads[0];
-        const Spec& to = problem.writes[0];
-        bool is_same = from.dtype == to.dtype && from.rank == to.rank;
-        for (int i = 0; is_same && i < from.rank; ++i) is_same = from.dims[i] == to.dims[i];
-        if (!is_same) throw Error("GC-A001", "copy needs operands of one shape and element type");
-        item_ = item_bytes(from.dtype);
-        empty_ = from.size() == 0;
-        for (int i = 0; i < from.rank; ++i) append(from.dims[i], from.strides[i], to.strides[i]);
-        const bool has_run = rank_ > 0 && dims_[rank_ - 1].from == 1 && dims_[rank_ - 1].to == 1;
-        run_ = has_run ? dims_[--rank_].size : 1;
-        for (int i = 0; i < rank_; ++i) rows_ *= dims_[i].size;
+    }
+};
+
+// The axes of a tensor, joined where it runs on without a gap; both strides are the tensor's.
+Walk joined(const Spec& spec) {
+    Walk walk = {0, {}};
+    for (int i = 0; i < spec.rank; ++i) {
+        const WalkAxis axis = {spec.dims[i], spec.strides[i], spec.strides[i]};
+        WalkAxis* last = walk.rank > 0 ? &walk.axes[walk.rank - 1] : nullptr;
+        if (axis.size == 1) continue;
+        if (last && last->from == axis.size * axis.from) {
+            *last = {last->size * axis.size, axis.from, axis.to};
+        } else {
+            walk.axes[walk.rank++] = axis;
+        }
+    }
+    return walk;
+}
+
+// Axes that take the elements of x in order to those of y, cut so that each axis has one stride on
+// both sides; nothing where gaps lie so that no such axes exist.
+std::optional<Walk> common_walk(const Spec& x, const Spec& y) {
+    Walk from = joined(x), to = joined(y), walk = {0, {}};
+    WalkAxis reversed[2 * kAxes];
+    int count = 0;
+    while (from.rank > 0 && to.rank > 0) {
+        WalkAxis &a = from.axes[from.rank - 1], &b = to.axes[to.rank - 1];
+        const Index size = lesser(a.size, b.size);
+        if (a.size % size != 0 || b.size % size != 0) return std::nullopt;
+        reversed[count++] = {size, a.from, b.to};
+        a = {a.size / size, a.from * size, 0};
+        b = {b.size / size, 0, b.to * size};
+        if (a.size == 1) --from.rank;
+        if (b.size == 1) --to.rank;
+    }
+    if (count > kAxes) return std::nullopt;
+    while (count > 0) walk.axes[walk.rank++] = reversed[--count];
+    return walk;
+}
+
+class Reshape final : public Copies {
+  public:
+    explicit Reshape(const Problem& problem) {
+        check_operands(problem, "reshape", 1, 1);
+        const Spec &x = problem.reads[0], &y = problem.writes[0];
+        if (x.dtype != y.dtype || x.size() != y.size()) {
+            throw Error("GC-A001", "reshape needs operands of one element type and size");
+        }
+        size_ = x.size();
+        item_ = item_size(x.dtype);
+        if (size_ == 0) return;
+        if (const std::optional<Walk> walk = common_walk(x, y)) {
+            moves_.push_back({0, 0, 0, 0, {*walk, item_}});
+        } else {
+            from_ = joined(x);
+            to_ = joined(y);
+        }
     }
 
     void run(const Run& run) const override {
-        if (empty_) return;
-        const std::size_t bytes = std::size_t(run_) * item_;
-        const bool is_large = rows_ > 1 && rows_ * std::int64_t(bytes) > (1 << 16);
-        const int threads = is_large ? run.threads : 1;
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-        for (std::int64_t row = 0; row < rows_; ++row) {
-            std::int64_t from = 0, to = 0, rest = row;
-            for (int i = rank_ - 1; i >= 0; --i) {
-                const std::int64_t at = rest % dims_[i].size;
-                rest /= dims_[i].size;
-                from += at * dims_[i].from;
-                to += at * dims_[i].to;
-            }
-            std::memcpy(run.writes[0] + to * std::int64_t(item_),
-                        run.reads[0] + from * std::int64_t(item_), bytes);
+        Copies::run(run);
+        if (!moves_.empty()) return;
+        for (Index i = 0; i < size_; ++i) {
+            const char* source = run.reads[0] + place_of(from_, i).from * item_;
+            char* target = run.writes[0] + place_of(to_, i).to * item_;
+            for (int byte = 0; byte < item_; ++byte) target[byte] = source[byte];
         }
     }
 
   private:
-    struct Axis {
-        std::int64_t size, from, to;
-    };
-
-    // Takes up an axis, joined to the one before where both sides run on without a gap.
-    void append(std::int64_t size, std::int64_t from, std::int64_t to) {
-        if (size == 1) return;
-        if (rank_ > 0) {
-            Axis& last = dims_[rank_ - 1];
-            if (last.from == size * from && last.to == size * to) {
-                last = {last.size * size, from, to};
-                return;
-            }
-        }
-        dims_[rank_++] = {size, from, to};
-    }
-
-    Axis dims_[kMaxRank] = {};
-    int rank_ = 0;
-    std::int64_t run_ = 1, rows_ = 1;
-    std::size_t item_ = 1;
-    bool empty_ = false;
+    Walk from_ = {}, to_ = {};  // where the axes do not match: element by element
+    Index size_ = 0;
+    int item_ = 1;
 };
 
 GRAPHC_KERNEL("copy", Copy)
+GRAPHC_KERNEL("reshape", Reshape)
 
 }  // namespace
 

@@ -72,11 +72,10 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     driver.check_target(options["target"], options["memory"])
     passes = _passes(options)
     target = _target(net, output)
-    graph = load_net(net, options)
+    with shape_hint():
+        graph = driver.shape(load_net(net, options))
     for remark in graph.notes:
         note(f"note: {remark}")
-    with shape_hint():
-        driver.shape(graph)
     keep = keep_option(options["keep"])
     optimized, report = driver.optimize(
         graph,
@@ -119,7 +118,7 @@ def _passes(options: dict[str, Any]) -> list[PassLike] | str:
 
 def _target(net: str, output: str | None) -> Path:
     """Where the artefact goes. Raises before any work is done for a place that cannot be meant."""
-    if is_artefact(net):
+    if is_artefact(existing(net)):
         hint = "compile the prototxt it was made from; `graphc inspect` says which"
         fail("GC-R003", f"{net!r} is an artefact already", hint)
     target = Path(output) if output is not None else default_output(net)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -75,9 +76,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     70 internal, 130 interrupted.
     """
     argv = list(sys.argv[1:] if args is None else args)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # a caller may have put a stream of its own there
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _prepare_streams()
     try:
         status = invoke(argv)
     except BrokenPipeError:  # the reader of the pipe has seen enough
@@ -104,14 +103,14 @@ def invoke(argv: Sequence[str]) -> int:
             cli.main(list(argv), prog_name="graphc")
         with cli.make_context("graphc", list(argv) or ["--help"]) as ctx:
             cli.invoke(ctx)
-        _flush()
+        sys.stdout.flush()
     except click.exceptions.Exit as done:
-        _flush()
+        sys.stdout.flush()
         return done.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        raise _usage_error(error) from None
+        raise _usage_error(error, argv) from None
     except MemoryError:
         raise GraphError("GC-M002", "out of memory", "use a smaller batch or input") from None
     except (GraphError, BrokenPipeError):
@@ -126,15 +125,15 @@ def invoke(argv: Sequence[str]) -> int:
     return 0
 
 
-def _usage_error(error: click.ClickException) -> GraphError:
-    ctx = getattr(error, "ctx", None)
-    path = ctx.command_path if ctx else "graphc"
-    hint = f"`{path} --help` lists the options"
+def _usage_error(error: click.ClickException, argv: Sequence[str]) -> GraphError:
+    verb = f" {argv[0]}" if argv and argv[0] in VERBS else ""
+    hint = f"`graphc{verb} --help` lists the options"
     possible = getattr(error, "possibilities", None)
     if possible:
         hint = f"did you mean {' or '.join(sorted(possible))}?"
-    message = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
-    return GraphError("GC-C001", message.strip().rstrip("."), hint)
+    if isinstance(error, click.NoSuchOption):
+        return GraphError("GC-C001", f"no option {error.option_name!r}", hint)
+    return GraphError("GC-C001", error.format_message().strip().rstrip("."), hint)
 
 
 def _unexpected(error: Exception) -> GraphError:
@@ -143,14 +142,19 @@ def _unexpected(error: Exception) -> GraphError:
     return GraphError("GC-C002", f"unexpected {told}", hint)
 
 
-def _flush() -> None:
-    if sys.stdout is not None:  # it is when the caller has closed it
-        sys.stdout.flush()
+def _prepare_streams() -> None:
+    """A stream the caller has closed leads nowhere; the others spell what they cannot encode."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _abandon_stdout() -> None:
     """Point stdout at nothing, so that the flush at exit does not fail once more."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

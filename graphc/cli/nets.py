@@ -130,9 +130,24 @@ def shape_hint() -> Iterator[None]:
     try:
         yield
     except GraphError as error:
-        if error.code in ("GC-F001", "GC-D001") and not error.hint and _is_source(error.type_):
+        if _is_missing_file(error) and _is_source(error.type_):
             error.hint = "without the data, give its shape: --shape BLOB=64x1x28x28 for each top"
         raise
+
+
+@contextmanager
+def folder_hint(net: str) -> Iterator[None]:
+    """Say, where a layer of an artefact misses a file, where such files are looked for."""
+    try:
+        yield
+    except GraphError as error:
+        if _is_missing_file(error) and is_artefact(net):
+            error.hint = "an artefact finds files below its own folder only; or run the prototxt"
+        raise
+
+
+def _is_missing_file(error: GraphError) -> bool:
+    return error.code in ("GC-F001", "GC-D001") and bool(error.layer) and not error.hint
 
 
 def _is_source(layer_type: str) -> bool:

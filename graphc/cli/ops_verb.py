@@ -12,6 +12,7 @@ import click
 from graphc.cli.nets import use_ops
 from graphc.cli.options import json_option, ops_option
 from graphc.cli.output import emit_json, say, table
+from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops.spec import OpSpec, Sample
@@ -48,17 +49,8 @@ def command(type_name: str | None, ops_files: tuple[str, ...], prove: bool, as_j
         emit_json({"ops": entries})
         return
     table(
-        ("type", "bottoms", "tops", "runs on", "what it computes"),
-        [
-            (
-                e["type"],
-                ", ".join(e["bottoms"]) or "-",
-                ", ".join(e["tops"]) or "-",
-                ", ".join(e["runs_on"]),
-                e["formula"],
-            )
-            for e in entries
-        ],
+        ("type", "runs on", "what it computes"),
+        [(e["type"], ", ".join(e["runs_on"]), e["formula"]) for e in entries],
     )
     say(f"\n{len(entries)} types; `graphc ops TYPE` describes one; reference: float64, slow")
 
@@ -68,14 +60,14 @@ def _check(type_name: str | None, as_json: bool) -> None:
     from graphc.ops.registry import find
 
     if type_name is None:
-        raise click.UsageError("--check needs a TYPE")
+        fail("GC-C001", "--check needs a TYPE", "`graphc ops` lists the types")
     report = check(find(type_name))
     if as_json:
         emit_json({**asdict(report), "ok": report.ok})
     else:
         say(str(report))
     if not report.ok:
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)
 
 
 def describe(op: type[OpSpec]) -> dict[str, Any]:

@@ -56,13 +56,8 @@ def _spelled(char: str) -> str:
 
 def strong(text: str) -> str:
     """`text` in bold where stdout is a terminal that wants it."""
-    return (
-        click.style(text, bold=True) if _is_terminal() and not os.environ.get("NO_COLOR") else text
-    )
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()  # None: the caller has closed it
+    wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return click.style(text, bold=True) if wanted else text
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str = "") -> None:
@@ -73,7 +68,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str =
     """
     cells = [list(columns), *([plain(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    if _is_terminal():
+    if sys.stdout.isatty():
         widths = _fitted(widths, shutil.get_terminal_size().columns)
     flush = [name in right.split(",") for name in columns]
     for index, row in enumerate(cells):

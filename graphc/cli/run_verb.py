@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from graphc.cli.nets import NET_SUFFIXES, is_artefact, keep_option, open_executable
+from graphc.cli.nets import NET_SUFFIXES, folder_hint, is_artefact, keep_option, open_executable
 from graphc.cli.options import json_option, net_options, parse_numbers
 from graphc.cli.output import emit_json, note, say
 from graphc.cli.results import Labels, describe, show, write_npz
@@ -81,7 +81,8 @@ def command(
     net, files = split_arguments(arguments, inputs)
     target = _target(output, [net, *files])
     labels = Labels.read(options["labels"], strict=options["strict"])
-    with open_executable(net, options, keep_option(options["keep"])) as exe:
+    keep = keep_option(options["keep"])
+    with folder_hint(net), open_executable(net, options, keep) as exe:
         _print_notes(exe, is_artefact(net))
         feeds, names = _feeds(exe, files, options)
         started = time.perf_counter()

@@ -17,8 +17,10 @@ from graphc.front.leftovers import check_net
 from graphc.front.rules import filter_layers, phase_of
 from graphc.front.wire import chunk
 from graphc.ir.graph import Graph, Node, ParamSpec, Value, near
+from graphc.ir.names import Names
 from graphc.ir.op import Op, Trait
 from graphc.ir.types import Phase
+from graphc.ir.versions import version_of
 from graphc.limits import Limits
 from graphc.ops import registry
 
@@ -181,22 +183,18 @@ class _Builder:
 
     def _name(self) -> None:
         """Call earlier versions `blob@layer` and hidden tops `layer:role`, unlike all others."""
-        taken, counts = set(self.versions), dict[str, int]()
-
-        def fresh(name: str) -> str:
-            unique = name
-            while unique in taken:
-                counts[name] = counts.get(name, 1) + 1
-                unique = f"{name}#{counts[name]}"
-            taken.add(unique)
-            return unique
-
+        names = Names(self.versions)
         for blob, values in self.versions.items():
             for value in values[:-1]:
-                value.name = fresh(f"{blob}@{_maker(value)}")
+                value.name = names.fresh(f"{blob}@{_maker(value)}")
+            maker = values[-1].producer
+            if maker is not None and version_of(blob, maker.name):
+                told = f"top {blob!r} ends like graphc's name of a version written in place"
+                hint = f"leave out the {'@' + maker.name!r} at its end"
+                raise maker.located(GraphError("GC-U001", told, hint))
         for value, layer in self.hidden:
             role = value.producer.tops[0] if value.producer is not None else "y"
-            value.name = fresh(f"{layer}:{role}")
+            value.name = names.fresh(f"{layer}:{role}")
 
 
 def _maker(value: Value) -> str:

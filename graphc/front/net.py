@@ -12,7 +12,7 @@ from graphc.front.build import build
 from graphc.front.definition import Definition
 from graphc.front.dialect import AUTO, decode_binary
 from graphc.front.prototxt import decode_text, parse
-from graphc.front.schema import schema_for, union
+from graphc.front.schema import check_dialect, schema_for, union
 from graphc.front.upgrade import upgrade
 from graphc.ir.graph import Graph
 from graphc.ir.infer import infer
@@ -44,6 +44,8 @@ def read_net(
     Raises GC-F001, GC-L001, GC-P00x, GC-N00x, GC-U001 with file, line and layer.
     """
     limits, file = limits or Limits(), str(path)
+    if dialect != AUTO:
+        check_dialect(dialect)
     state: dict[str, Any] = {"phase": phase, "level": level, "stages": tuple(stages)}
     state |= {"base": Path(path).parent, "limits": limits}
     try:

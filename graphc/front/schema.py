@@ -98,14 +98,16 @@ def union() -> Schema:
 @lru_cache(maxsize=len(DIALECTS))
 def dialect(name: str) -> Schema:
     """BVLC as the fork `name` has changed it. Raises GC-R002 for an unknown name."""
-    if name not in DIALECTS:
-        fail("GC-R002", f"unknown dialect {name!r}", near(name, DIALECTS) or _all_dialects())
+    check_dialect(name)
     table = _files()
     return Schema(overlaid(table["caffe"], [table[fork] for fork in DIALECTS[name]]))
 
 
-def _all_dialects() -> str:
-    return "one of auto, " + ", ".join(DIALECTS)
+def check_dialect(name: str) -> None:
+    """Raise GC-R002 for an unknown name."""
+    if name not in DIALECTS:
+        hint = near(name, DIALECTS) or "one of auto, " + ", ".join(DIALECTS)
+        fail("GC-R002", f"unknown dialect {name!r}", hint)
 
 
 def schema_for(ops: Iterable[type[Op]]) -> Schema:

@@ -45,9 +45,7 @@ def bypass(
     return bool(bypass_all(graph, [(node, top, bottom)], pinned))
 
 
-def bypass_all(
-    graph: Graph, wanted: Iterable[Bypass], pinned: Collection[str] = ()
-) -> list[Node]:
+def bypass_all(graph: Graph, wanted: Iterable[Bypass], pinned: Collection[str] = ()) -> list[Node]:
     """Remove nodes whose only top always equals a bottom; returns those that could be removed.
 
     The names of outputs, pinned blobs and net inputs survive with their values: where the top has

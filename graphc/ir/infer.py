@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,21 +18,31 @@ from graphc.ir.versions import blob_of
 Shapes = Mapping[str, Sequence[int]]
 
 
-def infer(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) -> None:
+def infer(
+    graph: Graph,
+    shapes: Shapes | None = None,
+    batch: int | None = None,
+    *,
+    sources: bool = True,
+) -> None:
     """Give every value of `graph` its type, in place; may be called again with other shapes.
 
     `shapes` maps net inputs and tops of data layers to shapes; `batch` replaces axis 0 of all of
     these. A net input or data layer keeps the types it has, so that a data source is opened only
-    while its shapes are unknown. Weights waiting in `graph.pending` are bound. Raises GC-S00x,
-    GC-N00x, GC-W00x, GC-L001 with layer and line, GC-R002 for a shape of an unknown blob; the
-    graph is then as it was.
+    while its shapes are unknown; with `sources=False` such a layer leaves the graph unshaped.
+    Weights waiting in `graph.pending` are bound. Raises GC-S00x, GC-N00x, GC-W00x, GC-L001 with
+    layer and line, GC-R002 for a shape of an unknown blob; the graph is then as it was.
     """
-    sources = [n for n in graph.nodes if n.has(Effect.SOURCE) or n.has(Trait.FEED)]
-    given = _checked(shapes or {}, sources)
+    feeders = [n for n in graph.nodes if n.has(Effect.SOURCE) or n.has(Trait.FEED)]
+    given = _checked(shapes or {}, feeders)
     size = None if batch is None else _extent(batch, "the batch size")
     before = _Snapshot(graph)
     try:
-        _infer(graph, given, size, set(sources))
+        known = {node: _given_types(graph, node, given, size) for node in feeders}
+        closed = (n for n in feeders if not n.has(Trait.FEED) and len(known[n]) < len(n.tops))
+        if not sources and any(closed):
+            return
+        _infer(graph, known)
         if graph.pending:
             graph.notes.append(str(bind(graph, {}, strict=False)))
     except BaseException:
@@ -49,9 +59,10 @@ def _checked(shapes: Shapes, sources: Sequence[Node]) -> dict[str, Type]:
         if name not in tops:
             hint = near(str(name), tops)
             fail("GC-R002", f"a shape is given for {name!r}, which is no input", hint)
-        if isinstance(dims, str) or not hasattr(dims, "__iter__"):
-            fail("GC-S001", f"the shape of {name!r} is {dims!r}, expected a tuple of integers")
-        given[name] = Type(tuple(_extent(d, f"a dimension of {name!r}") for d in dims))
+        listed: Any = dims  # callers without a type checker write "1x3" or 5
+        if isinstance(listed, str) or not isinstance(listed, Iterable):
+            fail("GC-S001", f"the shape of {name!r} is {listed!r}, expected a tuple of integers")
+        given[name] = Type(tuple(_extent(d, f"a dimension of {name!r}") for d in listed))
     return given
 
 
@@ -62,16 +73,16 @@ def _extent(value: Any, what: str) -> int:
         fail("GC-S001", f"{what} is {value!r}, expected an integer")
 
 
-def _infer(graph: Graph, given: dict[str, Type], batch: int | None, sources: set[Node]) -> None:
+def _infer(graph: Graph, given: Mapping[Node, dict[str, Type]]) -> None:
+    """Types of all nodes in order; `given` holds those of tops that come from outside."""
     binder = Binder(graph)
     for node in graph.nodes:
         if node.role is not Role.FWD:
             continue
         try:
-            if node in sources:
-                known = _source_types(graph, node, given, batch)
-            else:
-                known = node.op.infer(node.attrs, _bare(graph, node))
+            known = given.get(node, {})
+            if not known or len(known) < len(node.tops):
+                known = node.op.infer(node.attrs, _bare(graph, node)) | known
             for role in node.tops:
                 what = f"blob {node.outs[role].name!r}"
                 graph.limits.check("tensor_bytes", known[role].nbytes, what)
@@ -86,27 +97,26 @@ def _bare(graph: Graph, node: Node) -> Any:
     return replace(node.sig(graph.env), outs={}, params={})
 
 
-def _source_types(
+def _given_types(
     graph: Graph, node: Node, given: dict[str, Type], batch: int | None
 ) -> dict[str, Type]:
-    """Types of the tops of a net input or data layer; those not given stay as they are."""
-    if batch is not None:
-        node.attrs = node.op.rebatch(node.attrs, batch)
+    """Set and return those types of a net input or data layer that are given, or known already."""
     known: dict[str, Type] = {}
-    for role in node.tops:
-        old = node.outs[role].type
-        found = given.get(blob_of(node.outs[role]), old)
-        if found is not None:
-            known[role] = _rebatched(found, batch)
-            if graph.fixed_size and old is not None and old.shape[1:] != found.shape[1:]:
-                fail(
-                    "GC-S002",
-                    f"shape {found.shape} differs from {old.shape}, for which layers of this net "
-                    "were expanded",
-                    "compile the network anew for this size",
-                )
-    if len(known) < len(node.tops):
-        known = node.op.infer(node.attrs, _bare(graph, node)) | known
+    try:
+        if batch is not None:
+            node.attrs = node.op.rebatch(node.attrs, batch)
+        for role in node.tops:
+            top = node.outs[role]
+            old, new = top.type, given.get(blob_of(top), top.type)
+            if new is None:
+                continue
+            if graph.fixed_size and old is not None and old.shape[1:] != new.shape[1:]:
+                told = f"{top.name!r} of shape {new.shape} differs from {old.shape}"
+                hint = "compile the network anew for this size"
+                fail("GC-S002", f"{told}, for which layers of this net were expanded", hint)
+            known[role] = top.type = _rebatched(new, batch)
+    except GraphError as error:
+        raise node.located(error) from None
     return known
 
 

@@ -16,3 +16,12 @@ class Record:
     changed: bool = False
     detail: tuple[str, ...] = field(default_factory=tuple)
     max_change: float | None = None
+
+
+def format_record(record: Record) -> str:
+    """`name: what it did (largest output change, where measured)`."""
+    what = "; ".join(record.detail) or ("done" if record.changed else "nothing to do")
+    measured = record.changed and record.max_change is not None
+    return f"{record.name}: {what}" + (
+        f" (largest output change: {record.max_change:.3g})" if measured else ""
+    )

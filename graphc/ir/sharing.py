@@ -76,11 +76,12 @@ class Binder:
         permissive = spec.share_mode == "PERMISSIVE"
         fits = type_.size == owner.type.size if permissive else type_.shape == owner.type.shape
         if not fits or param.kind is not owner.kind:
-            what = {Kind.PARAM: "", Kind.STATE: " a statistic"}
+            here, there = f"of shape {type_.shape}", f"of shape {owner.type.shape}"
+            if param.kind is not owner.kind:
+                here, there = f"a {param.kind.value} {here}", f"a {owner.kind.value} {there}"
             fail(
                 "GC-N006",
-                f"parameter {spec.name!r} is{what.get(param.kind, '')} of shape {type_.shape} here, "
-                f"but{what.get(owner.kind, '')} {owner.type.shape} at its owner {owner.name!r}",
+                f"parameter {spec.name!r} is {here} here, but {there} at its owner {owner.name!r}",
                 "" if permissive else "share_mode: PERMISSIVE allows other shapes of equal counts",
             )
         self.owners[spec.name] = (owner, _agreed(owner, known, spec))

@@ -9,7 +9,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._loss import class_labels
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 
@@ -53,6 +53,7 @@ class BatchReindex(OpSpec):
             np.add.at(dx, _rows(v["index"], shape[0]), v["dy"])
         return dx
 
+    kernels = (Kernel("cpu", "forward", "gather", strided=True),)
     samples = (
         Sample(((4, 3, 2), (6,)), draw={"index": class_labels(4)}),
         Sample(((3,), (2,)), draw={"index": class_labels(3)}),

@@ -11,7 +11,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along, axis_or_dim
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, many
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View, many
 from graphc.ops.ties import Algebra, Tie, same
 
 
@@ -84,6 +84,9 @@ class Concat(OpSpec):
         lo, hi = next((lo, hi) for k, lo, hi in _spans(a, ctx.sig) if part == f"dx{k}")
         return np.asarray(v["dy"][(slice(None),) * axis + (slice(lo, hi),)])
 
+    kernels = (
+        Kernel("cpu", "forward", "concat", attrs=lambda a, s: {"axis": _axis(a, s)}, strided=True),
+    )
     samples = (
         Sample(((2, 3, 2), (2, 1, 2), (2, 2, 2))),
         Sample(((2, 3, 4), (3, 3, 4)), ConcatAttrs(axis=0)),

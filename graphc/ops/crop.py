@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
-from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values, View
+from graphc.ops.spec import F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra, same
 
 
@@ -94,6 +94,11 @@ class Crop(OpSpec):
         dx[_index(a, ctx.sig)] = v["dy"]
         return dx
 
+    kernels = (
+        Kernel(
+            "cpu", "forward", "crop", attrs=lambda a, s: {"offset": _starts(a, s)}, strided=True
+        ),
+    )
     samples = (
         Sample(((2, 2, 4, 5), (1, 1, 3, 2)), CropAttrs(offset=(1,))),
         Sample(((2, 2, 4, 5), (2, 2, 3, 5)), CropAttrs(offset=(1, 0))),
@@ -114,3 +119,9 @@ def _windows(a: CropAttrs, s: Sig) -> dict[int, tuple[int, int]]:
 def _index(a: CropAttrs, s: Sig) -> tuple[slice, ...]:
     windows = _windows(a, s)
     return tuple(slice(*windows.get(i, (None,))) for i in range(s.ins["x"].rank))
+
+
+def _starts(a: CropAttrs, s: Sig) -> tuple[int, ...]:
+    """Where y starts in x, along every axis."""
+    windows = _windows(a, s)
+    return tuple(windows[i][0] if i in windows else 0 for i in range(s.ins["x"].rank))

@@ -9,9 +9,11 @@ import numpy as np
 
 from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
+from graphc.ops._program import MAX_OPERANDS, MAX_REGISTERS, Program, encode
 from graphc.ops.scalar import F64, Expr, Var, evaluate, free_variables
-from graphc.ops.spec import Ctx, Forward, Grad, OpSpec, Values, View
+from graphc.ops.spec import Ctx, Forward, Grad, Kernel, OpSpec, Values, View
 from graphc.ops.ties import Algebra, Tie, same
+from graphc.rng import layer_word
 
 DRAW = "u"
 """The variable that stands for a uniform draw in [0, 1) per element of x, tag 0."""
@@ -27,6 +29,12 @@ class Elementwise(OpSpec):
     """
 
     traits = frozenset({Trait.ELEMENTWISE, Trait.BATCH_SEPARABLE})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "kernels" not in cls.__dict__ and cls._is_standard():
+            told, fits = cls._program, cls._is_encodable
+            cls.kernels = (Kernel("cpu", "forward", "expr", attrs=told, when=fits, strided=True),)
+        super().__init_subclass__(**kwargs)
 
     @staticmethod
     def forward(a: Any) -> Expr:
@@ -132,6 +140,37 @@ class Elementwise(OpSpec):
         kept = range(start, start + ctx.sig[role].rank)
         with np.errstate(all="ignore"):
             return np.asarray(value.sum(tuple(i for i in range(len(shape)) if i not in kept)))
+
+    @classmethod
+    def _is_standard(cls) -> bool:
+        """Is the reference what the expressions say?"""
+        return cls.reference.__func__ is Elementwise.reference.__func__  # type: ignore[attr-defined]
+
+    @classmethod
+    def _encoded(cls, a: Any, s: Sig) -> Program:
+        """The forward's program; its results are the tops and those aux values that there are."""
+        outputs = cls.outputs(a, s)
+        reads = cls.forwards(a, s)[0].reads or ()
+        return encode(outputs, reads, [role for role in s.outs if role in outputs], DRAW)
+
+    @classmethod
+    def _is_encodable(cls, a: Any, s: Sig) -> bool:
+        """Has the C++ core room for the program?"""
+        program, starts = cls._encoded(a, s), cls.starts(a, s)
+        blocks = len(program.constants) + program.registers + len(starts) + len(s.outs)
+        return blocks <= MAX_REGISTERS and len(s.ins) + len(s.params) <= MAX_OPERANDS
+
+    @classmethod
+    def _program(cls, a: Any, s: Sig) -> dict[str, Any]:
+        """What kernel "expr" is told, see csrc/kernels/expr.h."""
+        program, starts = cls._encoded(a, s), cls.starts(a, s)
+        stream = {"layer": layer_word(s.name)} if program.draws else {}
+        return {
+            "code": program.code,
+            "constants": program.constants,
+            "starts": tuple(starts.get(r, -1) for r in cls.forwards(a, s)[0].reads or ()),
+            **stream,
+        }
 
     @classmethod
     def _operands(cls, a: Any, v: Values, ctx: Ctx, shape: tuple[int, ...]) -> dict[str, F64]:

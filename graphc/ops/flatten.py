@@ -9,7 +9,7 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
 from graphc.ops._reshape import like, reshape_ties
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, prod
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View, prod
 from graphc.ops.ties import Algebra
 
 
@@ -61,6 +61,7 @@ class Flatten(OpSpec):
     def vjp(a: FlattenAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         return like(v["dy"], ctx.sig["x"])
 
+    kernels = (Kernel("cpu", "forward", "reshape", strided=True),)
     samples = (
         Sample(((2, 3, 2, 2),)),
         Sample(((2, 3, 4, 2),), FlattenAttrs(axis=1, end_axis=-2)),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Ordered, same
 
 ACROSS, WITHIN = "ACROSS_CHANNELS", "WITHIN_CHANNEL"
@@ -72,6 +73,24 @@ class LRN(OpSpec):
             shared = _window_sum(a, dy * x * power / scale)
             return np.asarray(dy * power - 2 * a.beta * _share(a) * x * shared)
 
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "lrn_across",
+            attrs=lambda a, s: _numbers(a),
+            when=lambda a, s: bool(a.norm_region == ACROSS),
+            strided=True,
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "lrn_within",
+            attrs=lambda a, s: _numbers(a),
+            when=lambda a, s: bool(a.norm_region == WITHIN),
+            strided=True,
+        ),
+    )
     samples = (
         Sample(((2, 5, 2, 3),), LRNAttrs(local_size=3)),
         Sample(((1, 3, 2, 2),), LRNAttrs(local_size=7, alpha=0.5, beta=1.5, k=2.0)),
@@ -86,9 +105,18 @@ def _share(a: LRNAttrs) -> float:
     return a.alpha / (a.local_size if a.norm_region == ACROSS else a.local_size**2)
 
 
+def _shift(a: LRNAttrs) -> float:
+    return a.k if a.norm_region == ACROSS else 1.0
+
+
+def _numbers(a: LRNAttrs) -> dict[str, Any]:
+    """The parameters as the kernels take them."""
+    radius = a.local_size // 2
+    return {"radius": radius, "shift": _shift(a), "share": _share(a), "beta": a.beta}
+
+
 def _scale(a: LRNAttrs, x: F64) -> F64:
-    shift = a.k if a.norm_region == ACROSS else 1.0
-    return shift + _share(a) * _window_sum(a, x * x)
+    return _shift(a) + _share(a) * _window_sum(a, x * x)
 
 
 def _window_sum(a: LRNAttrs, x: F64) -> F64:

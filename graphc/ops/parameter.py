@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphc.ir.op import Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._blob_shape import NO_SHAPE, BlobShape
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Parameter(OpSpec):
     def vjp(a: ParameterAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         return v["dy"]
 
+    kernels = (Kernel("cpu", "forward", "copy", strided=True),)
     samples = (
         Sample((), ParameterAttrs(BlobShape((2, 3)))),
         Sample((), ParameterAttrs(BlobShape(()))),

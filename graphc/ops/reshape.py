@@ -11,7 +11,7 @@ from graphc.ir.types import Type
 from graphc.ops._axes import along
 from graphc.ops._blob_shape import NO_SHAPE, BlobShape
 from graphc.ops._reshape import like, reshape_ties
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra
 
 
@@ -65,6 +65,7 @@ class Reshape(OpSpec):
     def vjp(a: ReshapeAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         return like(v["dy"], ctx.sig["x"])
 
+    kernels = (Kernel("cpu", "forward", "reshape", strided=True),)
     samples = (
         Sample(((2, 3, 4),), ReshapeAttrs(BlobShape((0, 6, 2)))),
         Sample(((2, 4, 3, 2),), ReshapeAttrs(BlobShape((2, -1)), axis=1, num_axes=2)),

@@ -11,7 +11,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along, axis_or_dim
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, many
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View, many
 from graphc.ops.ties import Algebra, Tie, same
 
 
@@ -86,6 +86,9 @@ class Slice(OpSpec):
     def vjp(a: SliceAttrs, part: str, v: Values, ctx: Ctx) -> F64:
         return np.concatenate(many(v, "dy"), _axis(a, ctx.sig))
 
+    kernels = (
+        Kernel("cpu", "forward", "slice", attrs=lambda a, s: {"axis": _axis(a, s)}, strided=True),
+    )
     samples = (
         Sample(((2, 6, 3),), tops=3),
         Sample(((2, 5, 3, 2),), SliceAttrs(slice_point=(1, 3)), tops=3),

@@ -85,12 +85,27 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Pack:
+    """Role `of` goes to the kernel rearranged: as a flat f32 operand of `size` elements, which the
+    kernel `symbol` (one read, one write; attributes of the row) makes whenever weights changed."""
+
+    of: str
+    symbol: str
+    size: Callable[[Any, Sig], int]
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """One implementation: backend "cpu" | "cuda", part (a Forward's or a Grad's), kernel symbol.
 
     `attrs` gives the kernel its parameters as plain numbers; `when` says whether it can do this
     use at all (None: always). `workspace` in bytes. Operands come in the part's order: its reads,
-    then its writes, those left out that nobody asked for.
+    then its writes, those left out that nobody asked for. Of several rows the first is the fastest.
+
+    `packs`: operands prepared once, not in every run. `strided`: takes operands with any strides
+    but of the last axis, which has 1 (else dense ones only). `fuses`: what may follow y in the same
+    call: "relu" (attributes relu=True and slope, for negative y) and before it "residual"
+    (attribute residual=True; the summand, shaped as y, is the last read).
     """
 
     backend: str
@@ -101,6 +116,9 @@ class Kernel:
     attrs: Callable[[Any, Sig], Mapping[str, Any]] | None = None
     when: Callable[[Any, Sig], bool] | None = None
     workspace: Callable[[Any, Sig], int] | None = None
+    packs: tuple[Pack, ...] = ()
+    strided: bool = False
+    fuses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra, same
 
 
@@ -46,6 +46,7 @@ class Split(OpSpec):
         (dy,) = v.values()
         return dy
 
+    kernels = (Kernel("cpu", "forward", "copy", strided=True),)
     samples = (
         Sample(((2, 3, 4),), tops=2),
         Sample(((3,),), tops=3),

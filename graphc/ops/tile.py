@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along, around
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
 
 
@@ -66,6 +66,15 @@ class Tile(OpSpec):
             dx = v["dy"].reshape(outer, a.tiles, extent // a.tiles, inner).sum(1)
         return np.asarray(dx).reshape(*shape[:axis], extent // a.tiles, *shape[axis + 1 :])
 
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "tile",
+            attrs=lambda a, s: {"axis": s.ins["x"].axis(a.axis)},
+            strided=True,
+        ),
+    )
     samples = (
         Sample(((2, 3, 2),), TileAttrs(tiles=3)),
         Sample(((2, 3, 4),), TileAttrs(axis=0, tiles=2)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -62,7 +62,11 @@ class Pass:
     def defaults(cls) -> dict[str, Any]:
         """The options by name with their defaults (dataclasses.MISSING: none)."""
         declared = fields(cast(Any, cls)) if hasattr(cls, "__dataclass_fields__") else ()
-        return {f.name: f.default for f in declared}
+        return {
+            f.name: f.default if f.default_factory is MISSING else f.default_factory()
+            for f in declared
+            if f.init
+        }
 
     def options(self) -> dict[str, Any]:
         """The options that differ from their defaults, for recipes and provenance."""

@@ -19,8 +19,7 @@ def build(cls: type[Pass], options: Mapping[str, Any]) -> Pass:
 
     Raises GC-T001 for an unknown, missing or wrong option, and for a class without a name.
     """
-    if not cls.name:
-        fail("GC-T001", f"pass class {cls.__name__} has no name", 'give it a line name = "..."')
+    check_name(cls)
     known = cls.defaults()
     for key in options:
         if key not in known:
@@ -37,6 +36,12 @@ def build(cls: type[Pass], options: Mapping[str, Any]) -> Pass:
     except Exception as error:  # the user's class may check its fields
         told = f"pass {cls.name!r} cannot be made: {type(error).__name__}: {error}"
         raise GraphError("GC-T001", told) from error
+
+
+def check_name(cls: type[Pass]) -> None:
+    """Raise GC-T001 for a pass class without a name, by which recipes and provenance call it."""
+    if not cls.name:
+        fail("GC-T001", f"pass class {cls.__name__} has no name", 'give it a line name = "..."')
 
 
 def _option(cls: type[Pass], key: str, hint: Any, value: Any) -> Any:

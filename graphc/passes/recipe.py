@@ -6,13 +6,17 @@ name = "remove_dropout"
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.errors import GraphError, fail
+from graphc.errors import GraphError, fail, near
+from graphc.files import map_file
 from graphc.passes.base import Pass
-from graphc.passes.registry import build, load_user_pass, make_pass
+from graphc.passes.options import build
+from graphc.passes.registry import load_user_pass, make_pass
 
 
 def parse_spec(text: str) -> Pass:
@@ -23,10 +27,10 @@ def parse_spec(text: str) -> Pass:
     name, _, options = (rest if is_file else text).partition(":")
     table: dict[str, Any] = {}
     for item in filter(None, options.split(",")):
-        key, equals, value = item.partition("=")
-        if not equals:
-            fail("GC-T001", f"pass option {item!r} is not key=value")
-        table[key.strip()] = value.strip()
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or key in table:
+            fail("GC-T001", f"pass option {item!r} is not key=value, or is given twice")
+        table[key] = value
     if is_file:
         return build(load_user_pass(f"{path}.py:{name.strip()}"), table)
     return make_pass(name.strip(), table)
@@ -35,38 +39,41 @@ def parse_spec(text: str) -> Pass:
 def read_recipe(path: Path) -> list[Pass]:
     """The passes of a recipe file, in order. Raises GC-F001, GC-T001."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GraphError("GC-F001", f"cannot read {str(path)!r}: {error}") from None
-    return parse_recipe(text, str(path))
+        text = bytes(map_file(path)).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise GraphError("GC-T001", f"{str(path)!r} is no UTF-8: {error}") from None
+    return parse_recipe(text, str(path), path.parent)
 
 
-def parse_recipe(text: str, file: str = "<recipe>") -> list[Pass]:
+def parse_recipe(text: str, file: str = "<recipe>", base: Path | None = None) -> list[Pass]:
     """The passes of a recipe's text. Each `[[pass]]` has a `name` (or `file = "f.py:Class"`) and
-    the pass's options."""
+    the pass's options; such a file is looked for here, then in `base`. Raises GC-T001, GC-F001."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
     try:
-        entries = tomllib.loads(text).get("pass", [])
-    except tomllib.TOMLDecodeError as error:
+        found = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         fail("GC-T001", f"{file} is no TOML: {error}")
+    for key in found.keys() - {"pass"}:
+        fail("GC-T001", f"{file}: {key!r} means nothing here", near(key, ["pass"]))
+    entries = found.get("pass", [])
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         fail("GC-T001", f"{file}: 'pass' must be a list of tables", "write [[pass]] before each")
-    return [_build(dict(entry), file) for entry in entries]
+    return [_build(dict(entry), file, base) for entry in entries]
 
 
-def _build(entry: dict[str, Any], file: str) -> Pass:
+def _build(entry: dict[str, Any], file: str, base: Path | None) -> Pass:
     name, own = entry.pop("name", None), entry.pop("file", None)
-    if isinstance(own, str):
-        return build(load_user_pass(own), entry)
-    if not isinstance(name, str):
-        fail("GC-T001", f"{file}: a [[pass]] has no name")
-    return make_pass(name, entry)
+    if (name is None) == (own is None) or not isinstance(name or own, str):
+        fail("GC-T001", f"{file}: a [[pass]] needs a name, or a file", 'write name = "..."')
+    if own is not None:
+        return build(load_user_pass(own, base), entry)
+    return make_pass(str(name), entry)
 
 
-def print_recipe(passes: list[Pass]) -> str:
+def print_recipe(passes: Sequence[Pass]) -> str:
     """The recipe text of passes; options that have their default are left out.
 
     A pass of a user's that was not loaded from a file has only its name to be found by.
@@ -87,5 +94,4 @@ def _toml(value: Any) -> str:
         return repr(value)
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from graphc.errors import GraphError, fail, near
 from graphc.passes.base import Pass
-from graphc.passes.options import build
+from graphc.passes.options import build, check_name
 
 DEFAULT = ("remove_dead_code", "remove_dropout")
 GROUP = "graphc.passes"
@@ -43,7 +43,7 @@ def resolve(passes: Iterable[PassLike] | str) -> list[Pass]:
 
 def _resolved(each: PassLike) -> Pass:
     if isinstance(each, Pass):
-        build(type(each), each.defaults())  # refuses a class without a name
+        check_name(type(each))
         return each
     if isinstance(each, type) and issubclass(each, Pass):
         return build(each, {})

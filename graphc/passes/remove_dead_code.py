@@ -36,7 +36,9 @@ class RemoveDeadCode(Pass):
 
 
 def _is_root(node: Node) -> bool:
-    op = cast("type[OpSpec]", node.op)
-    writes_world = {Effect.SOURCE, Effect.SINK} & op.effects or Trait.FEED in op.traits
-    keeps_state = any(part.effects for part in op.forwards(node.attrs, node.sig()))
-    return bool(writes_world) or keeps_state or any(node.loss.values())
+    """Does the layer matter beside its tops? Drawing random numbers is no such effect."""
+    if any(node.has(what) for what in (Trait.FEED, Effect.SOURCE, Effect.SINK)):
+        return True
+    calls = cast("type[OpSpec]", node.op).forwards(node.attrs, node.sig())
+    keeps_state = any({Effect.STATE, Effect.CARRY} & call.effects for call in calls)
+    return keeps_state or any(node.loss.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.ir.edit import bypass
+from graphc.ir.edit import bypass_all
 from graphc.ir.graph import Graph
 from graphc.ops.dropout import Dropout
 from graphc.passes.base import Pass, PassContext, Report
@@ -17,11 +17,10 @@ class RemoveDropout(Pass):
     name = "remove_dropout"
 
     def run(self, graph: Graph, ctx: PassContext) -> Report:
-        detail: list[str] = []
-        for node in list(graph.nodes):
-            if node.op is Dropout and node.phase == "TEST":
-                done = bypass(graph, node, node.outs["y"], node.ins["x"], ctx.pinned)
-                reason = "" if done else ": kept, both its blobs are asked for"
-                detail.append(f"removed {node.name}" if done else f"{node.name}{reason}")
-        changed = any(line.startswith("removed") for line in detail)
-        return Report(self.name, changed, tuple(detail))
+        idle = [n for n in graph.nodes if n.op is Dropout and n.phase == "TEST"]
+        removed = set(bypass_all(graph, ((n, n.outs["y"], n.ins["x"]) for n in idle), ctx.pinned))
+        detail = [
+            f"removed {n.name}" if n in removed else f"{n.name} stays: a name or a loss needs it"
+            for n in idle
+        ]
+        return Report(self.name, bool(removed), tuple(detail))

@@ -6,13 +6,14 @@ Caffe. No plan: an activation lives until its last reader has run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, fail
 from graphc.ir.graph import Graph, Node, Role, Value, typed
 from graphc.ir.op import Effect, Kind, Sig, Trait
 from graphc.ir.types import Type
@@ -23,13 +24,15 @@ from graphc.rng import uniform
 class ReferenceExecutor:
     """State of one compiled network: its sources, random step, and the values of the last forward.
 
-    `pinned`: values that outlive their last reader, because the caller asked for them.
+    `pinned`: values that outlive their last reader, because the caller asked for them. `step`
+    counts forwards since the start or the last reset; random draws depend on it.
     """
 
     def __init__(self, graph: Graph, pinned: set[Value], seed: int = 0) -> None:
         self.graph = graph
         self.seed = seed
         self.step = 0
+        self.drawn = 0  # the step of the last forward, which its gradients draw for too
         self.env: dict[Value, F64] = {}
         self.sources: dict[Node, Any] = {}
         self.dynamic = any(n.has(Trait.DYNAMIC) for n in graph.nodes)
@@ -37,6 +40,7 @@ class ReferenceExecutor:
         self.grad_nodes = [n for n in graph.nodes if n.role is Role.GRAD]
         self.release = self._last_readers(pinned)
         self.shapes: dict[Value, tuple[int, ...]] = {}
+        self.sigs: dict[Node, Sig] = {}
 
     def _last_readers(self, pinned: set[Value]) -> dict[Node, list[Value]]:
         last: dict[Value, Node] = {}
@@ -53,39 +57,47 @@ class ReferenceExecutor:
 
     def forward(self, feeds: Mapping[Value, F64]) -> None:
         """Run the forward nodes; `feeds` holds every FEED value."""
-        self.env = dict(feeds)
-        self.shapes = {value: array.shape for value, array in feeds.items()}
+        self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
+        for value, array in feeds.items():
+            self._put(value, array)
         for node in self.forward_nodes:
             if not node.has(Trait.FEED):
                 self._guarded(node, self._run_forward)
-            for value in self.release.get(node, ()):
-                self.env.pop(value, None)
+            self._release(node)
         self.step += 1
 
     def backward(self, seeds: Mapping[str, F64]) -> None:
         """Run the gradient nodes; `seeds` maps blob names to gradients, others are defaults."""
+        tops = self.graph.by_name() if self.graph.seeds else {}
         for name, value in self.graph.seeds.items():
-            self.env[value] = seeds[name] if name in seeds else self._default_seed(name)
+            self._put(value, seeds[name] if name in seeds else self._default_seed(tops[name]))
         for node in self.grad_nodes:
             self._guarded(node, self._run_grad)
-            for value in self.release.get(node, ()):
-                self.env.pop(value, None)
+            self._release(node)
 
-    def _default_seed(self, name: str) -> F64:
-        top = self.graph.value(name)
-        weight = 0.0
-        if top.producer is not None:
-            role = next(r for r, v in top.producer.outs.items() if v is top)
-            weight = top.producer.loss.get(role, 0.0)
-        return np.full(self.shapes.get(top, typed(top).shape), weight)
+    def _release(self, node: Node) -> None:
+        for value in self.release.get(node, ()):
+            self.env.pop(value, None)
+
+    def _put(self, value: Value, array: npt.ArrayLike) -> None:
+        """Keep a result; nobody may write into it, since others may be views of it."""
+        kept = np.asarray(array, np.float64).view()
+        kept.flags.writeable = False
+        self.env[value], self.shapes[value] = kept, kept.shape
+
+    def _default_seed(self, top: Value) -> F64:
+        maker = top.producer
+        loss = {maker.outs[r]: w for r, w in maker.loss.items()} if maker is not None else {}
+        return np.full(self.shapes.get(top, typed(top).shape), loss.get(top, 0.0))
 
     def loss(self) -> float:
         """Sum over all tops of loss weight times sum of elements, of the last forward."""
         total = 0.0
-        for node in self.forward_nodes:
-            for role, weight in node.loss.items():
-                if weight and node.outs[role] in self.env:
-                    total += weight * float(self.env[node.outs[role]].sum())
+        with np.errstate(invalid="ignore"):
+            for node in self.forward_nodes:
+                for role, weight in node.loss.items():
+                    if weight and node.outs[role] in self.env:
+                        total += weight * float(self.env[node.outs[role]].sum())
         return total
 
     def source(self, node: Node) -> Any:
@@ -107,12 +119,12 @@ class ReferenceExecutor:
 
     def close(self) -> None:
         """Close files behind sources and sinks."""
-        for source in self.sources.values():
+        sources, self.sources = list(self.sources.values()), {}
+        for source in sources:
             if hasattr(source, "close"):
                 source.close()
-        self.sources.clear()
 
-    def _guarded(self, node: Node, run: Any) -> None:
+    def _guarded(self, node: Node, run: Callable[[Node], None]) -> None:
         try:
             run(node)
         except GraphError as error:
@@ -121,12 +133,18 @@ class ReferenceExecutor:
             raise node.located(
                 GraphError("GC-M002", "out of memory", "use a smaller --batch")
             ) from None
+        except Exception as error:  # a declaration may be a user's and raise anything
+            part = node.part or "reference"
+            told = f"its {part} failed: {type(error).__name__}: {error}"
+            raise node.located(GraphError("GC-O001", told)) from error
 
     def _sig(self, node: Node) -> Sig:
         """The node's signature; with live shapes where data-dependent extents are about."""
-        sig = node.sig(self.graph.env)
         if not self.dynamic:
-            return sig
+            if node not in self.sigs:
+                self.sigs[node] = node.sig(self.graph.env)
+            return self.sigs[node]
+        sig = node.sig(self.graph.env)
 
         def live(table: Mapping[str, Value]) -> dict[str, Type]:
             found = {r: v for r, v in table.items() if v.type is not None}
@@ -135,15 +153,15 @@ class ReferenceExecutor:
         return replace(sig, ins=live(node.ins), outs=live(node.outs))
 
     def _operand(self, node: Node, role: str) -> F64:
-        value = node.ins.get(role) or node.params.get(role) or node.outs.get(role)
-        assert value is not None, f"{node!r} has no role {role!r}"
-        return self.env[value] if value.kind is Kind.ACT else self._param(value)
+        for table in (node.ins, node.params, node.outs):
+            if role in table:
+                value = table[role]
+                return self.env[value] if value.kind is Kind.ACT else self._param(value)
+        fail("GC-O001", f"a part reads {role!r}, which the layer does not have")
 
     def _ctx(self, node: Node, part: str) -> Ctx:
         def draw(shape: tuple[int, ...], tag: int) -> F64:
-            # the step a gradient belongs to is that of the forward before it
-            step = self.step - (node.role is Role.GRAD)
-            return uniform(shape, seed=self.seed, step=step, layer=node.name, tag=tag)
+            return uniform(shape, seed=self.seed, step=self.drawn, layer=node.name, tag=tag)
 
         is_host = node.has(Effect.SOURCE) or node.has(Effect.SINK)
         forward = node.of or node
@@ -163,22 +181,29 @@ class ReferenceExecutor:
                 else:
                     inner[role] = np.asarray(array, np.float64)
         for role, value in node.outs.items():
-            self.env[value] = inner[role]
-            self.shapes[value] = inner[role].shape
+            if role not in inner:
+                fail("GC-O001", f"its reference gives no {role!r}")
+            self._check(value, role, inner[role].shape)
+            self._put(value, inner[role])
         for role, array in state.items():
             weight = self.graph.weight(node.params[role])
-            weight[...] = np.asarray(array).reshape(weight.shape)
+            with np.errstate(over="ignore", invalid="ignore"):
+                weight[...] = np.asarray(array).reshape(weight.shape)
+
+    def _check(self, value: Value, role: str, shape: tuple[int, ...]) -> None:
+        if not self.dynamic and shape != typed(value).shape:
+            fail("GC-O001", f"its {role} has shape {shape}, inferred was {typed(value).shape}")
 
     def _run_grad(self, node: Node) -> None:
         op = cast("type[OpSpec]", node.op)
         operands = {role: self._operand(node, role) for role in node.ins}
         if node.of is None:
-            results = op.reference(node.attrs, operands, Ctx(node.sig()))
-            self.env[node.outs["y"]] = results["y"]
+            self._put(node.outs["y"], op.reference(node.attrs, operands, self._ctx(node, ""))["y"])
             return
-        (out,) = node.outs.values()
-        result = op.vjp(node.attrs, node.part, operands, self._ctx(node, node.part))
-        self.env[out] = np.asarray(result, np.float64)
+        ((role, value),) = node.outs.items()
+        result = np.asarray(op.vjp(node.attrs, node.part, operands, self._ctx(node, node.part)))
+        self._check(value, role, result.shape)
+        self._put(value, result)
 
     def _param(self, value: Value) -> F64:
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one

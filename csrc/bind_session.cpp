@@ -1,0 +1,108 @@
+// Memory and sessions in graphc._core.
+
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bind_core.h"
+#include "bind_values.h"
+#include "core/session.h"
+
+namespace py = pybind11;
+
+namespace {
+
+using graphc::Pages;
+using graphc::Place;
+using graphc::Session;
+using graphc::StepPlan;
+using PlaceTuple = std::tuple<int, std::size_t, std::size_t>;
+
+Place to_place(const PlaceTuple& told) {
+    return {std::get<0>(told), std::get<1>(told), std::get<2>(told)};
+}
+
+std::vector<Place> to_places(const std::vector<PlaceTuple>& told) {
+    std::vector<Place> places;
+    for (const PlaceTuple& each : told) places.push_back(to_place(each));
+    return places;
+}
+
+StepPlan make_step(const std::string& name, const std::string& symbol, const py::sequence& reads,
+                   const py::sequence& writes, const py::dict& attrs,
+                   const std::vector<PlaceTuple>& read_places,
+                   const std::vector<PlaceTuple>& write_places, const PlaceTuple& workspace,
+                   const std::vector<PlaceTuple>& poison_before,
+                   const std::vector<PlaceTuple>& poison_after) {
+    return {name,
+            symbol,
+            graphc::to_problem(reads, writes, attrs),
+            to_places(read_places),
+            to_places(write_places),
+            to_place(workspace),
+            to_places(poison_before),
+            to_places(poison_after)};
+}
+
+// Calls back into Python, which needs the lock that the step loop gave away.
+class PythonHost final : public graphc::Host {
+  public:
+    explicit PythonHost(py::object callback) : callback_(std::move(callback)) {}
+    void call(int step) override {
+        const py::gil_scoped_acquire locked;
+        callback_(step);
+    }
+    void breathe() override {
+        const py::gil_scoped_acquire locked;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    }
+
+  private:
+    py::object callback_;
+};
+
+void run(Session& session, int entry, py::object callback, std::uint64_t seed, std::uint32_t step,
+         bool poison, bool audit, bool measure) {
+    PythonHost host(std::move(callback));
+    const py::gil_scoped_release unlocked;
+    session.run(entry, host, {seed, step, poison, audit, measure});
+}
+
+py::buffer_info buffer_of(Pages& pages) {
+    static char nothing = 0;
+    char* const data = pages.size() > 0 ? pages.data() : &nothing;
+    return {data, 1, "B", 1, {py::ssize_t(pages.size())}, {1}};
+}
+
+}  // namespace
+
+void bind_session(py::module_& m) {
+    py::class_<Pages, std::shared_ptr<Pages>>(m, "Pages", py::buffer_protocol())
+        .def(py::init<std::size_t>(), py::arg("nbytes"))
+        .def_buffer(&buffer_of)
+        .def_property_readonly("nbytes", &Pages::size);
+    py::class_<StepPlan>(m, "Step")
+        .def(py::init(&make_step), py::kw_only(), py::arg("name"), py::arg("symbol"),
+             py::arg("reads"), py::arg("writes"), py::arg("attrs"), py::arg("read_places"),
+             py::arg("write_places"), py::arg("workspace"), py::arg("poison_before"),
+             py::arg("poison_after"))
+        .def_readonly("name", &StepPlan::name)
+        .def_readonly("symbol", &StepPlan::symbol);
+    py::class_<Session>(m, "Session")
+        .def(py::init<std::vector<std::shared_ptr<Pages>>,
+                      const std::vector<std::vector<StepPlan>>&, int>(),
+             py::arg("regions"), py::arg("entries"), py::arg("threads"))
+        .def("run", &run, py::arg("entry"), py::arg("callback"), py::kw_only(), py::arg("seed") = 0,
+             py::arg("step") = 0, py::arg("poison") = false, py::arg("audit") = false,
+             py::arg("measure") = false)
+        .def_property_readonly("failed", &Session::failed)
+        .def("times", [](const Session& session, int entry) {
+            const std::vector<double>& times = session.times(entry);
+            return py::array_t<double>(py::ssize_t(times.size()), times.data());
+        });
+}

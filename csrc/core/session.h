@@ -1,0 +1,88 @@
+// Session: a plan ready to run. One flat loop over prepared steps; nothing is allocated in it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/kernel.h"
+#include "core/memory.h"
+
+namespace graphc {
+
+// Bytes offset .. offset + bytes of region number `region`.
+struct Place {
+    int region = 0;
+    std::size_t offset = 0;
+    std::size_t bytes = 0;
+};
+
+// One step as the plan tells it. No symbol: a host step, which only calls back. The bytes of
+// `poison_before` and `poison_after` hold nothing then, and are filled with NaN in a poisoned run.
+struct StepPlan {
+    std::string name;
+    std::string symbol;
+    Problem problem;
+    std::vector<Place> reads, writes;
+    Place workspace;
+    std::vector<Place> poison_before, poison_after;
+};
+
+// What a session asks of its owner while it runs. Both may throw, which ends the run.
+class Host {
+  public:
+    virtual ~Host() = default;
+    virtual void call(int step) = 0;
+    // Comes every tenth of a second or so, between two steps: a chance to stop.
+    virtual void breathe() = 0;
+};
+
+// What one run is told. The last three are for tests and measurements.
+struct Order {
+    std::uint64_t seed = 0;  // these two choose the random streams
+    std::uint32_t step = 0;
+    bool poison = false;   // fill bytes with NaN where nothing lives
+    bool audit = false;    // throw Error (GC-C002) if a step writes beside its operands
+    bool measure = false;  // note how long each step takes
+};
+
+class Auditor;
+
+class Session {
+  public:
+    // `entries`: lists of steps that run() knows by number. Regions are shared, not copied. Throws
+    // Error: GC-A001 for a step that lies outside its regions or that no kernel can do, GC-M002.
+    Session(std::vector<std::shared_ptr<Pages>> regions,
+            const std::vector<std::vector<StepPlan>>& entries, int threads);
+    ~Session();
+
+    // Runs an entry; one thread at a time (GC-R003). Throws what a kernel has against its data, and
+    // what `host` throws; the session can run again.
+    void run(int entry, Host& host, const Order& order);
+
+    // The step at which the last run ended early, -1 if it did not.
+    int failed() const { return failed_; }
+
+    // Microseconds each step of the last measured run took.
+    const std::vector<double>& times(int entry) const;
+
+  private:
+    struct Step;
+    struct Entry;
+
+    Step prepare(const StepPlan& plan) const;
+    char* resolve(const Place& place, const char* what, const std::string& step) const;
+    char* resolve(const Place& place, const Spec& spec, const std::string& step) const;
+    void run_steps(Entry& entry, Host& host, const Order& order, Auditor* auditor);
+
+    std::vector<std::shared_ptr<Pages>> regions_;
+    std::vector<Entry> entries_;
+    int threads_;
+    int failed_ = -1;
+    std::atomic<bool> running_{false};
+};
+
+}  // namespace graphc

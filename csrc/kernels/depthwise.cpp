@@ -1,0 +1,190 @@
+// "conv_depthwise": convolution of one or two spatial axes whose groups have one channel each.
+// Rows of a channel are copied with their padding, columns sorted by what the stride leaves over,
+// so that a vector of outputs meets each tap at consecutive elements.
+//
+// Operands: x, weight (O, 1, kernel...), bias if attribute bias, residual if attribute residual; y.
+// Attributes: those of SpatialOptions and ActivationOptions.
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/kernel.h"
+#include "kernels/gemm_types.h"
+#include "kernels/parallel.h"
+#include "kernels/spatial_options.h"
+
+namespace graphc {
+
+namespace {
+
+constexpr std::int64_t kBandFloats = 8192;  // of copied rows: they stay in the L1 cache
+
+// Strides of an operand (N..., C, H, W).
+struct Layout {
+    Extents images;
+    std::int64_t channel = 0, row = 0;
+};
+
+class Depthwise final : public Kernel {
+  public:
+    explicit Depthwise(const Problem& problem)
+        : act_(problem.attrs), options_(problem.attrs), loops_(chosen_loops()) {
+        has_bias_ = flag(problem.attrs, "bias");
+        has_residual_ = flag(problem.attrs, "residual");
+        const std::size_t reads = std::size_t(2 + int(has_bias_) + int(has_residual_));
+        require(problem.reads.size() == reads && problem.writes.size() == 1, "operands");
+        require(options_.spatial() == 1 || options_.spatial() == 2, "number of spatial axes");
+        const Spec& x = problem.reads[0];
+        const Spec& y = problem.writes[0];
+        require(x.rank > options_.axis && y.rank > options_.axis, "axes of x or y");
+        outputs_ = y.dims[options_.axis];
+        require(x.dims[options_.axis] == options_.groups && outputs_ % options_.groups == 0,
+                "group");
+        Extents in = options_.size, out;
+        for (int i = 0; i < options_.spatial(); ++i) out.push_back(options_.windows(i));
+        in.insert(in.begin(), options_.groups);
+        out.insert(out.begin(), outputs_);
+        x_ = layout_of(x, in, "x");
+        y_ = layout_of(y, out, "y");
+        require(x_.images.size() == y_.images.size(), "y");
+        if (has_residual_) {
+            r_ = layout_of(problem.reads.back(), out, "residual");
+            require(r_.images.size() == y_.images.size(), "residual");
+        }
+        require_flat(problem.reads[1], outputs_ * options_.taps(), "weight");
+        if (has_bias_) require_flat(problem.reads[2], outputs_, "bias");
+        if (options_.spatial() == 1) {  // one row
+            options_.size.insert(options_.size.begin(), 1);
+            options_.kernel.insert(options_.kernel.begin(), 1);
+            options_.stride.insert(options_.stride.begin(), 1);
+            options_.pad.insert(options_.pad.begin(), 0);
+            options_.dilation.insert(options_.dilation.begin(), 1);
+        }
+        height_ = options_.windows(0);
+        width_ = options_.windows(1);
+        threads_ = problem.threads;
+        plan();
+    }
+
+    std::size_t workspace() const override { return own_bytes() * std::size_t(threads_); }
+
+    void run(const Run& run) const override {
+        const std::int64_t tasks = std::int64_t(x_.images.size()) * options_.groups * bands_;
+        if (height_ * width_ == 0) return;
+        share_out(tasks, std::min(run.threads, threads_), [&](std::int64_t task, int thread) {
+            float* rows = reinterpret_cast<float*>(run.workspace + own_bytes() * std::size_t(thread));
+            const std::int64_t band = task % bands_, group = task / bands_ % options_.groups;
+            run_band(run, std::size_t(task / bands_ / options_.groups), group,
+                     height_ * band / bands_, height_ * (band + 1) / bands_, rows);
+        });
+    }
+
+  private:
+    Layout layout_of(const Spec& spec, const Extents& dims, const char* what) const {
+        require_image(spec, options_.axis, dims, what);
+        const int last = spec.rank - 1;
+        require(spec.dims[last] <= 1 || spec.strides[last] == 1, what);
+        return {image_offsets(spec, options_.axis), spec.strides[options_.axis],
+                spec.strides[last - 1]};
+    }
+
+    void plan() {
+        const std::int64_t step = options_.stride[1];
+        const std::int64_t reach = options_.dilation[1] * (options_.kernel[1] - 1);
+        phase_ = width_ + reach / step + 1 + kMaxWidth;
+        pitch_ = phase_ * step;
+        for (std::int64_t i = 0; i < options_.kernel[0]; ++i) {
+            for (std::int64_t j = 0; j < options_.kernel[1]; ++j) {
+                const std::int64_t at = j * options_.dilation[1];
+                offsets_.push_back(i * options_.dilation[0] * pitch_ + at % step * phase_ +
+                                   at / step);
+            }
+        }
+        bands_ = 1;
+        while (bands_ < height_ && rows_of(bands_) * pitch_ > kBandFloats) ++bands_;
+    }
+
+    // Copied rows of the largest band when there are `bands` of them.
+    std::int64_t rows_of(std::int64_t bands) const {
+        const std::int64_t most = (height_ + bands - 1) / bands;
+        return (most - 1) * options_.stride[0] + options_.dilation[0] * (options_.kernel[0] - 1) + 1;
+    }
+
+    std::size_t own_bytes() const {
+        return (std::size_t(rows_of(bands_) * pitch_) * sizeof(float) + 63) / 64 * 64;
+    }
+
+    void copy_row(const float* from, float* to) const {
+        const std::int64_t step = options_.stride[1], pad = options_.pad[1];
+        const std::int64_t extent = options_.size[1];
+        for (std::int64_t p = 0; p < step; ++p, to += phase_) {
+            // Element u * step + p - pad, where there is one.
+            const std::int64_t shift = p - pad;
+            const std::int64_t low =
+                std::min(phase_, shift < 0 ? (-shift + step - 1) / step : std::int64_t(0));
+            const std::int64_t high = std::clamp<std::int64_t>(
+                extent > shift ? (extent - shift + step - 1) / step : 0, low, phase_);
+            std::fill(to, to + low, 0.0f);
+            if (step == 1) {
+                std::memcpy(to + low, from + low + shift, std::size_t(high - low) * sizeof(float));
+            } else {
+                for (std::int64_t u = low; u < high; ++u) to[u] = from[u * step + shift];
+            }
+            std::fill(to + high, to + phase_, 0.0f);
+        }
+    }
+
+    void run_band(const Run& run, std::size_t image, std::int64_t group, std::int64_t first,
+                  std::int64_t stop, float* rows) const {
+        const float* x = run.in(0) + x_.images[image] + group * x_.channel;
+        const std::int64_t top = first * options_.stride[0] - options_.pad[0];
+        const std::int64_t count = (stop - 1 - first) * options_.stride[0] +
+                                   options_.dilation[0] * (options_.kernel[0] - 1) + 1;
+        for (std::int64_t i = 0; i < count; ++i) {
+            float* to = rows + i * pitch_;
+            if (top + i >= 0 && top + i < options_.size[0]) {
+                copy_row(x + (top + i) * x_.row, to);
+            } else {
+                std::fill(to, to + pitch_, 0.0f);
+            }
+        }
+        const std::int64_t each = outputs_ / options_.groups;
+        for (std::int64_t o = group * each; o < (group + 1) * each; ++o) {
+            SlideJob job{};
+            job.offsets = offsets_.data();
+            job.weights = run.in(1) + o * options_.taps();
+            job.taps = options_.taps();
+            job.count = width_;
+            TileStore store{};
+            store.activation = act_.activation;
+            store.slope = act_.slope;
+            if (has_bias_) store.row_bias = run.in(2) + o;
+            for (std::int64_t i = first; i < stop; ++i) {
+                job.source = rows + (i - first) * options_.stride[0] * pitch_;
+                store.c = run.out(0) + y_.images[image] + o * y_.channel + i * y_.row;
+                if (has_residual_) {
+                    store.add = run.in(2 + int(has_bias_)) + r_.images[image] + o * r_.channel +
+                                i * r_.row;
+                }
+                loops_.slide(job, store);
+            }
+        }
+    }
+
+    ActivationOptions act_;
+    SpatialOptions options_;
+    const GemmLoops& loops_;
+    bool has_bias_ = false, has_residual_ = false;
+    Layout x_, y_, r_;
+    std::int64_t outputs_ = 0, height_ = 0, width_ = 0;
+    std::int64_t phase_ = 0, pitch_ = 0;  // floats of a phase, and of a copied row
+    std::int64_t bands_ = 1;
+    Extents offsets_;
+    int threads_ = 1;
+};
+
+GRAPHC_KERNEL("conv_depthwise", Depthwise)
+
+}  // namespace
+
+}  // namespace graphc

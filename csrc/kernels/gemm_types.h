@@ -1,0 +1,109 @@
+// What the loops over sums of products (one copy per Isa) share with the code that drives them.
+#pragma once
+
+#include <cstdint>
+
+namespace graphc {
+
+// What follows a sum of products. NaN passes, and -0 stays where max(-0, 0) is met.
+enum class Activation { none, rectify, leaky };
+
+// Lanes low .. high-1 of a vector come from source[from + lane * step]. `mask` has their bits set;
+// `spread` has bit 2 i set where `mask` has bit i.
+struct Piece {
+    std::int64_t from = 0;
+    std::uint32_t spread = 0;
+    std::uint16_t mask = 0;
+    std::uint8_t low = 0, high = 0;
+};
+
+Piece make_piece(std::int64_t from, int low, int high);
+
+// Where a tile of sums goes: c[i * row + j] = act(sum + add[i * add_row + j] + bias). `add` may
+// be `c` itself. Null: absent. `last`: how many columns of the last vector exist.
+struct TileStore {
+    float* c;
+    std::int64_t row;
+    const float* add;
+    std::int64_t add_row;
+    const float* row_bias;
+    const float* column_bias;
+    int last;
+    Activation activation;
+    float slope;
+};
+
+// How `lay` fills rows k0 .. k1-1 of a panel, k = channel * taps + tap: vector v of row k holds
+// what the pieces of (v, tap) say, taken from source + channel * channel_step, and zeros.
+struct LayJob {
+    const Piece* pieces;  // [vector][tap - first_tap][piece]
+    int pieces_per_tap;
+    int table_taps;  // taps the table holds
+    std::int64_t first_tap;
+    std::int64_t taps;
+    std::int64_t channel_step;
+    std::int64_t step;  // elements from lane to lane
+    std::int64_t k0, k1;
+};
+
+// A block of dot products, partial[i][j][lane] (+)= sum_k x[i * x_row + k] * w[j * w_row + k],
+// where k goes to lane k % width.
+struct DotJob {
+    std::int64_t depth;
+    const float* x;
+    std::int64_t x_row;
+    const float* w;
+    std::int64_t w_row;
+    float* partial;
+    bool is_first;
+};
+
+// A row of sums over few taps, c[j] = act(sum_t weights[t] * source[offsets[t] + j] + ...). A whole
+// vector is read wherever one element is needed.
+struct SlideJob {
+    const float* source;
+    const std::int64_t* offsets;
+    const float* weights;
+    std::int64_t taps;
+    std::int64_t count;
+};
+
+constexpr int kMaxTileRows = 14;
+constexpr int kTileVectors = 2;
+constexpr int kMaxDotRows = 4;
+constexpr int kMaxDotColumns = 6;
+constexpr int kMaxWidth = 16;
+
+// The loops of one Isa. A tile is `tile_rows` rows by two vectors of `width` columns, or less.
+struct GemmLoops {
+    int width;
+    int tile_rows;
+    int dot_rows, dot_columns;
+    // [rows - 1][vectors - 1]: sums over `depth` of a (depth, rows) times b (depth, columns).
+    void (*tile[kMaxTileRows][kTileVectors])(std::int64_t depth, const float* a, const float* b,
+                                             const TileStore& store);
+    // [rows - 1][columns - 1]
+    void (*dot[kMaxDotRows][kMaxDotColumns])(const DotJob& job);
+    // Writes `vectors` (1 or 2) vectors at to + (k - k0) * row for each k; the last may run
+    // over what the caller means to keep, by less than a vector.
+    void (*lay)(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row);
+    // `store.last` is not looked at.
+    void (*slide)(const SlideJob& job, const TileStore& store);
+    // The sum of the `width` lanes.
+    float (*sum_lanes)(const float* lanes);
+};
+
+namespace portable {
+extern const GemmLoops loops;
+}
+namespace avx2 {
+extern const GemmLoops loops;
+}
+namespace avx512 {
+extern const GemmLoops loops;
+}
+
+// The loops for chosen_isa(). Throws Error (GC-R004).
+const GemmLoops& chosen_loops();
+
+}  // namespace graphc

@@ -1,0 +1,91 @@
+// ImplicitGemm: y[n,g,o,p] = act(sum_c,t W[g,o,c,t] * x[n,g,c, window p, tap t] + bias[g,o] + r),
+// the sum behind convolution and its transposes, as a blocked matrix product whose right side is
+// gathered block by block and never exists as a whole.
+//
+// Each element of y is summed over k = (c, t) in order, in blocks of a length that depends on the
+// number of products only: neither threads nor batch change a bit of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/windows.h"
+
+namespace graphc {
+
+// Extents and strides are in elements; outputs and channels are those of one group.
+struct ImplicitGemmShape {
+    std::int64_t groups = 1, outputs = 1, channels = 1;
+    std::vector<WindowAxis> axes;
+    // From an operand's start to each image, and from channel to channel. Without a residual,
+    // `r_images` is empty.
+    std::vector<std::int64_t> x_images, y_images, r_images;
+    std::int64_t x_channel = 0, y_channel = 0, r_channel = 0;
+    int threads = 1;
+};
+
+// Where weight (g, o, c, t) lies: g * group + o * output + c * channel + taps[t].
+struct WeightPlaces {
+    std::int64_t group, output, channel;
+    std::vector<std::int64_t> taps;
+};
+
+// Operands of a run. Null: no bias, no residual. y may be the residual's own storage.
+struct ImplicitGemmRun {
+    const float* x;
+    const float* packed;
+    const float* bias;
+    const float* residual;
+    float* y;
+    char* workspace;
+    int threads;
+    Activation activation = Activation::none;
+    float slope = 0;
+};
+
+class ImplicitGemm {
+  public:
+    explicit ImplicitGemm(ImplicitGemmShape shape);
+
+    // Floats that `pack` writes; depends on groups, outputs, channels and taps only.
+    std::int64_t packed_size() const;
+    static std::int64_t packed_size(std::int64_t groups, std::int64_t outputs, std::int64_t depth);
+    void pack(const float* weight, const WeightPlaces& places, float* packed, int threads) const;
+
+    std::size_t workspace() const;
+    void run(const ImplicitGemmRun& run) const;
+
+  private:
+    struct Task;
+
+    void plan_lanes();
+    void plan_blocks();
+    Task split(std::int64_t number) const;
+    void run_windows_in_lanes(const ImplicitGemmRun& run, const Task& task, char* own) const;
+    void run_outputs_in_lanes(const ImplicitGemmRun& run, const Task& task, char* own) const;
+    void scatter(const ImplicitGemmRun& run, const Task& task, const float* sums,
+                 std::int64_t output_step, std::int64_t column_step, WindowRun* runs) const;
+    void make_table(const WindowRun* runs, int count, std::int64_t first_tap, std::int64_t stop_tap,
+                    Piece* pieces) const;
+    // Rows first .. stop-1 of sliver i when `count` rows are dealt out evenly.
+    std::int64_t sliver_start(std::int64_t count, std::int64_t i) const;
+    std::int64_t slivers(std::int64_t count) const;
+
+    ImplicitGemmShape shape_;
+    Windows windows_;
+    const GemmLoops& loops_;
+    std::int64_t images_, depth_;
+    std::int64_t k_blocks_;          // pieces into which `depth_` is cut
+    bool outputs_in_lanes_ = false;  // else windows are
+    std::int64_t columns_;           // windows of an image, or of all images
+    std::int64_t column_blocks_ = 1, output_parts_ = 1;
+    std::int64_t most_columns_ = 0;  // of a block
+    std::int64_t most_outputs_ = 0;  // of a part, whole vectors if they are in lanes
+    int pieces_per_tap_ = 1;
+    std::int64_t table_taps_ = 0;
+    // Parts of each thread's workspace, in bytes.
+    std::size_t panel_bytes_ = 0, table_bytes_ = 0, sum_bytes_ = 0, runs_bytes_ = 0;
+};
+
+}  // namespace graphc

@@ -1,0 +1,66 @@
+// Simd with AVX2 and FMA: eight lanes.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/gemm_types.h"
+
+namespace graphc::avx2 {
+
+struct Simd {
+    static constexpr int width = 8;
+    static constexpr int tile_rows = 6;
+    static constexpr int dot_rows = 3;
+    static constexpr int dot_columns = 4;
+
+    using Reg = __m256;
+
+    static __m256i lanes() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+    static __m256i first(int count) {
+        return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes());
+    }
+    static __m256i between(int low, int high) {
+        return _mm256_andnot_si256(first(low), first(high));
+    }
+
+    static Reg set(float value) { return _mm256_set1_ps(value); }
+    static Reg zero() { return _mm256_setzero_ps(); }
+    static Reg load(const float* from) { return _mm256_loadu_ps(from); }
+    static void store(float* to, Reg value) { _mm256_storeu_ps(to, value); }
+    static Reg load_first(const float* from, int count) {
+        return _mm256_maskload_ps(from, first(count));
+    }
+    static void store_first(float* to, Reg value, int count) {
+        _mm256_maskstore_ps(to, first(count), value);
+    }
+    static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+    static Reg multiply(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+    static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+    // The second operand of max is what comes out for NaN and for two zeros.
+    static Reg rectify(Reg x) { return _mm256_max_ps(zero(), x); }
+    static Reg rectify(Reg x, Reg slope) {
+        const Reg keeps = _mm256_cmp_ps(x, zero(), _CMP_GT_OQ);
+        return _mm256_blendv_ps(_mm256_mul_ps(x, slope), x, keeps);
+    }
+    static float sum(Reg x) {
+        const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+
+    template <int Step>
+    static Reg put(Reg made, const float* source, const Piece& piece, std::int64_t step) {
+        const float* from = source + piece.from;
+        const __m256i mask = between(piece.low, piece.high);
+        if constexpr (Step == 1) {
+            return _mm256_or_ps(made, _mm256_maskload_ps(from, mask));
+        } else {
+            const __m256i at = _mm256_mullo_epi32(lanes(), _mm256_set1_epi32(int(step)));
+            return _mm256_mask_i32gather_ps(made, from, at, _mm256_castsi256_ps(mask), 4);
+        }
+    }
+};
+
+}  // namespace graphc::avx2

@@ -1,0 +1,173 @@
+// The loops of spans.h. Included once per instruction set, between the pragmas that choose it and
+// inside an anonymous namespace, so that no two sets share a function. `omp simd` because `out` may
+// be a source: same element, so no harm.
+
+#include "kernels/span_math.h"
+
+using Index = std::int64_t;
+
+#define GRAPHC_UNARY(name, value)                           \
+    void name(float* out, const float* a, Index n) {        \
+        _Pragma("omp simd") for (Index i = 0; i < n; ++i) { \
+            const float x = a[i];                           \
+            out[i] = value;                                 \
+        }                                                   \
+    }
+
+#define GRAPHC_BINARY(name, value)                                   \
+    void name(float* out, const float* a, const float* b, Index n) { \
+        _Pragma("omp simd") for (Index i = 0; i < n; ++i) {          \
+            const float x = a[i], y = b[i];                          \
+            out[i] = value;                                          \
+        }                                                            \
+    }
+
+#define GRAPHC_SELECT(name, relation)                                                        \
+    void name(float* out, const float* a, const float* b, const float* yes, const float* no, \
+              Index n) {                                                                     \
+        _Pragma("omp simd") for (Index i = 0; i < n; ++i) {                                  \
+            const float c = yes[i], d = no[i];                                               \
+            out[i] = a[i] relation b[i] ? c : d;                                             \
+        }                                                                                    \
+    }
+
+void span_copy(float* out, const float* a, Index n) {
+    if (out != a) std::memmove(out, a, std::size_t(n) * sizeof(float));
+}
+GRAPHC_UNARY(span_neg, -x)
+GRAPHC_UNARY(span_abs, magnitude(x))
+GRAPHC_UNARY(span_sqrt, std::sqrt(x))
+GRAPHC_UNARY(span_exp, exp_of(x))
+GRAPHC_UNARY(span_expm1, expm1_of(x))
+GRAPHC_UNARY(span_log, log_of(x))
+GRAPHC_UNARY(span_log1p, log1p_of(x))
+GRAPHC_UNARY(span_tanh, tanh_of(x))
+GRAPHC_BINARY(span_add, x + y)
+GRAPHC_BINARY(span_sub, x - y)
+GRAPHC_BINARY(span_mul, x* y)
+GRAPHC_BINARY(span_div, x / y)
+GRAPHC_BINARY(span_min, y < x ? y : x)
+GRAPHC_BINARY(span_max, x < y ? y : x)
+GRAPHC_SELECT(span_less, <)
+GRAPHC_SELECT(span_less_equal, <=)
+GRAPHC_SELECT(span_equal, ==)
+
+void span_pow(float* out, const float* a, const float* b, Index n) {
+    for (Index i = 0; i < n; ++i) out[i] = std::pow(a[i], b[i]);
+}
+
+#undef GRAPHC_UNARY
+#undef GRAPHC_BINARY
+#undef GRAPHC_SELECT
+
+constexpr int kLanes = 16;
+
+// Sum over i of term(i) in kLanes interleaved partial sums.
+template <class Real, class Term>
+inline double lane_sum(Index n, const Term& term) {
+    Real lanes[kLanes] = {};
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        _Pragma("omp simd") for (int k = 0; k < kLanes; ++k) lanes[k] += term(i + k);
+    }
+    for (int k = 0; i < n; ++i, ++k) lanes[k] += term(i);
+    double total = 0;
+    for (int k = 0; k < kLanes; ++k) total += double(lanes[k]);
+    return total;
+}
+
+double span_sum(const float* a, Index n) {
+    return lane_sum<double>(n, [a](Index i) { return double(a[i]); });
+}
+
+double span_sum_abs(const float* a, Index n) {
+    return lane_sum<double>(n, [a](Index i) { return double(magnitude(a[i])); });
+}
+
+double span_sum_squares(const float* a, Index n) {
+    return lane_sum<double>(n, [a](Index i) { return double(a[i]) * double(a[i]); });
+}
+
+void span_moments(const float* a, Index n, double shift, double* sums) {
+    double first[kLanes] = {}, second[kLanes] = {};
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        _Pragma("omp simd") for (int k = 0; k < kLanes; ++k) {
+            const double d = double(a[i + k]) - shift;
+            first[k] += d;
+            second[k] += d * d;
+        }
+    }
+    for (int k = 0; i < n; ++i, ++k) {
+        const double d = double(a[i]) - shift;
+        first[k] += d;
+        second[k] += d * d;
+    }
+    sums[0] = sums[1] = 0;
+    for (int k = 0; k < kLanes; ++k) {
+        sums[0] += first[k];
+        sums[1] += second[k];
+    }
+}
+
+float span_greatest(const float* a, Index n) {
+    float lanes[kLanes];
+    for (float& lane : lanes) lane = -kInf;
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        _Pragma("omp simd") for (int k = 0; k < kLanes; ++k) {
+            lanes[k] = a[i + k] > lanes[k] ? a[i + k] : lanes[k];
+        }
+    }
+    for (int k = 0; i < n; ++i, ++k) lanes[k] = a[i] > lanes[k] ? a[i] : lanes[k];
+    for (int k = 1; k < kLanes; ++k) lanes[0] = lanes[k] > lanes[0] ? lanes[k] : lanes[0];
+    return lanes[0];
+}
+
+void span_shift_scale(float* out, const float* a, Index n, float high, float low, float factor) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) out[i] = ((a[i] - high) - low) * factor;
+}
+
+double span_exp_sum(float* out, const float* a, Index n, float shift) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) out[i] = exp_of(a[i] - shift);
+    double total = 0;
+    for (Index start = 0; start < n; start += 512) {  // short enough for sums in float
+        const float* const part = out + start;
+        const Index left = n - start < 512 ? n - start : 512;
+        total += lane_sum<float>(left, [part](Index i) { return part[i]; });
+    }
+    return total;
+}
+
+void span_add_to(double* sums, const float* a, Index n) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) sums[i] += double(a[i]);
+}
+
+Index span_count_at_least(const float* a, Index n, float bound) {
+    Index total = 0;
+    for (Index start = 0; start < n; start += 4096) {
+        const Index stop = n - start < 4096 ? n : start + 4096;
+        std::int32_t count = 0;
+        _Pragma("omp simd reduction(+ : count)") for (Index i = start; i < stop; ++i) {
+            count += a[i] >= bound;
+        }
+        total += count;
+    }
+    return total;
+}
+
+constexpr Spans make_spans() {
+    return {{span_copy, span_neg, span_abs, span_sqrt, span_exp, span_expm1, span_log, span_log1p,
+             span_tanh},
+            {span_add, span_sub, span_mul, span_div, span_pow, span_min, span_max},
+            {span_less, span_less_equal, span_equal},
+            span_sum,
+            span_sum_abs,
+            span_sum_squares,
+            span_moments,
+            span_greatest,
+            span_shift_scale,
+            span_exp_sum,
+            span_add_to,
+            span_count_at_least};
+}

@@ -1,0 +1,62 @@
+// The hot loops of pooling and LRN, compiled once for each Isa (files of this folder); all of them
+// give the same bits.
+#pragma once
+
+#include <type_traits>
+
+#include "core/isa.h"
+#include "lrn.h"
+#include "pool.h"
+
+namespace graphc {
+
+// Windows p0 .. p1 - 1 by q0 .. q1 - 1 of one plane, whose rows of x lie `pitch` elements apart.
+struct PoolBlock {
+    PoolAxis rows, cols;
+    Index pitch;
+    Index p0, p1, q0, q1;
+
+    // Rows of x, those in the padding too, that the block's windows cover.
+    Index span() const { return (p1 - p0 - 1) * rows.stride + rows.kernel; }
+    Index width() const { return q1 - q0; }
+};
+
+// What span() * width() of a block may not exceed.
+constexpr Index kPoolBlock = 4096;
+
+// How many pixels lrn_across() takes, and how long a row lrn_within() takes.
+constexpr Index kLrnBlock = 256, kLrnRow = 1024;
+
+struct SpatialLoops {
+    // Maxima of a block into rows of y, `y_pitch` apart (y: that of window p0, q0), and their
+    // indices in their windows one after the other, unless `where` is null.
+    void (*max_block)(const PoolBlock&, const float* plane, float* y, Index y_pitch, int* where);
+    // Sums of a block, divided by the windows' extents; `extents` has one per column of windows.
+    void (*mean_block)(const PoolBlock&, const float* plane, float* y, Index y_pitch,
+                       const float* extents);
+    // One window, for wide ones: maximum (index not found: 0), and sum.
+    float (*wide_max)(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols);
+    double (*wide_sum)(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols);
+    // All channels of `count` neighbouring pixels; channels lie x_step and y_step apart.
+    void (*lrn_across)(const Lrn&, const float* x, Index x_step, float* y, Index y_step,
+                       Index channels, Index count);
+    // Columns first .. stop - 1 of row h of a plane.
+    void (*lrn_within)(const Lrn&, const float* plane, Index height, Index width, Index pitch,
+                       Index h, Index first, Index stop, float* y);
+};
+
+const SpatialLoops& spatial_loops(Isa isa);
+
+namespace portable {
+extern const SpatialLoops spatial_loops;
+}
+#if GRAPHC_X86
+namespace avx2 {
+extern const SpatialLoops spatial_loops;
+}
+namespace avx512 {
+extern const SpatialLoops spatial_loops;
+}
+#endif
+
+}  // namespace graphc

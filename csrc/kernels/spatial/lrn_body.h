@@ -1,0 +1,67 @@
+// Part of a loop file (see loops.h): LRN.
+
+namespace graphc::GRAPHC_LOOPS {
+
+namespace {
+
+// y = x * (shift + share * sum)^-beta; the common exponents need square roots alone.
+void finish(const Lrn& lrn, const float* x, const float* sums, Index count, float* __restrict y) {
+    if (lrn.beta == 0.75F) {
+        for (Index i = 0; i < count; ++i) {
+            const float root = sqrtf(lrn.shift + lrn.share * sums[i]);
+            y[i] = x[i] / (root * sqrtf(root));
+        }
+    } else if (lrn.beta == 0.5F) {
+        for (Index i = 0; i < count; ++i) y[i] = x[i] / sqrtf(lrn.shift + lrn.share * sums[i]);
+    } else {
+        for (Index i = 0; i < count; ++i) y[i] = lrn_value(lrn, x[i], sums[i]);
+    }
+}
+
+// sums += x^2 of kRows rows, `step` apart.
+template <int kRows>
+void add_squares(const float* x, Index step, Index count, float* __restrict sums) {
+    for (Index i = 0; i < count; ++i) {
+        float sum = sums[i];
+        for (int k = 0; k < kRows; ++k) sum += x[k * step + i] * x[k * step + i];
+        sums[i] = sum;
+    }
+}
+
+// sums = x^2 of `rows` rows, `step` apart.
+void sum_squares(const float* x, Index step, Index rows, Index count, float* sums) {
+    for (Index i = 0; i < count; ++i) sums[i] = 0;
+    for (; rows >= 5; rows -= 5, x += 5 * step) add_squares<5>(x, step, count, sums);
+    for (; rows >= 3; rows -= 3, x += 3 * step) add_squares<3>(x, step, count, sums);
+    for (; rows >= 1; rows -= 1, x += step) add_squares<1>(x, step, count, sums);
+}
+
+void lrn_across(const Lrn& lrn, const float* x, Index x_step, float* y, Index y_step,
+                Index channels, Index count) {
+    float sums[kLrnBlock];
+    for (Index c = 0; c < channels; ++c) {
+        const Index first = greater(c - lrn.radius, 0);
+        const Index stop = lesser(c + lrn.radius + 1, channels);
+        sum_squares(x + first * x_step, x_step, stop - first, count, sums);
+        finish(lrn, x + c * x_step, sums, count, y + c * y_step);
+    }
+}
+
+void lrn_within(const Lrn& lrn, const float* plane, Index height, Index width, Index pitch, Index h,
+                Index first, Index stop, float* y) {
+    float down[kLrnRow], sums[kLrnRow];
+    const Index top = greater(h - lrn.radius, 0), bottom = lesser(h + lrn.radius + 1, height);
+    const Index left = greater(first - lrn.radius, 0), right = lesser(stop + lrn.radius, width);
+    sum_squares(plane + top * pitch + left, pitch, bottom - top, right - left, down);
+    for (Index w = first; w < stop; ++w) sums[w - first] = 0;
+    const Index reach = lesser(lrn.radius, width - 1);
+    for (Index shift = -reach; shift <= reach; ++shift) {
+        const Index lo = greater(first, -shift), hi = lesser(stop, width - shift);
+        for (Index w = lo; w < hi; ++w) sums[w - first] += down[w + shift - left];
+    }
+    finish(lrn, plane + h * pitch + first, sums, stop - first, y);
+}
+
+}  // namespace
+
+}  // namespace graphc::GRAPHC_LOOPS

@@ -1,0 +1,31 @@
+// Packing: offsets in one arena for buffers whose lifetimes are known (static allocation).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace graphc::plan {
+
+// A buffer of `size` bytes, alive from step `first` to step `last`, both included; `align` > 0.
+struct Item {
+    std::int64_t first, last, size, align;
+};
+
+struct Packing {
+    std::int64_t bytes = 0;  // of the arena
+    std::vector<std::int64_t> offsets;
+};
+
+using Order = std::vector<std::int32_t>;
+
+// Puts items one by one, in `order`, into the smallest gap that takes them. Quadratic in the number
+// of items. Throws Error (GC-M002) for an arena of 2^62 bytes or more.
+Packing place(const std::vector<Item>& items, const Order& order);
+
+// The best packing of all orders; while it is over `bound`, for at most `rounds` more placements,
+// an item that touches the top is moved to an earlier place in the best order. The same arguments
+// give the same packing. `bound`: a size that no packing can be under.
+Packing pack(const std::vector<Item>& items, const std::vector<Order>& orders, std::int64_t bound,
+             int rounds);
+
+}  // namespace graphc::plan

@@ -1,0 +1,1 @@
+"""lower: Graph -> Program, one module per backend; what they share is in the private modules."""

@@ -1,0 +1,171 @@
+"""program_of: buffers, versions and calls from drafts whose values have their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from graphc.ir.graph import Graph, Role, Value, typed
+from graphc.ir.op import Effect, Kind
+from graphc.ir.types import ITEM_BYTES
+from graphc.ir.versions import blob_of
+from graphc.lower._draft import Draft
+from graphc.lower._layout import Layout, overlap
+from graphc.lower._forest import Forest
+from graphc.program import Attrs, Buffer, BufferKind, Call, Operand, Program, Variant
+
+PERSISTENT_KINDS = {
+    Kind.PARAM: BufferKind.PARAM,
+    Kind.STATE: BufferKind.STATE,
+    Kind.CARRY: BufferKind.CARRY,
+}
+
+
+def program_of(
+    target: str,
+    graph: Graph,
+    drafts: Sequence[Draft],
+    forest: Forest,
+    *,
+    pinned: Collection[Value] = (),
+    variants: Callable[[Draft], tuple[Variant, ...]],
+    attrs: Callable[[Draft], Attrs] = lambda draft: {},
+    align: int = 64,
+) -> Program:
+    """The Program of `drafts`, entries "forward" and, where there are such drafts, "backward".
+
+    `pinned`: values kept until their entry ends, beside the net's outputs. `align`: bytes, of which
+    every root buffer also fills a whole number.
+    """
+    table = _Table(graph, forest, align)
+    for value in (*graph.inputs, *graph.seeds.values(), *pinned):
+        table.add(value)
+    for draft in drafts:
+        for value in draft.values():
+            table.add(value)
+    versions = _Versions(table)
+    calls = tuple(
+        Call(
+            index,
+            draft.name,
+            draft.node,
+            draft.part,
+            variants(draft),
+            tuple(versions.read(role, value) for role, value in draft.reads),
+            tuple(versions.write(role, value) for role, value in draft.writes),
+            may_overwrite=draft.over,
+            effects=draft.effects,
+            batch_axis=draft.batch_axis,
+            attrs=attrs(draft),
+        )
+        for index, draft in enumerate(drafts)
+    )
+    ids = {value: buffer.id for value, buffer in table.known.items()}
+    entries = {
+        name: tuple(
+            c.id for c, d in zip(calls, drafts, strict=True) if d.is_backward == is_backward
+        )
+        for name, is_backward in (("forward", False), ("backward", True))
+    }
+    if not entries["backward"] and not graph.seeds:
+        del entries["backward"]
+    return Program(
+        target,
+        tuple(table.known.values()),
+        calls,
+        entries,
+        inputs={blob_of(v): ids[v] for v in graph.inputs},
+        outputs={v.name: ids[v] for v in graph.outputs if v in ids},
+        kept=frozenset(ids[v] for v in (*graph.outputs, *pinned) if v in ids),
+        values={v.name: ids[v] for v in ids},
+        seeds={name: ids[v] for name, v in graph.seeds.items()},
+    )
+
+
+class _Table:
+    """The buffers of values, numbered as they come; a root comes before its views."""
+
+    def __init__(self, graph: Graph, forest: Forest, align: int) -> None:
+        self.forest, self.align = forest, align
+        self.known: dict[Value, Buffer] = {}
+        self._io = {*graph.inputs, *graph.seeds.values()}
+        self._grads = {v for n in graph.nodes if n.role is Role.GRAD for v in n.outs.values()}
+        for node in graph.forward_nodes():
+            if node.has(Effect.SOURCE):
+                self._io.update(node.outs.values())
+
+    def add(self, value: Value) -> None:
+        if value in self.known:
+            return
+        owner = self.forest.root(value).storage
+        layout, item = self.forest.layout(value), ITEM_BYTES[typed(value).dtype]
+        if owner is value:
+            nbytes = -(-layout.span * item // self.align) * self.align
+            self._make(value, self._kind(value), layout, nbytes, None)
+            return
+        self.add(owner)
+        root = self.known[owner]
+        self._make(value, root.kind, layout, layout.span * item, (root.id, layout.offset * item))
+
+    def _make(
+        self,
+        value: Value,
+        kind: BufferKind,
+        layout: Layout,
+        nbytes: int,
+        view_of: tuple[int, int] | None,
+    ) -> None:
+        self.known[value] = Buffer(
+            len(self.known),
+            value.name,
+            kind,
+            typed(value).dtype,
+            layout.dims,
+            layout.strides,
+            nbytes,
+            self.align,
+            view_of,
+        )
+
+    def _kind(self, value: Value) -> BufferKind:
+        if value.kind is not Kind.ACT:
+            return PERSISTENT_KINDS[value.kind]
+        if value in self._io:
+            return BufferKind.IO
+        return BufferKind.GRAD if value in self._grads else BufferKind.ACT
+
+
+class _Versions:
+    """How often each buffer has been written; a write counts for all that share bytes with it."""
+
+    def __init__(self, table: _Table) -> None:
+        self.table = table
+        self._count = [0] * len(table.known)
+        self._families: dict[int, list[Value]] = {}
+        self._touched: dict[Value, tuple[int, ...]] = {}
+        for value, buffer in table.known.items():
+            self._families.setdefault(_root_id(buffer), []).append(value)
+
+    def read(self, role: str, value: Value) -> Operand:
+        index = self.table.known[value].id
+        return Operand(role, index, self._count[index])
+
+    def write(self, role: str, value: Value) -> Operand:
+        for index in self._sharing(value):
+            self._count[index] += 1
+        return self.read(role, value)
+
+    def _sharing(self, value: Value) -> tuple[int, ...]:
+        if value not in self._touched:
+            forest, known = self.table.forest, self.table.known
+            family = self._families[_root_id(known[value])]
+            mine = forest.layout(value)
+            shared = [v for v in family if v is value or overlap(forest.layout(v), mine)]
+            self._touched[value] = tuple(known[v].id for v in shared)
+        return self._touched[value]
+
+
+def _root_id(buffer: Buffer) -> int:
+    return buffer.view_of[0] if buffer.view_of is not None else buffer.id
+
+
+__all__ = ["program_of"]

@@ -1,0 +1,57 @@
+"""roofline: what a part would take on a device of so many FLOP/s and bytes/s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from graphc.ir.graph import Graph, Node, Value, typed
+from graphc.ir.op import Sig
+from graphc.lower._draft import Draft
+from graphc.ops.spec import Cost, OpSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """`flops`: FLOP/s that sums of products reach; `bandwidth`: bytes/s; `start_us` per call."""
+
+    flops: float
+    bandwidth: float
+    start_us: float
+
+    def microseconds(self, cost: Cost) -> float:
+        """The longer of computing (2 FLOP per multiply-add) and moving the operands, and start."""
+        compute, move = 2 * cost.macs / self.flops, (cost.read + cost.write) / self.bandwidth
+        return self.start_us + 1e6 * max(compute, move)
+
+
+V100 = Roofline(flops=0.7 * 15.7e12, bandwidth=0.8 * 900e9, start_us=5.0)
+"""NVIDIA V100 in float32 at shares of its peaks that libraries reach: the device of published
+figures."""
+
+
+def estimate(graph: Graph, device: Roofline) -> Callable[[Draft], float]:
+    """A function from a draft of `graph` to microseconds on `device`."""
+    sigs: dict[Node, Sig] = {}
+
+    def macs(draft: Draft) -> int:
+        node = graph.nodes[draft.node]
+        if draft.is_copy or draft.is_sum:
+            return 0
+        owner = node.of or node
+        if owner not in sigs:
+            sigs[owner] = owner.sig(graph.env)
+        return cast("type[OpSpec]", owner.op).macs(owner.attrs, draft.part, sigs[owner])
+
+    def microseconds(draft: Draft) -> float:
+        return device.microseconds(Cost(macs(draft), _nbytes(draft.reads), _nbytes(draft.writes)))
+
+    return microseconds
+
+
+def _nbytes(operands: list[tuple[str, Value]]) -> int:
+    return sum(typed(value).nbytes for _, value in operands)
+
+
+__all__ = ["V100", "Roofline", "estimate"]

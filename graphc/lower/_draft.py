@@ -1,0 +1,79 @@
+"""Draft: a call whose operands are still values of the graph; lowering edits lists of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from graphc.ir.graph import Value
+from graphc.ir.op import Effect
+from graphc.ops.spec import View
+
+ADDEND = "addend"
+"""The read role of what a call adds its result to: its own write, one version earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The elements of `inner` are those of the slice `view` of `outer`."""
+
+    inner: Value
+    outer: Value
+    view: View
+
+
+@dataclass(eq=False, slots=True)
+class Draft:
+    """One call. `node`: index in the graph; `part`: name of the Forward or Grad.
+
+    `over`: (write role, read role) pairs that may share bytes. `aliases`: not a call at all, but
+    these views. `can_add`: the kernel can add to what its write operand holds; `adds`: it does.
+    `is_sum`: autodiff's sum of gradients. `is_copy`: reads "x", writes "y", of the same dims.
+    """
+
+    name: str
+    node: int
+    part: str
+    reads: list[tuple[str, Value]]
+    writes: list[tuple[str, Value]]
+    over: tuple[tuple[str, str], ...] = ()
+    effects: frozenset[Effect] = frozenset()
+    batch_axis: int | None = None
+    aliases: tuple[Alias, ...] = ()
+    can_add: bool = False
+    adds: bool = False
+    is_sum: bool = False
+    is_copy: bool = False
+    is_backward: bool = False
+
+    def values(self) -> Iterator[Value]:
+        """Every value it touches, of aliases both sides; perhaps several times."""
+        for alias in self.aliases:
+            yield alias.outer
+            yield alias.inner
+        yield from (value for _, value in self.reads)
+        yield from (value for _, value in self.writes)
+
+
+class Uses:
+    """Where values are read and written: positions in a list of drafts, ascending. What is nothing
+    but an alias counts as neither."""
+
+    def __init__(self, drafts: Iterable[Draft]) -> None:
+        self._reads: dict[Value, list[int]] = {}
+        self._writes: dict[Value, list[int]] = {}
+        for at, draft in enumerate(drafts):
+            if not draft.aliases:
+                for _, value in draft.reads:
+                    self._reads.setdefault(value, []).append(at)
+                for _, value in draft.writes:
+                    self._writes.setdefault(value, []).append(at)
+
+    def reads(self, value: Value) -> Sequence[int]:
+        return self._reads.get(value, ())
+
+    def writes(self, value: Value) -> Sequence[int]:
+        return self._writes.get(value, ())
+
+
+__all__ = ["ADDEND", "Alias", "Draft", "Uses"]

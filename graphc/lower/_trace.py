@@ -1,0 +1,148 @@
+"""trace: the drafts of a graph, one per forward or gradient part; parameters come first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from typing import cast
+
+from graphc.ir.graph import Graph, Node, Role, Value
+from graphc.ir.op import Effect, Trait
+from graphc.lower._draft import Alias, Draft
+from graphc.ops.spec import Forward, Grad, OpSpec
+
+WORLD = frozenset({Effect.SOURCE, Effect.SINK})
+
+
+def trace(graph: Graph) -> list[Draft]:
+    """The drafts of a shaped graph, forward ones first.
+
+    Of a layer's gradient parts those of its parameters come before those of its bottoms: with them
+    the last use of a bottom is over before the bottom's gradient takes its place.
+    """
+    layers = {node: _Layer(node, graph) for node in graph.forward_nodes()}
+    drafts: list[Draft] = []
+    ranks: list[tuple[int, int]] = []
+    for index, node in enumerate(graph.nodes):
+        if node.role is Role.FWD:
+            drafts += layers[node].forwards(index)
+        elif node.role is Role.GRAD and node.of is None:
+            drafts.append(_Layer(node, graph).sum(index))
+        elif node.role is Role.GRAD and node.of is not None:
+            drafts.append(layers[node.of].gradient(node, index))
+        ranks += [_rank(node)] * (len(drafts) - len(ranks))
+    return _params_first(drafts, ranks)
+
+
+def _rank(node: Node) -> tuple[int, int]:
+    """(layer, or 0 for what keeps its place; inner roles 0, parameters 1, bottoms 2)."""
+    if node.of is None:
+        return 0, 0
+    out = next(iter(node.outs))[1:]
+    return id(node.of), 1 if out in node.of.params else 2 if out in node.of.ins else 0
+
+
+def _params_first(drafts: list[Draft], ranks: list[tuple[int, int]]) -> list[Draft]:
+    ordered: list[Draft] = []
+    for layer, group in groupby(zip(ranks, drafts, strict=True), key=lambda item: item[0][0]):
+        members = list(group)
+        if layer:
+            members.sort(key=lambda item: item[0][1])
+        ordered += [draft for _, draft in members]
+    return ordered
+
+
+class _Layer:
+    """A forward node (or autodiff's sum) and what its declaration says of it."""
+
+    def __init__(self, node: Node, graph: Graph) -> None:
+        self.node, self.op = node, cast("type[OpSpec]", node.op)
+        self.sig = node.sig(graph.env)
+        self.grads: dict[str, Grad] = {}
+        traits = self.op.traits_of(node.attrs, self.sig)
+        self.is_separable = Trait.BATCH_SEPARABLE in traits
+
+    def forwards(self, index: int) -> list[Draft]:
+        node = self.node
+        if node.has(Trait.FEED):
+            return []
+        parts = self.op.forwards(node.attrs, self.sig)
+        aliases = self._aliases()
+        if aliases:
+            return [self._draft(index, parts[0], {}, aliases)]
+        inner = self._inner_values(parts)
+        drafts = [self._draft(index, part, inner) for part in parts]
+        return [d for d in drafts if d.writes or d.effects]
+
+    def _draft(
+        self,
+        index: int,
+        part: Forward,
+        inner: dict[str, Value],
+        aliases: tuple[Alias, ...] = (),
+    ) -> Draft:
+        node = self.node
+        known = {**node.ins, **node.params, **inner, **node.outs}
+        reads = (*node.ins, *node.params) if part.reads is None else part.reads
+        writes = tuple(node.outs) if part.writes is None else part.writes
+        kept = [role for role in writes if role in known]
+        effects = part.effects | (self.op.effects & WORLD)
+        updates = tuple((role, role) for role in kept if role in node.params and role in reads)
+        pure = effects <= {Effect.RNG}
+        return Draft(
+            node.name,
+            index,
+            part.name,
+            [(role, known[role]) for role in reads],
+            [(role, known[role]) for role in kept],
+            over=tuple(p for p in part.over if p[0] in kept and p[1] in reads) + updates,
+            effects=effects,
+            batch_axis=0 if self.is_separable and pure else None,
+            aliases=aliases,
+        )
+
+    def _aliases(self) -> tuple[Alias, ...]:
+        """Views that make the whole forward: of tops on what is read, or of bottoms on the top."""
+        node, views = self.node, self.op.views(self.node.attrs, self.sig)
+        tables = {**node.ins, **node.params}
+        if set(views) == set(node.outs) and all(v.of in tables for v in views.values()):
+            return tuple(Alias(node.outs[r], tables[v.of], v) for r, v in views.items())
+        if set(views) == set(node.ins) and {v.of for v in views.values()} == set(node.outs):
+            return tuple(Alias(node.ins[r], node.outs[v.of], v) for r, v in views.items())
+        return ()
+
+    def _inner_values(self, parts: tuple[Forward, ...]) -> dict[str, Value]:
+        """Aux values that one part of the forward makes for another, and nobody else reads."""
+        read = {role for part in parts for role in part.reads or ()}
+        made = {role for part in parts for role in part.writes or ()}
+        node = self.node
+        roles = (read & made) - set(node.outs) - set(node.params) - set(node.ins)
+        types = self.op.aux(node.attrs, self.sig)
+        return {r: Value(f"{node.name}:{r}", types[r]) for r in types if r in roles}
+
+    def gradient(self, grad: Node, index: int) -> Draft:
+        if not self.grads:
+            self.grads = {g.part: g for g in self.op.grads(self.node.attrs, self.sig)}
+        part = self.grads[grad.part]
+        ((role, result),) = grad.outs.items()
+        view = part.view
+        return Draft(
+            grad.name,
+            index,
+            part.part,
+            list(grad.ins.items()),
+            [(role, result)],
+            over=((role, part.over),) if part.over else (),
+            effects=self.op.effects & {Effect.RNG},
+            batch_axis=0 if self.is_separable and part.out not in self.node.params else None,
+            aliases=(Alias(result, grad.ins[view.of], view),) if view else (),
+            can_add=part.accumulate,
+            is_backward=True,
+        )
+
+    def sum(self, index: int) -> Draft:
+        part = self.op.forwards(self.node.attrs, self.sig)[0]
+        return replace(self._draft(index, part, {}), is_sum=True, is_backward=True)
+
+
+__all__ = ["trace"]

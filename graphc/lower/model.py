@@ -1,0 +1,46 @@
+"""lower: the Program behind published memory figures: plain float32 NCHW, no workspace.
+
+No kernel is chosen: every call is a host step, that is, its declaration's reference, and its time
+is a roofline's. So the plan can be run by anything that can run references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from graphc.ir.graph import Graph, Value
+from graphc.lower._buffers import program_of
+from graphc.lower._cost import V100, estimate
+from graphc.lower._draft import Draft
+from graphc.lower._overlay import Overlay
+from graphc.lower._forest import Forest
+from graphc.lower._sums import accumulate
+from graphc.lower._trace import trace
+from graphc.lower._views import place_views
+from graphc.program import HOST, Attrs, Program, Variant
+
+
+def lower(graph: Graph, pinned: Collection[Value] = ()) -> Program:
+    """The Program of a shaped graph, with gradient nodes or without.
+
+    `pinned`: values that must hold until their entry ends, beside the net's outputs. Reshaping,
+    slicing and joining layers become views, in-place pairs are named, sums of weight gradients add
+    to one buffer.
+    """
+    kept = {*graph.outputs, *pinned}
+    fixed = {*graph.inputs, *graph.seeds.values()}
+    forest = Forest()
+    drafts = place_views(accumulate(trace(graph), kept), forest, fixed)
+    Overlay(drafts, forest, fixed, kept).run()
+    microseconds = estimate(graph, V100)
+
+    def variants(draft: Draft) -> tuple[Variant, ...]:
+        return (Variant("copy" if draft.is_copy else HOST, est_us=microseconds(draft)),)
+
+    def attrs(draft: Draft) -> Attrs:
+        return {"accumulate": True} if draft.adds else {}
+
+    return program_of("model", graph, drafts, forest, pinned=kept, variants=variants, attrs=attrs)
+
+
+__all__ = ["lower"]

@@ -1,0 +1,50 @@
+"""op_bound: what one call alone needs, whatever the order of calls and wherever buffers lie."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from graphc.plan.lifetimes import given_roots
+from graphc.program import PERSISTENT, Call, Program
+
+
+def op_bound(program: Program, calls: Collection[Call]) -> int:
+    """The largest, over the calls, of distinct operand bytes and smallest workspace.
+
+    Operands that persist are not counted, and a result that may overwrite an operand of its size
+    counts once: no plan that runs each call as a whole has a smaller work arena.
+    """
+    held = {program.root(buffer).id for buffer in program.kept}
+    held |= {root for root, _ in given_roots(program)}
+    return max((_need(program, call, held) for call in calls), default=0)
+
+
+def _need(program: Program, call: Call, held: Collection[int]) -> int:
+    need = min((v.workspace_bytes for v in call.variants), default=0)
+    parts: dict[int, dict[tuple[object, ...], int]] = {}
+    for operand in (*call.reads, *call.writes):
+        buffer, root = program.buffers[operand.buffer], program.root(operand.buffer)
+        if root.kind not in PERSISTENT:
+            where = (buffer.view_of, buffer.dims, buffer.strides)
+            parts.setdefault(root.id, {})[where] = buffer.nbytes
+    for root_id, sizes in parts.items():
+        need += min(program.buffers[root_id].nbytes, sum(sizes.values()))
+    return need - _saved(program, call, held)
+
+
+def _saved(program: Program, call: Call, held: Collection[int]) -> int:
+    """Bytes of results that may lie where operands were."""
+    reads = {operand.role: operand.buffer for operand in call.reads}
+    writes = {operand.role: operand.buffer for operand in call.writes}
+    saved: dict[str, int] = {}
+    for made, read in call.may_overwrite:
+        if made not in writes or read not in reads:
+            continue
+        new, old = program.root(writes[made]), program.root(reads[read])
+        if new is old or old.kind in PERSISTENT or old.id in held:
+            continue
+        saved[made] = max(saved.get(made, 0), min(new.nbytes, old.nbytes))
+    return sum(saved.values())
+
+
+__all__ = ["op_bound"]

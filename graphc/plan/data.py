@@ -1,0 +1,108 @@
+"""Plan: a Program with places. Plain frozen data, free of layer types; `text.py` is its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+WEIGHTS, WORK = "weights", "work"
+"""Names of the arenas: what persists from run to run, and all else."""
+
+
+class StepKind(Enum):
+    RUN = "run"  # a call
+    OUT = "out"  # a buffer's bytes to the host
+    IN = "in"  # and back
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a version of a buffer is: byte `offset` of arena number `arena`. For a view it is where
+    the view's first element is."""
+
+    buffer: int
+    version: int
+    arena: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call, or one transfer (`call` -1; operands: where from, where to).
+
+    `instance`: 0 for a call's first run, k for its k-th replay. `variant`: index into the call's.
+    `operands`: its reads, then its writes, in the call's order. `workspace`: (arena, offset) of the
+    bytes the variant asks for. `samples`: range of the batch axis, None for all of it. `waits`:
+    events that must be over; `records`: the event that this step's end is.
+    """
+
+    kind: StepKind
+    call: int
+    operands: tuple[Place, ...]
+    instance: int = 0
+    variant: int = 0
+    workspace: tuple[int, int] | None = None
+    samples: tuple[int, int] | None = None
+    stream: int = 0
+    waits: tuple[int, ...] = ()
+    records: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """One range of memory; `is_host`: it is the host's, not the device's."""
+
+    name: str
+    nbytes: int
+    is_host: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What makes the peak: the step, its call's name and part, and the buffers alive there in the
+    work arena, as (name, kind, bytes), largest first; buffers that share bytes are one."""
+
+    step: int
+    name: str
+    part: str
+    buffers: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`entries`: name -> its steps as (first, past the last). `homes`: root buffer -> its place at
+    the ends of entries: weights, what the caller fills before, what is kept after.
+
+    `breakdown`: what the device bytes are for, by BufferKind's value, "workspace" and "unused"
+    (gaps); of the work arena at its fullest step. All figures in bytes. `live_bound`, `op_bound`:
+    sizes that a work arena for these steps, or for any steps that run these calls, cannot be under.
+    """
+
+    target: str
+    steps: tuple[Step, ...]
+    entries: Mapping[str, tuple[int, int]]
+    arenas: tuple[Arena, ...]
+    homes: Mapping[int, tuple[int, int]]
+    breakdown: Mapping[str, int]
+    live_bound: int
+    op_bound: int
+    est_us: float
+    owner: Owner | None = field(default=None)
+
+    @property
+    def peak_bytes(self) -> int:
+        """All device arenas together: what a memory budget limits."""
+        return sum(arena.nbytes for arena in self.arenas if not arena.is_host)
+
+    @property
+    def host_bytes(self) -> int:
+        return sum(arena.nbytes for arena in self.arenas if arena.is_host)
+
+    @property
+    def work_bytes(self) -> int:
+        """The arena of all that does not persist."""
+        return sum(arena.nbytes for arena in self.arenas if arena.name == WORK)
+
+
+__all__ = ["WEIGHTS", "WORK", "Arena", "Owner", "Place", "Plan", "Step", "StepKind"]

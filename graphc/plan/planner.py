@@ -1,0 +1,159 @@
+"""plan_program: lifetimes, in-place chains, offsets, steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.plan.bounds import op_bound
+from graphc.plan.data import WEIGHTS, WORK, Arena, Owner, Place, Plan, Step, StepKind
+from graphc.plan.lifetimes import Lifetime, Sequence, given_roots, lifetimes
+from graphc.plan.packing import Item, live_bytes, max_live, pack_items
+from graphc.plan.sharing import share_in_place
+from graphc.program import PERSISTENT, BufferKind, Call, Program
+
+WORKSPACE_ALIGN = 64
+
+
+def plan_program(program: Program) -> Plan:
+    """A plan that runs every call once, in the Program's order, with its fastest variant.
+
+    All entries are planned as one sequence, so what "forward" leaves for "backward" stays where it
+    is. Raises GC-M002 for a network beyond all bounds.
+    """
+    return _Planner(program).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Root buffers that share one place, in the order of their lives."""
+
+    members: tuple[int, ...]
+    item: Item
+
+
+class _Planner:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.sequence = Sequence.of(program)
+        self.lives = lifetimes(program, self.sequence)
+        self.chains = self._chains(share_in_place(program, self.sequence, self.lives))
+        self.variants = [_fastest(call) for call in self.sequence.calls]
+        self.scratch = {
+            step: Item(step, step, call.variants[variant].workspace_bytes, WORKSPACE_ALIGN)
+            for step, (call, variant) in enumerate(
+                zip(self.sequence.calls, self.variants, strict=True)
+            )
+            if call.variants[variant].workspace_bytes
+        }
+
+    def run(self) -> Plan:
+        items = [chain.item for chain in self.chains]
+        work, offsets = pack_items(items, list(self.scratch.values()))
+        places: dict[int, tuple[int, int]] = {}
+        for chain, offset in zip(self.chains, offsets, strict=False):
+            places.update(dict.fromkeys(chain.members, (1, offset)))
+        weights = self._place_weights(places)
+        spaces = dict(zip(self.scratch, offsets[len(self.chains) :], strict=True))
+        calls, entries = self.sequence.calls, self.sequence.entries
+        needs = [*items, *self.scratch.values()]
+        live = live_bytes(needs, len(calls) + 1)
+        fullest = live.index(max(live))
+        return Plan(
+            self.program.target,
+            tuple(self._step(step, places, spaces.get(step)) for step in range(len(calls))),
+            dict(entries),
+            (Arena(WEIGHTS, weights), Arena(WORK, work)),
+            {root: places[root] for root in sorted(self._at_home()) if root in places},
+            self._breakdown(fullest, work),
+            live_bound=max(live),
+            op_bound=op_bound(self.program, calls),
+            est_us=sum(c.variants[v].est_us for c, v in zip(calls, self.variants, strict=True)),
+            owner=self._owner(fullest),
+        )
+
+    def _chains(self, chain: Mapping[int, int]) -> list[_Chain]:
+        members: dict[int, list[int]] = {}
+        for root in sorted(chain, key=lambda root: self.lives[root].first):
+            members.setdefault(chain[root], []).append(root)
+        return [_Chain(tuple(roots), self._item(roots)) for roots in members.values()]
+
+    def _item(self, roots: list[int]) -> Item:
+        buffers = [self.program.buffers[root] for root in roots]
+        return Item(
+            min(self.lives[root].first for root in roots),
+            max(self.lives[root].last for root in roots),
+            max(buffer.nbytes for buffer in buffers),
+            max(buffer.align for buffer in buffers),
+        )
+
+    def _place_weights(self, places: dict[int, tuple[int, int]]) -> int:
+        """Put what persists side by side; returns the bytes that takes."""
+        end = 0
+        for buffer in self.program.buffers:
+            if buffer.kind in PERSISTENT and buffer.view_of is None:
+                offset = -(-end // buffer.align) * buffer.align
+                places[buffer.id] = (0, offset)
+                end = offset + buffer.nbytes
+        return end
+
+    def _at_home(self) -> set[int]:
+        program = self.program
+        given = {root for root, _ in given_roots(program)}
+        kept = {program.root(buffer).id for buffer in program.kept}
+        return given | kept | {b.id for b in program.buffers if b.kind in PERSISTENT}
+
+    def _step(
+        self, step: int, places: Mapping[int, tuple[int, int]], workspace: int | None
+    ) -> Step:
+        call = self.sequence.calls[step]
+        operands = []
+        for operand in (*call.reads, *call.writes):
+            buffer = self.program.buffers[operand.buffer]
+            root, start = buffer.view_of or (buffer.id, 0)
+            arena, offset = places[root]
+            operands.append(Place(operand.buffer, operand.version, arena, offset + start))
+        return Step(
+            StepKind.RUN,
+            call.id,
+            tuple(operands),
+            variant=self.variants[step],
+            workspace=None if workspace is None else (1, workspace),
+        )
+
+    def _alive(self, step: int) -> list[tuple[str, BufferKind, int]]:
+        """(name, kind, bytes) of every chain alive in a step, by its newest member."""
+        found = []
+        for chain in self.chains:
+            if chain.item.first <= step <= chain.item.last:
+                begun = [root for root in chain.members if self.lives[root].first <= step]
+                newest = self.program.buffers[begun[-1]]
+                found.append((newest.name, newest.kind, chain.item.nbytes))
+        return sorted(found, key=lambda each: -each[2])
+
+    def _breakdown(self, fullest: int, work: int) -> dict[str, int]:
+        parts = {kind.value: 0 for kind in BufferKind} | {"workspace": 0, "unused": 0}
+        end = 0
+        for buffer in self.program.buffers:
+            if buffer.kind in PERSISTENT and buffer.view_of is None:
+                parts[buffer.kind.value] += buffer.nbytes
+                end += buffer.nbytes
+        for _, kind, nbytes in self._alive(fullest):
+            parts[kind.value] += nbytes
+        if fullest in self.scratch:
+            parts["workspace"] = self.scratch[fullest].nbytes
+        return parts
+
+    def _owner(self, fullest: int) -> Owner | None:
+        if fullest >= len(self.sequence.calls):
+            return None
+        call = self.sequence.calls[fullest]
+        alive = tuple((name, kind.value, nbytes) for name, kind, nbytes in self._alive(fullest))
+        return Owner(fullest, call.name, call.part, alive)
+
+
+def _fastest(call: Call) -> int:
+    return min(range(len(call.variants)), key=lambda index: call.variants[index].est_us)
+
+
+__all__ = ["plan_program"]

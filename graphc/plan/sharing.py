@@ -1,0 +1,86 @@
+"""share_in_place: which root buffers share bytes because one call overwrites what it reads last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from graphc.ir.types import ITEM_BYTES
+from graphc.plan.lifetimes import Lifetime, Sequence
+from graphc.program import Buffer, Call, Operand, Program
+
+
+def share_in_place(
+    program: Program, sequence: Sequence, lives: Mapping[int, Lifetime]
+) -> dict[int, int]:
+    """Root buffer -> the first root of its chain (itself if alone); lives of a chain touch, in the
+    steps that overwrite.
+
+    A pair shares if the call may do it, both fill their whole roots alike, nobody reads the old
+    value later, and it is neither the caller's (inputs, seeds) nor kept.
+    """
+    chain = {root: root for root in lives}
+    overwritten: set[int] = set()
+    for step, call in enumerate(sequence.calls):
+        for made, read in _pairs(call):
+            new, old = program.root(made.buffer), program.root(read.buffer)
+            if new.id not in lives or old.id not in lives or new is old:
+                continue
+            if lives[new.id].first != step or chain[new.id] != new.id or lives[new.id].given:
+                continue
+            life = lives[old.id]
+            if life.last != step or life.given or life.kept or old.id in overwritten:
+                continue
+            if _alike(program, made, read) and not _read_otherwise(program, call, made, old):
+                chain[new.id] = chain[old.id]
+                overwritten.add(old.id)
+    return chain
+
+
+def _pairs(call: Call) -> Iterator[tuple[Operand, Operand]]:
+    reads = {operand.role: operand for operand in call.reads}
+    writes = {operand.role: operand for operand in call.writes}
+    for made, read in call.may_overwrite:
+        if made in writes and read in reads:
+            yield writes[made], reads[read]
+
+
+def _alike(program: Program, made: Operand, read: Operand) -> bool:
+    """Do both operands fill their roots, these of equal size, with elements in equal places?"""
+    new, old = program.buffers[made.buffer], program.buffers[read.buffer]
+    roots = program.root(new.id), program.root(old.id)
+    if roots[0].nbytes != roots[1].nbytes or not roots[0].nbytes:
+        return False
+    if not all(_fills(b, r) for b, r in zip((new, old), roots, strict=True)):
+        return False
+    if ITEM_BYTES[new.dtype] != ITEM_BYTES[old.dtype]:
+        return False
+    same = (new.dims, new.strides) == (old.dims, old.strides)
+    return same or (is_dense(new) and is_dense(old) and math.prod(new.dims) == math.prod(old.dims))
+
+
+def _fills(buffer: Buffer, root: Buffer) -> bool:
+    if buffer is root:
+        return True
+    offset = buffer.view_of[1] if buffer.view_of is not None else 0
+    return offset == 0 and math.prod(buffer.dims) == math.prod(root.dims)
+
+
+def _read_otherwise(program: Program, call: Call, made: Operand, old: Buffer) -> bool:
+    """Does the call read the old root under a role that may not share with what it makes?"""
+    allowed = {read for write, read in call.may_overwrite if write == made.role}
+    others = (o for o in call.reads if o.role not in allowed)
+    return any(program.root(o.buffer) is old for o in others)
+
+
+def is_dense(buffer: Buffer) -> bool:
+    """Row-major without gaps."""
+    step = 1
+    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
+        if dim > 1 and stride != step:
+            return False
+        step *= dim
+    return True
+
+
+__all__ = ["is_dense", "share_in_place"]

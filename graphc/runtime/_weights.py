@@ -1,0 +1,64 @@
+"""WeightMemory: the parameters of a graph in memory that the C++ core reads, for all its plans."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+
+from graphc import _core
+from graphc.ir.graph import Array, Graph, Value, typed
+from graphc.ir.op import Kind
+
+_LINE = 64  # bytes; kernels like their operands aligned
+
+
+class WeightMemory:
+    """PARAM and STATE values in one piece of memory; `graph.weights` become views of it.
+
+    It stays where it is when inputs change their shape, so that arrays handed out remain valid.
+    Raises GC-M002 where there is no memory for it; the graph is then as it was.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.offsets: dict[str, int] = {}
+        end = 0
+        values = [v for v in graph.param_values() if v.kind is not Kind.CARRY]
+        for value in values:
+            self.offsets[value.name] = end
+            end += -(-typed(value).nbytes // _LINE) * _LINE
+        self.pages = _core.Pages(end)
+        self._lent: list[weakref.ref[Array]] = []
+        self._changed = True
+        for value in values:
+            array = self.view(value)
+            array[...] = graph.weight(value).reshape(array.shape)
+            graph.weights[value.name] = array
+
+    def view(self, value: Value) -> Array:
+        """A new array on the memory of a PARAM or STATE value, shaped as the value."""
+        shape = typed(value).shape
+        if typed(value).size == 0:
+            return np.empty(shape, np.float32)
+        offset = self.offsets[value.storage.name]
+        # numpy's views of it keep it alive, since its own base is no array: see `changed`
+        array: Array = np.ndarray(shape, np.float32, memoryview(self.pages), offset)
+        return array
+
+    def lend(self) -> dict[str, tuple[Array, ...]]:
+        """Writable arrays by layer, as `Executable.params`."""
+        self._changed = True
+        table = {
+            layer: tuple(self.view(v) for v in values)
+            for layer, values in self.graph.layer_params().items()
+        }
+        self._lent += [weakref.ref(array) for arrays in table.values() for array in arrays]
+        return table
+
+    def changed(self) -> bool:
+        """May anybody have written since the last call? So it is at first, and while arrays that
+        were lent, or views of them, are in somebody's hands."""
+        self._lent = [ref for ref in self._lent if ref() is not None]
+        changed, self._changed = self._changed, bool(self._lent)
+        return changed or self._changed

@@ -1,0 +1,163 @@
+"""The CPU executor: runs a plan on the C++ core, host steps in Python.
+
+Float32 throughout. Same interface as `ReferenceExecutor`, of which it is one: a host step is a
+node's reference on other arrays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from graphc.errors import GraphError, fail
+from graphc.ir.graph import Array, Graph, Node, Value, typed
+from graphc.ir.op import Kind
+from graphc.lower.cpu import lower
+from graphc.ops.spec import F64, OpSpec
+from graphc.program import Call
+from graphc.runtime._prepared import Prepared, unplanned
+from graphc.runtime._weights import WeightMemory
+from graphc.runtime.reference import ReferenceExecutor
+
+MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
+
+
+class CpuExecutor(ReferenceExecutor):
+    """A compiled network on the C++ core; see `ReferenceExecutor`.
+
+    Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
+    process may use. `check` is for tests: "poison" and "audit", see csrc/core/session.h. Raises
+    GC-M002 where memory is short; it can then be used again.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        pinned: set[Value],
+        seed: int = 0,
+        threads: int | None = None,
+        check: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(graph, pinned, seed)
+        self.pinned = pinned
+        self.threads = threads or usable_cpus()
+        self.check = dict.fromkeys(check, True)
+        self.weights = WeightMemory(graph)
+        self._stale = True
+        self._shapes_of_plan = self._input_shapes()
+        self.prepared = self._prepare()
+
+    def params(self) -> dict[str, tuple[Array, ...]]:
+        """Arrays that may be written; the next run packs them anew."""
+        return self.weights.lend()
+
+    def forward(self, feeds: Mapping[Value, npt.NDArray[Any]]) -> None:
+        """Run the plan; `feeds` holds every FEED value."""
+        self.env, self.shapes, self.drawn = {}, {}, self.step
+        if self._input_shapes() != self._shapes_of_plan:
+            self.prepared = self._prepare()
+            self._shapes_of_plan, self._stale = self._input_shapes(), True
+        for value, array in feeds.items():
+            self._array(value)[...] = array
+        self._stale |= self.weights.changed()
+        if self._stale:
+            self._run("prepare")
+            self._stale = False
+        self._run("forward")
+        for value in self.pinned:
+            if value.name in self.prepared.program.values:
+                self._show(value)
+        self.step += 1
+
+    def backward(self, seeds: Mapping[str, F64]) -> None:
+        fail("GC-X001", "target 'cpu' has no gradients yet", "compile with target='reference'")
+
+    def _input_shapes(self) -> list[tuple[int, ...]]:
+        return [typed(v).shape for v in self.graph.inputs]
+
+    def _prepare(self) -> Prepared:
+        """Lower and plan the graph as it is now; carried states move to the new memory."""
+        program = lower(self.graph, self.pinned, self.threads)
+        made = Prepared(program, unplanned(program), self.weights, self.threads)
+        for value in self.graph.param_values():
+            if value.kind is Kind.CARRY:
+                array = made.array(program.values[value.name])
+                array[...] = self.graph.weight(value)
+                self.graph.weights[value.name] = array
+        return made
+
+    def _array(self, value: Value) -> npt.NDArray[Any]:
+        return self.prepared.array(self.prepared.program.values[value.name])
+
+    def _show(self, value: Value) -> None:
+        """Let a kept value be seen, as far as it is alive."""
+        shape = self.shapes.setdefault(value, typed(value).shape)
+        self.env[value] = _live(self._array(value), shape)
+
+    def _run(self, entry: str) -> None:
+        prepared = self.prepared
+        calls = prepared.calls[entry]
+
+        def host(at: int) -> None:
+            call = calls[at]
+            self._guarded(self.graph.nodes[call.node], lambda node: self._run_host(node, call))
+
+        try:
+            order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, **self.check}
+            prepared.run(entry, host, **order)
+        except GraphError as error:
+            at = prepared.session.failed
+            raise self.graph.nodes[calls[at].node].located(error) if at >= 0 else error from None
+
+    def _run_host(self, node: Node, call: Call) -> None:
+        """A Forward part by its reference, from and to the plan's memory."""
+        op = cast("type[OpSpec]", node.op)
+        operands = {o.role: self._operand_of(node, o.role, o.buffer) for o in call.reads}
+        results = op.reference(node.attrs, operands, self._ctx(node, call.part))
+        for operand in call.writes:
+            if operand.role not in results:
+                fail("GC-O001", f"its reference gives no {operand.role!r}")
+            result, value = np.asarray(results[operand.role]), node.outs.get(operand.role)
+            target = self.prepared.array(operand.buffer)
+            if value is not None:
+                self._check_live(value, operand.role, result.shape)
+                self.shapes[value] = result.shape
+                target = _live(target, result.shape)
+            with np.errstate(over="ignore", invalid="ignore"):
+                target[...] = result.reshape(target.shape)
+
+    def _operand_of(self, node: Node, role: str, buffer: int) -> F64:
+        array = self.prepared.array(buffer)
+        value = node.ins.get(role)
+        if value is not None and value in self.shapes:
+            array = _live(array, self.shapes[value])
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            return np.asarray(array, np.float64)
+
+    def _check_live(self, value: Value, role: str, shape: tuple[int, ...]) -> None:
+        """Data-dependent extents may be below what was planned, all others are as inferred."""
+        self._check(value, role, shape)
+        if np.prod(shape, dtype=np.int64) > typed(value).size:
+            told = f"its {role} has shape {shape}, planned was {typed(value).shape} at most"
+            fail("GC-O001", told)
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _live(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """The first elements of a dense array, as many as `shape` has."""
+    if array.shape == shape:
+        return array
+    return array.reshape(-1)[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
+
+
+__all__ = ["CpuExecutor", "usable_cpus"]

@@ -1,0 +1,257 @@
+"""The command line as a process: exit codes, streams, errors, what is imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphc import __version__
+from graphc.cli import main as main_module
+from graphc.cli.main import VERBS
+
+GRAPHC = [sys.executable, "-m", "graphc"]
+ELSEWHERE = (
+    tempfile.gettempdir()
+)  # not the checkout: there the sources would hide what is installed
+
+
+def start(*args: str, **words: Any) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": ELSEWHERE}
+    return subprocess.Popen([*GRAPHC, *args], text=True, **(pipes | words))
+
+
+def modules_after(*args: str, cwd: Path | str = ELSEWHERE) -> set[str]:
+    """What is imported when a command has run."""
+    script = (
+        "import sys\nfrom graphc.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as done:\n    assert not done.code\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script, *args]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_help_lists_every_verb(cli):
+    bare, asked = cli(), cli("--help")
+    assert bare == asked and asked.code == 0 and not asked.err
+    for verb, what in VERBS.items():
+        assert f"{verb} " in asked.out and what in asked.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb(cli, verb):
+    done = cli(verb, "-h")
+    assert done.code == 0 and not done.err
+    assert done.out.startswith(f"Usage: graphc {verb}") and "--json" in done.out
+
+
+def test_version(cli):
+    assert cli("--version").out == f"graphc {__version__}\n"
+
+
+def test_unknown_verb(cli):
+    done = cli("comple")
+    assert (done.code, done.out) == (2, "")
+    assert "GC-C001: no verb 'comple'" in done.err and "hint: did you mean 'compile'?" in done.err
+    assert "compile, run, inspect" in cli("zzz").err
+
+
+@pytest.mark.parametrize(
+    ("args", "message", "hint"),
+    [
+        (["count"], "Missing argument 'NET'", "`graphc count --help`"),
+        (["count", "a", "b"], "unexpected extra argument (b)", "`graphc count --help`"),
+        (["run", "--labls", "x"], "no option '--labls'", "did you mean --labels"),
+        (["run", "--zz"], "no option '--zz'", "`graphc run --help`"),
+        (["run", "--top"], "requires an argument", "`graphc run --help`"),
+        (["run", "--top", "0"], "0 is not in the range", "--help"),
+        (["run", "--scale", "much"], "'much' is not a valid float", "--help"),
+        (["compile", "x", "--batch", "0"], "0 is not in the range", "--help"),
+        (["compile", "x", "--phase", "DREAM"], "'DREAM' is not", "--help"),
+        (["ops", "--check"], "--check needs a TYPE", "`graphc ops`"),
+    ],
+)
+def test_usage_errors(cli, args, message, hint):
+    done = cli(*args)
+    assert (done.code, done.out) == (2, "")
+    assert "GC-C001: " in done.err and message in done.err and hint in done.err
+    assert "graphc explain GC-C001" in done.err
+    told = cli(args[0], "--json", *args[1:]).json["error"]
+    assert (told["code"], told["exit"]) == ("GC-C001", 2)
+    assert message in told["message"] and hint in told["hint"]
+
+
+BAD_LAYER = """layer { name: "in" type: "Input" top: "data"
+  input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "soft" type: "Softmx" bottom: "data" top: "y" }
+"""
+
+
+def test_an_error_names_file_line_layer_code_and_hint(cli, tmp_path):
+    (tmp_path / "net.prototxt").write_text(BAD_LAYER)
+    done = cli("inspect", "net.prototxt")
+    assert (done.code, done.out) == (3, "")
+    first, hint, more = done.err.splitlines()
+    assert first.startswith("net.prototxt:3: GC-N001: layer 'soft'")
+    assert hint.startswith("  hint: did you mean 'Softmax'")
+    assert more == "  more: graphc explain GC-N001"
+    told = cli("inspect", "net.prototxt", "--json").json["error"]
+    assert told.pop("message").startswith("unknown layer type 'Softmx'")
+    told.pop("type")
+    assert told == {
+        "code": "GC-N001",
+        "exit": 3,
+        "hint": hint.partition(": ")[2],
+        "layer": "soft",
+        "file": "net.prototxt",
+        "line": 3,
+    }
+
+
+EXITS = {
+    1: ("compile", "tiny.prototxt", "--passes", "spoil.py:Spoil"),
+    2: ("run", "tiny.prototxt", "--keep", "nope"),
+    3: ("compile", "tiny.prototxt", "--shape", "data=1x3x2x2"),
+    4: ("compile", "tiny.prototxt", "--memory", "1GiB"),
+    6: ("run", "tiny.prototxt", "--gpu"),
+    7: ("run", "missing.gcz"),
+    8: ("inspect", "long.prototxt", "--strict"),
+}
+SPOIL = """from graphc.passes.base import Pass, Report
+
+class Spoil(Pass):
+    name = "spoil"
+
+    def run(self, graph, ctx):
+        for value in graph.param_values():
+            graph.weight(value)[...] += 3
+        return Report(self.name, True)
+"""
+
+
+@pytest.mark.parametrize("code", EXITS)
+def test_exit_codes(cli, tiny, tmp_path, code):
+    (tmp_path / "spoil.py").write_text(SPOIL)
+    (tmp_path / "long.prototxt").write_text("#" * (17 << 20))
+    done = cli(*EXITS[code])
+    assert done.code == code, done.err
+    assert "GC-" in done.err and done.out == ""
+
+
+def test_out_of_memory_is_5(cli, monkeypatch):
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("graphc.cli.explain_verb.table", exhausted)
+    done = cli("explain")
+    assert done.code == 5 and "GC-M002" in done.err
+
+
+def test_the_unexpected_is_one_line_and_70(cli, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("seven by nothing\nand more")
+
+    monkeypatch.setattr("graphc.cli.explain_verb.near", broken)
+    done = cli("explain", "nothing")
+    assert done.code == 70 and done.out == ""
+    first, hint, _ = done.err.splitlines()
+    assert first == "GC-C002: unexpected ZeroDivisionError: seven by nothing"
+    assert "report" in hint and "GRAPHC_DEBUG=1" in hint
+    assert cli("explain", "nothing", "--json").json["error"]["exit"] == 70
+    monkeypatch.setenv("GRAPHC_DEBUG", "1")
+    done = cli("explain", "nothing")
+    assert done.code == 70
+    assert "Traceback" in done.err and "in broken" in done.err
+
+
+def test_debug_shows_where_an_error_arose(cli, monkeypatch):
+    assert "Traceback" not in cli("explain", "nothing").err
+    monkeypatch.setenv("GRAPHC_DEBUG", "1")
+    assert "Traceback" in cli("explain", "nothing").err
+    monkeypatch.setenv("GRAPHC_DEBUG", "perhaps")
+    done = cli("explain")
+    assert done.code == 2 and "GC-R004: GRAPHC_DEBUG='perhaps'" in done.err
+
+
+def test_names_from_files_cannot_steer_the_terminal(cli, tmp_path):
+    text = BAD_LAYER.replace('"soft"', '"\\033[31mred"').replace("Softmx", "Softmax")
+    (tmp_path / "net.prototxt").write_text(text)
+    done = cli("inspect", "net.prototxt")
+    assert done.code == 0 and "\x1b" not in done.out and "\\x1b[31mred" in done.out
+
+
+def test_interrupt(tmp_path):
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    process = start("ops", "--ops", str(slow))
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "interrupted\n")
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = start("explain")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout():
+    with open("/dev/full", "w") as full:
+        done = start("explain", stdout=full)
+        _, err = done.communicate()
+    assert done.returncode == 7
+    assert err.startswith("GC-F002: cannot write the output: No space left")
+
+
+def test_closed_stdout():
+    command = f'"{sys.executable}" -m graphc explain >&-'
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, cwd=ELSEWHERE)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_that_cannot_show_a_name(tmp_path):
+    (tmp_path / "\u732b.prototxt").write_text("")
+    words = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = start("inspect", "cat\u732b.prototxt", cwd=tmp_path, env=os.environ | words)
+    _, err = done.communicate()
+    assert done.returncode == 7
+    assert "'cat\\u732b.prototxt'" in err and "did you mean '\\u732b.prototxt'" in err
+
+
+def test_completion():
+    words = {"_GRAPHC_COMPLETE": "bash_complete", "COMP_WORDS": "graphc co", "COMP_CWORD": "1"}
+    out, _ = start(env=os.environ | words).communicate()
+    assert out.split() == ["plain,compile", "plain,count"]
+
+
+HEAVY = ("numpy", "google", "rich", "graphc.ir", "graphc.ops", "graphc.front", "graphc.passes")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["explain"], ["explain", "GC-S003"]])
+def test_help_and_explain_import_nothing_heavy(args):
+    assert not {m for m in modules_after(*args) if m.startswith(HEAVY)}
+
+
+def test_running_an_artefact_imports_neither_protobuf_nor_front_nor_passes(artefact, tmp_path):
+    for verb in ("run", "inspect", "count"):
+        loaded = modules_after(verb, str(artefact), cwd=tmp_path)
+        assert "graphc.runtime.artefact" in loaded
+        banned = ("google", "graphc.front", "graphc.passes", "PIL", "h5py", "lmdb")
+        assert not {m for m in loaded if m.startswith(banned)}
+
+
+def test_invoke_returns_the_status():
+    assert main_module.invoke(["--version"]) == 0

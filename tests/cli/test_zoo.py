@@ -1,0 +1,88 @@
+"""Real networks with real weights, by the commands of the README."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def squeezenet(shared, tmp_path_factory):
+    """The pruned SqueezeNet, compiled once."""
+    from graphc.cli.main import invoke
+
+    net = shared / "zoo/squeezenet/squeezenet_v1.0_pruned_deploy.prototxt"
+    target = tmp_path_factory.mktemp("zoo") / "sq.gcz"
+    weights = net.parent / "squeezenet_v1.0_pruned.caffemodel"
+    assert invoke(["compile", str(net), "-w", str(weights), "-o", str(target), "--json"]) == 0
+    return target
+
+
+def test_five_classes_of_three_images(cli, shared, squeezenet):
+    pytest.importorskip("PIL")
+    images = shared / "zoo/images"
+    wanted = json.loads((shared / "zoo/expected.json").read_text())["squeezenet_v1.0_pruned"]
+    files = [images / name for name in wanted["images"]]
+    names = [x.strip("'") for x in (images / "synset.txt").read_text().splitlines()]
+    args = ("--mean", "104,117,123", "--labels", images / "synset.txt", "--json")
+    told = cli("run", squeezenet, *files, *args).json["outputs"]["pool_final"]
+    assert told["shape"] == [3, 1000, 1, 1]
+    for sample, expected in zip(told["samples"], wanted["images"].values(), strict=True):
+        assert [entry["class"] for entry in sample["top"]] == expected["top5"]
+        assert [entry["label"] for entry in sample["top"]] == [names[c] for c in expected["top5"]]
+        values = [entry["value"] for entry in sample["top"]]
+        np.testing.assert_allclose(values, expected["logit"], rtol=1e-4)
+
+
+def test_text_of_one_image(cli, shared, squeezenet):
+    pytest.importorskip("PIL")
+    images = shared / "zoo/images"
+    done = cli(
+        "run", squeezenet, "--input", images / "cat.jpg", "--mean", "104,117,123",
+        "--labels", images / "synset.txt", "--top", 2,
+    )  # fmt: skip
+    assert done.out.splitlines()[:4] == [
+        "pool_final: 1x1000x1x1",
+        f"  {images / 'cat.jpg'}",
+        "    18.68740  class 278  n02119789 kit fox, Vulpes macrotis",
+        "    17.92991  class 263  n02113023 Pembroke, Pembroke Welsh corgi",
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_mtcnn(cli, shared, arrays, number):
+    wanted = arrays(shared / "zoo/expected_mtcnn.npz")
+    net = shared / f"zoo/mtcnn/det{number}"
+    np.save("in.npy", wanted[f"det{number}/in"])
+    assert cli("compile", f"{net}.prototxt", "-w", f"{net}.caffemodel", "-o", "det.gcz").code == 0
+    assert cli("run", "det.gcz", "--input", "in.npy", "-o", "out.npz").code == 0
+    found = arrays("out.npz")
+    keys = [key for key in wanted if key.startswith(f"det{number}/out/")]
+    assert sorted(found) == sorted(key.rpartition("/")[2] for key in keys)
+    for key in keys:
+        np.testing.assert_allclose(found[key.rpartition("/")[2]], wanted[key], rtol=0, atol=1e-4)
+
+
+def test_a_train_net_with_shapes_in_place_of_its_data(cli, shared):
+    net = shared / "zoo/lenet/lenet_train_test.prototxt"
+    shapes = ("--shape", "data=64x1x28x28", "--shape", "label=64")
+    for phase in ("TRAIN", "TEST"):
+        told = cli("count", net, "--phase", phase, *shapes, "--json").json
+        assert (told["macs"], told["params"], told["batch"]) == (2_293_000, 431_080, 64)
+    done = cli("inspect", net)
+    assert done.code == 7 and "layer 'mnist' (Data)" in done.err and "mnist_test_lmdb" in done.err
+
+
+@pytest.mark.parametrize("name", ["net_v0", "net_v1", "net_bn_three_params_legacy"])
+def test_old_nets_with_their_old_weights(cli, shared, arrays, name):
+    net = shared / "golden/layers" / name
+    case = arrays(f"{net}.npz")
+    inputs = {k[3:]: case[k] for k in case if k.startswith("in/")}
+    np.savez("in.npz", **inputs)
+    args = ("-w", f"{net}.caffemodel", "--input", "in.npz", "-o", "out.npz", "--phase", "TEST")
+    done = cli("run", f"{net}.prototxt", *args)
+    assert done.code == 0, done.err
+    for blob, found in arrays("out.npz").items():
+        np.testing.assert_allclose(found, case[f"out/{blob}"], rtol=1e-4, atol=1e-5)

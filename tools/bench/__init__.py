@@ -1,0 +1,1 @@
+"""Measurements that are run by hand, on a machine that is told apart by its own report."""
