@@ -23,12 +23,12 @@ constexpr std::int64_t kMaxSize = std::int64_t(1) << 62;
 constexpr std::int64_t kMaxAlign = std::int64_t(1) << 30;
 
 std::vector<Item> to_items(const Table& table) {
-    if (table.ndim() != 2 || table.shape(1) != 4)
-        throw Error("GC-C002", "items are no n x 4 table");
+    if (table.ndim() != 2 || table.shape(1) != 5)
+        throw Error("GC-C002", "items are no n x 5 table");
     std::vector<Item> items(std::size_t(table.shape(0)));
     for (std::size_t i = 0; i < items.size(); ++i) {
         const std::int64_t* row = table.data(py::ssize_t(i), 0);
-        items[i] = {row[0], row[1], row[2], row[3]};
+        items[i] = {row[0], row[1], row[2], row[3], row[4] != 0};
         const Item& item = items[i];
         if (item.first > item.last || item.size < 0 || item.size > kMaxSize || item.align < 1 ||
             item.align > kMaxAlign) {

@@ -33,20 +33,20 @@ std::vector<Place> to_places(const std::vector<PlaceTuple>& told) {
     return places;
 }
 
-StepPlan make_step(const std::string& name, const std::string& symbol, const py::sequence& reads,
-                   const py::sequence& writes, const py::dict& attrs,
-                   const std::vector<PlaceTuple>& read_places,
-                   const std::vector<PlaceTuple>& write_places, const PlaceTuple& workspace,
-                   const std::vector<PlaceTuple>& poison_before,
-                   const std::vector<PlaceTuple>& poison_after) {
-    return {name,
-            symbol,
-            graphc::to_problem(reads, writes, attrs),
-            to_places(read_places),
-            to_places(write_places),
-            to_place(workspace),
-            to_places(poison_before),
-            to_places(poison_after)};
+std::unique_ptr<StepPlan> make_step(
+    const std::string& name, const std::string& symbol, const py::sequence& reads,
+    const py::sequence& writes, const py::dict& attrs, const std::vector<PlaceTuple>& read_places,
+    const std::vector<PlaceTuple>& write_places, const PlaceTuple& workspace,
+    const std::vector<PlaceTuple>& poison_before, const std::vector<PlaceTuple>& poison_after) {
+    StepPlan step{name,
+                  symbol,
+                  graphc::to_problem(reads, writes, attrs),
+                  to_places(read_places),
+                  to_places(write_places),
+                  to_place(workspace),
+                  to_places(poison_before),
+                  to_places(poison_after)};
+    return std::make_unique<StepPlan>(std::move(step));
 }
 
 // Calls back into Python, which needs the lock that the step loop gave away.
@@ -81,9 +81,12 @@ py::buffer_info buffer_of(Pages& pages) {
 
 }  // namespace
 
+// Constructors are factories that hand over their holder: pybind11 makes one of its own outside of
+// what catches exceptions, so that no memory for it would end the process.
 void bind_session(py::module_& m) {
     py::class_<Pages, std::shared_ptr<Pages>>(m, "Pages", py::buffer_protocol())
-        .def(py::init<std::size_t>(), py::arg("nbytes"))
+        .def(py::init([](std::size_t nbytes) { return std::make_shared<Pages>(nbytes); }),
+             py::arg("nbytes"))
         .def_buffer(&buffer_of)
         .def_property_readonly("nbytes", &Pages::size);
     py::class_<StepPlan>(m, "Step")
@@ -94,8 +97,10 @@ void bind_session(py::module_& m) {
         .def_readonly("name", &StepPlan::name)
         .def_readonly("symbol", &StepPlan::symbol);
     py::class_<Session>(m, "Session")
-        .def(py::init<std::vector<std::shared_ptr<Pages>>,
-                      const std::vector<std::vector<StepPlan>>&, int>(),
+        .def(py::init([](std::vector<std::shared_ptr<Pages>> regions,
+                         const std::vector<std::vector<StepPlan>>& entries, int threads) {
+                 return std::make_unique<Session>(std::move(regions), entries, threads);
+             }),
              py::arg("regions"), py::arg("entries"), py::arg("threads"))
         .def("run", &run, py::arg("entry"), py::arg("callback"), py::kw_only(), py::arg("seed") = 0,
              py::arg("step") = 0, py::arg("poison") = false, py::arg("audit") = false,

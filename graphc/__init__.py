@@ -48,10 +48,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
     import importlib
 
+    if name == "ops":  # graphc.ops.registry.load_file, after `import graphc` alone
+        importlib.import_module("graphc.ops.registry")
+        return importlib.import_module("graphc.ops")
+    if name not in _HOME:
+        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 

@@ -243,6 +243,13 @@ CODES: dict[str, Code] = {
         "A graph in text form has a syntax error or names something undefined.",
         "The message names the line.",
     ),
+    "GC-V003": Code(
+        INTERNAL,
+        "memory plan is invalid",
+        "A plan would let a call read or overwrite the wrong bytes, or its figures do not hold. "
+        "Every plan is checked before it runs, so nothing has been computed.",
+        "Compile the network again; if the plan came from no file, please report it.",
+    ),
     "GC-O001": Code(
         MODEL,
         "bad layer declaration",

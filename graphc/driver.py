@@ -5,26 +5,21 @@ prototxt + weights -> Graph -> passes -> autodiff -> Executable.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-import numpy as np
-
 from graphc.errors import GraphError, fail
 from graphc.ir.clone import clone, forward_part
-from graphc.ir.graph import Array, Graph, Value, typed
+from graphc.ir.graph import Array, Graph
 from graphc.ir.infer import Shapes, infer
-from graphc.ir.op import Kind
-from graphc.ir.provenance import Record
+from graphc.ir.provenance import OptimizeReport
 from graphc.ir.provenance import format_record as format_record
 from graphc.ir.types import Phase
 from graphc.ir.verify import verify
 from graphc.limits import Limits
-from graphc.ops.fillers import fill
+from graphc.ops.fillers import fill_weights, filler
 from graphc.runtime.executable import Executable, Keep, check_kept, kept_names
 from graphc.services import Services, sample_inputs, should_measure
 
@@ -33,6 +28,7 @@ if TYPE_CHECKING:
     from graphc.passes.meter import Meter
 
 TARGETS = ("reference", "cpu", "cuda", "fake")
+BUILT = ("reference", "cpu")
 SEED = 1
 NO_WEIGHTS = "no weights given"
 PassLike: TypeAlias = Union[str, "Pass", "type[Pass]"]
@@ -92,7 +88,7 @@ def prepare(
     graph: Graph, shapes: Shapes | None = None, batch: int | None = None, seed: int = SEED
 ) -> Graph:
     """Give a graph fresh from the front end its fillers, and, where none needs a source, shapes."""
-    graph.fill = _filler(seed)
+    graph.fill = filler(seed)
     infer(graph, shapes, batch, sources=False)
     return graph
 
@@ -102,30 +98,6 @@ def shape(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) 
     if shapes or batch is not None or not graph.shaped:
         infer(graph, shapes, batch)
     return graph
-
-
-def _filler(seed: int) -> Callable[[Value], Array]:
-    """The hook that makes a missing parameter from its layer's filler."""
-
-    def make(value: Value) -> Array:
-        if value.spec is None or value.kind is not Kind.PARAM:
-            return np.zeros(typed(value).shape, np.float32)
-        layer, _, name = value.name.rpartition(":")
-        index = zlib.crc32(name.encode("utf-8", "surrogatepass")) & 0xFFFF
-        return fill(value.spec, seed=seed, layer=layer, index=index)
-
-    return make
-
-
-@dataclass
-class OptimizeReport:
-    """One Record per pass, in order; `recipe`: the passes asked for and their options, as TOML."""
-
-    passes: list[Record] = field(default_factory=list)
-    recipe: str = ""
-
-    def __str__(self) -> str:
-        return "\n".join(format_record(r) for r in self.passes)
 
 
 def optimize(
@@ -224,19 +196,29 @@ def compile(  # the name the API promises
     `train=True`: forward and backward, gradients of parameters and net inputs; the default passes
     are then off. `keep`: names of blobs to return beside the outputs and to protect from passes,
     or "all". `batch` replaces the batch size of all inputs. `seed`: of dropout, shuffles and
-    crops. `threads`, `deterministic` and `pin_variants` make no difference to the reference
-    target: one thread, always deterministic. `measure`: as in `optimize`. Raises GC-X001 for a
-    target that is not built, GC-U001 for `memory`, which needs a planned target, and what
-    `optimize` raises; data sources whose shapes are unknown are opened (GC-D001, GC-F001).
+    crops. `threads`: of target cpu (None: one for each CPU this process may use); the reference
+    has one. Neither `deterministic` nor `pin_variants` makes a difference so far. `measure`: as in
+    `optimize`. Raises GC-X001 for a target that is not built or cannot do this, GC-U001 for
+    `memory`, and what `optimize` raises; data sources whose shapes are unknown are opened (GC-D001,
+    GC-F001).
     """
     from graphc.passes.registry import resolve
 
-    check_target(target, memory)
+    check_target(target, memory, train)
+    kept = kept_names(keep)
     chosen = resolve(() if train and passes == "default" else passes)
     graph = _own(net) if isinstance(net, Graph) else load(net)
     shape(graph, batch=batch)
-    report = _optimize(graph, chosen, keep, calibration, measure)
-    return assemble(graph, train=train, keep=keep, seed=seed, meta={"recipe": report.recipe})
+    report = _optimize(graph, chosen, kept, calibration, measure)
+    return assemble(
+        graph,
+        target=target,
+        train=train,
+        keep=kept,
+        seed=seed,
+        threads=threads,
+        meta={"recipe": report.recipe},
+    )
 
 
 def limits_for(strict: bool) -> Limits:
@@ -244,66 +226,76 @@ def limits_for(strict: bool) -> Limits:
     return Limits.strict() if strict else Limits()
 
 
-def check_target(target: str, memory: str | int | None = None) -> None:
-    """Raise GC-R002 for an unknown target, GC-X001 for one not built, GC-U001 for a budget."""
+def check_target(target: str, memory: str | int | None = None, train: bool = False) -> None:
+    """Raise GC-R002 for an unknown target, GC-X001 for one that cannot do this, GC-U001 for a
+    memory budget, which none obeys yet."""
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
-    if target != "reference":
-        fail("GC-X001", f"target {target!r} is not built yet", "'reference' is the only one so far")
+    if target not in BUILT:
+        told = " and ".join(map(repr, BUILT))
+        fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
+    if train and target != "reference":
+        fail("GC-X001", f"target {target!r} has no gradients yet", "target='reference' has")
     if memory is not None:
-        fail("GC-U001", "the reference target plans no memory", "leave the memory budget out")
-
-
-def fill_weights(graph: Graph) -> None:
-    """Make the arrays of all parameters that have none. Raises GC-N008, GC-W002, GC-L001."""
-    for node in graph.forward_nodes():
-        try:
-            for value in node.params.values():
-                graph.weight(value)
-        except GraphError as error:
-            raise node.located(error) from None
+        fail("GC-U001", f"target {target!r} obeys no memory budget yet", "leave it out")
 
 
 def assemble(
     graph: Graph,
     *,
+    target: str = "reference",
     train: bool = False,
     keep: Keep = (),
     seed: int = 0,
+    threads: int | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
 
-    `meta` goes into the artefact.
+    `meta` goes into the artefact. Raises GC-X001 for a target that cannot do this, GC-M002.
     """
     from graphc.autodiff import differentiate
 
+    check_target(target, train=train)
     kept = kept_names(keep)
     fill_weights(graph)
     if train:
         differentiate(graph, seeds=() if kept == "all" else kept)
     verify(graph, 1)
-    return Executable(graph, train=train, keep=kept, seed=seed, meta=meta)
+    return Executable(
+        graph, train=train, keep=kept, seed=seed, meta=meta, target=target, threads=threads
+    )
 
 
 def open(
     path: str | Path,
     *,
+    target: str | None = None,
     keep: Keep = (),
     shapes: Shapes | None = None,
     batch: int | None = None,
+    threads: int | None = None,
     limits: Limits | None = None,
 ) -> Executable:
     """Open an artefact written by `Executable.save`.
 
-    `keep` adds to the blobs kept when it was compiled; `shapes` and `batch` as in `load`. Raises
+    `target` None: what it was compiled for. `keep` adds to the blobs kept when it was compiled;
+    `shapes` and `batch` as in `load`, `threads` as in `compile`. Raises
     GC-A001, GC-F001, GC-L001, and GC-W001 for shapes that do not fit the weights.
     """
     from graphc.runtime.artefact import read_artefact, settings
 
     graph, meta = read_artefact(_path(path), limits or Limits())
-    train, seed, before = settings(meta, path)
+    compiled_for, train, seed, before = settings(meta, path)
     now = kept_names(keep)
     kept: Keep = "all" if "all" in (now, before) else (*before, *now)
     shape(graph, shapes, batch)
-    return assemble(graph, train=train, keep=kept, seed=seed, meta=meta)
+    return assemble(
+        graph,
+        target=target or compiled_for,
+        train=train,
+        keep=kept,
+        seed=seed,
+        threads=threads,
+        meta=meta,
+    )

@@ -82,24 +82,26 @@ def should_measure(
 
 
 def sample_inputs(graph: Graph, calibration: Mapping[str, Array] | None = None) -> dict[str, Array]:
-    """Calibration inputs, or random ones: zero where no gradient ever flows (labels, indices),
-    else uniform in [-1, 1)."""
+    """Calibration inputs, or random ones: labels and indices zero, else uniform in [-1, 1)."""
     rng = np.random.Generator(np.random.Philox(key=0))
-    real = _differentiable(graph)
+    labels = _labels(graph)
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
         dims = typed(value).shape
-        noise = rng.uniform(-1, 1, dims) if value in real else np.zeros(dims)
+        noise = np.zeros(dims) if value in labels else rng.uniform(-1, 1, dims)
         feeds[blob_of(value)] = noise.astype(np.float32)
     return feeds | dict(calibration or {})
 
 
-def _differentiable(graph: Graph) -> set[Value]:
-    """Values through which an output's gradient could flow."""
-    found = set(graph.outputs)
+def _labels(graph: Graph) -> set[Value]:
+    """Values that layers with gradients read only where these have none, perhaps through others."""
+    as_label: set[Value] = set()
+    as_number: set[Value] = set()
     for node in reversed(list(graph.forward_nodes())):
-        if any(v in found for v in node.outs.values()):
-            op = cast("type[OpSpec]", node.op)
-            roles = {grad.out for grad in op.grads(node.attrs, node.sig(graph.env))}
-            found.update(v for role, v in node.ins.items() if role in roles)
-    return found
+        op = cast("type[OpSpec]", node.op)
+        slopes = {grad.out for grad in op.grads(node.attrs, node.sig(graph.env))}
+        tops = [node.outs[role] for role in node.tops]
+        ends = bool(tops) and all(top in as_label and top not in as_number for top in tops)
+        for role, value in node.ins.items() if slopes else ():
+            (as_label if ends or role not in slopes else as_number).add(value)
+    return as_label - as_number

@@ -34,6 +34,7 @@ struct Spec {
         return n;
     }
     bool contiguous() const {
+        if (size() == 0) return true;
         std::int64_t expected = 1;
         for (int i = rank - 1; i >= 0; --i) {
             if (dims[i] != 1 && strides[i] != expected) return false;

@@ -1,15 +1,10 @@
-// "conv": convolution of any number of spatial axes as an implicit matrix product, its weights
-// packed by "conv_pack". What each does is in implicit_gemm.h.
-//
-// Operands: x0, x1, ..., packed weight, bias if attribute bias, residual if attribute residual;
-// y0, y1, ... Attributes: those of SpatialOptions and ActivationOptions.
+// "conv": convolution along any number of spatial axes as an implicit matrix product, its weight
+// packed by "conv_pack". How it is done: implicit_gemm.h; operands: spatial_problem.h.
 
 #include <algorithm>
 #include <memory>
 
-#include "core/kernel.h"
-#include "kernels/implicit_gemm.h"
-#include "kernels/spatial_options.h"
+#include "kernels/spatial_problem.h"
 
 namespace graphc {
 
@@ -17,87 +12,36 @@ namespace {
 
 class Convolution final : public Kernel {
   public:
-    explicit Convolution(const Problem& problem) : act_(problem.attrs) {
-        const SpatialOptions options(problem.attrs);
-        const int pairs = int(problem.writes.size());
-        has_bias_ = flag(problem.attrs, "bias");
-        has_residual_ = flag(problem.attrs, "residual");
-        const int reads = pairs + 1 + int(has_bias_) + int(has_residual_);
-        require(pairs >= 1 && int(problem.reads.size()) == reads, "number of operands");
-        require(!has_residual_ || pairs == 1, "a residual for more than one y");
-        const Spec* residual = has_residual_ ? &problem.reads.back() : nullptr;
-        for (int i = 0; i < pairs; ++i) {
-            products_.push_back(std::make_unique<ImplicitGemm>(
-                shape_of(problem, options, problem.reads[i], problem.writes[i], residual)));
+    explicit Convolution(const Problem& told) : act_(told.attrs) {
+        const SpatialProblem problem(told);
+        has_bias_ = problem.has_bias;
+        has_residual_ = problem.has_residual;
+        Extents out;
+        for (int i = 0; i < problem.options.spatial(); ++i) {
+            out.push_back(problem.options.windows(i));
         }
-        const Spec& y = problem.writes[0];
-        require_flat(problem.reads[pairs], products_[0]->packed_size(), "packed weight");
-        if (has_bias_) require_flat(problem.reads[pairs + 1], y.dims[options.axis], "bias");
+        for (int i = 0; i < problem.pairs; ++i) {
+            ImplicitGemmShape shape = problem.shape(i, out);
+            shape.axes = problem.options.window_axes();
+            problem.set_pitches(i, shape.axes);
+            products_.push_back(std::make_unique<ImplicitGemm>(std::move(shape)));
+            workspace_ = std::max(workspace_, products_.back()->workspace());
+        }
     }
 
-    std::size_t workspace() const override {
-        std::size_t most = 0;
-        for (const auto& product : products_) most = std::max(most, product->workspace());
-        return most;
-    }
+    std::size_t workspace() const override { return workspace_; }
 
     void run(const Run& run) const override {
         const int pairs = int(products_.size());
-        ImplicitGemmRun job{};
-        job.packed = run.in(pairs);
-        job.bias = has_bias_ ? run.in(pairs + 1) : nullptr;
-        job.residual = has_residual_ ? run.in(pairs + 1 + int(has_bias_)) : nullptr;
-        job.workspace = run.workspace;
-        job.threads = run.threads;
-        job.activation = act_.activation;
-        job.slope = act_.slope;
         for (int i = 0; i < pairs; ++i) {
-            job.x = run.in(i);
-            job.y = run.out(i);
-            products_[i]->run(job);
+            products_[std::size_t(i)]->run(run_of(run, i, pairs, has_bias_, has_residual_, act_));
         }
     }
 
   private:
-    static ImplicitGemmShape shape_of(const Problem& problem, const SpatialOptions& options,
-                                      const Spec& x, const Spec& y, const Spec* residual) {
-        const int axis = options.axis;
-        ImplicitGemmShape shape;
-        shape.axes = options.window_axes();
-        Extents in = options.size, out;
-        for (const WindowAxis& each : shape.axes) out.push_back(each.windows);
-        require(x.rank > axis && y.rank > axis, "axes of x or y");
-        in.insert(in.begin(), x.dims[axis]);
-        out.insert(out.begin(), y.dims[axis]);
-        require_image(x, axis, in, "x");
-        require_image(y, axis, out, "y");
-        if (residual) require_image(*residual, axis, out, "residual");
-        for (std::size_t i = 0; i < shape.axes.size(); ++i) {
-            const std::size_t at = std::size_t(axis) + 1 + i;
-            shape.axes[i].x_pitch = x.strides[at];
-            shape.axes[i].y_pitch = y.strides[at];
-            shape.axes[i].r_pitch = residual ? residual->strides[at] : y.strides[at];
-        }
-        require(in[0] % options.groups == 0 && out[0] % options.groups == 0, "group");
-        shape.groups = options.groups;
-        shape.channels = in[0] / options.groups;
-        shape.outputs = out[0] / options.groups;
-        shape.x_images = image_offsets(x, axis);
-        shape.y_images = image_offsets(y, axis);
-        shape.x_channel = x.strides[axis];
-        shape.y_channel = y.strides[axis];
-        if (residual) {
-            shape.r_images = image_offsets(*residual, axis);
-            shape.r_channel = residual->strides[axis];
-            require(shape.r_images.size() == shape.y_images.size(), "residual");
-        }
-        require(shape.x_images.size() == shape.y_images.size(), "y");
-        shape.threads = problem.threads;
-        return shape;
-    }
-
     ActivationOptions act_;
     std::vector<std::unique_ptr<ImplicitGemm>> products_;
+    std::size_t workspace_ = 0;
     bool has_bias_ = false, has_residual_ = false;
 };
 

@@ -6,7 +6,7 @@
 // Attributes: those of SpatialOptions and ActivationOptions.
 
 #include <algorithm>
-#include <cstring>
+#include <vector>
 
 #include "core/kernel.h"
 #include "kernels/gemm_types.h"
@@ -83,15 +83,17 @@ class Depthwise final : public Kernel {
     Layout layout_of(const Spec& spec, const Extents& dims, const char* what) const {
         require_image(spec, options_.axis, dims, what);
         const int last = spec.rank - 1;
-        require(spec.dims[last] <= 1 || spec.strides[last] == 1, what);
+        require(spec.dims[last] <= 1 || spec.strides[last] == 1 || spec.size() == 0, what);
         return {image_offsets(spec, options_.axis), spec.strides[options_.axis],
                 spec.strides[last - 1]};
     }
 
     void plan() {
-        const std::int64_t step = options_.stride[1];
+        const std::int64_t step = options_.stride[1], pad = options_.pad[1];
         const std::int64_t reach = options_.dilation[1] * (options_.kernel[1] - 1);
-        phase_ = width_ + reach / step + 1 + kMaxWidth;
+        const std::int64_t lanes = loops_.width;
+        phase_ = width_ + reach / step;
+        if (step > 1) phase_ = (phase_ + lanes - 1) / lanes * lanes;
         pitch_ = phase_ * step;
         for (std::int64_t i = 0; i < options_.kernel[0]; ++i) {
             for (std::int64_t j = 0; j < options_.kernel[1]; ++j) {
@@ -100,74 +102,79 @@ class Depthwise final : public Kernel {
                                    at / step);
             }
         }
+        for (std::int64_t p = 0; p < step; ++p) {
+            for (std::int64_t u = 0; u < phase_; u += lanes) {
+                // Lane l is element (u + l) * step + p - pad, where there is one.
+                const std::int64_t first = u * step + p - pad;
+                const auto lane = [&](std::int64_t element) {
+                    return int(std::clamp<std::int64_t>(
+                        element > first ? (element - first + step - 1) / step : 0, 0, lanes));
+                };
+                const int low = lane(0), high = lane(options_.size[1]);
+                pieces_.push_back(low < high ? make_piece(first, low, high) : Piece{});
+            }
+        }
         bands_ = 1;
         while (bands_ < height_ && rows_of(bands_) * pitch_ > kBandFloats) ++bands_;
     }
 
     // Copied rows of the largest band when there are `bands` of them.
     std::int64_t rows_of(std::int64_t bands) const {
-        const std::int64_t most = (height_ + bands - 1) / bands;
-        return (most - 1) * options_.stride[0] + options_.dilation[0] * (options_.kernel[0] - 1) + 1;
+        return copied((height_ + bands - 1) / bands);
+    }
+
+    std::int64_t copied(std::int64_t rows) const {
+        return (rows - 1) * options_.stride[0] + options_.dilation[0] * (options_.kernel[0] - 1) + 1;
     }
 
     std::size_t own_bytes() const {
-        return (std::size_t(rows_of(bands_) * pitch_) * sizeof(float) + 63) / 64 * 64;
+        const std::int64_t floats = rows_of(bands_) * pitch_ + kMaxWidth;
+        return (std::size_t(floats) * sizeof(float) + 63) / 64 * 64;
     }
 
-    void copy_row(const float* from, float* to) const {
-        const std::int64_t step = options_.stride[1], pad = options_.pad[1];
-        const std::int64_t extent = options_.size[1];
-        for (std::int64_t p = 0; p < step; ++p, to += phase_) {
-            // Element u * step + p - pad, where there is one.
-            const std::int64_t shift = p - pad;
-            const std::int64_t low =
-                std::min(phase_, shift < 0 ? (-shift + step - 1) / step : std::int64_t(0));
-            const std::int64_t high = std::clamp<std::int64_t>(
-                extent > shift ? (extent - shift + step - 1) / step : 0, low, phase_);
-            std::fill(to, to + low, 0.0f);
-            if (step == 1) {
-                std::memcpy(to + low, from + low + shift, std::size_t(high - low) * sizeof(float));
-            } else {
-                for (std::int64_t u = low; u < high; ++u) to[u] = from[u * step + shift];
-            }
-            std::fill(to + high, to + phase_, 0.0f);
-        }
+    // Copies rows top .. top + count - 1 of a channel.
+    void copy_rows(const float* x, std::int64_t top, std::int64_t count, float* rows) const {
+        const std::int64_t low = std::clamp<std::int64_t>(-top, 0, count);
+        const std::int64_t high = std::clamp<std::int64_t>(options_.size[0] - top, low, count);
+        std::fill(rows, rows + low * pitch_, 0.0f);
+        LayJob job{};
+        job.pieces = pieces_.data();
+        job.pieces_per_tap = job.table_taps = 1;
+        job.taps = 1;
+        job.channel_step = x_.row;
+        job.step = options_.stride[1];
+        job.k0 = 0;
+        job.k1 = high - low;
+        loops_.lay(job, x + (top + low) * x_.row, int(pieces_.size()), rows + low * pitch_, pitch_);
+        std::fill(rows + high * pitch_, rows + count * pitch_ + kMaxWidth, 0.0f);
     }
 
     void run_band(const Run& run, std::size_t image, std::int64_t group, std::int64_t first,
                   std::int64_t stop, float* rows) const {
         const float* x = run.in(0) + x_.images[image] + group * x_.channel;
-        const std::int64_t top = first * options_.stride[0] - options_.pad[0];
-        const std::int64_t count = (stop - 1 - first) * options_.stride[0] +
-                                   options_.dilation[0] * (options_.kernel[0] - 1) + 1;
-        for (std::int64_t i = 0; i < count; ++i) {
-            float* to = rows + i * pitch_;
-            if (top + i >= 0 && top + i < options_.size[0]) {
-                copy_row(x + (top + i) * x_.row, to);
-            } else {
-                std::fill(to, to + pitch_, 0.0f);
-            }
-        }
+        copy_rows(x, first * options_.stride[0] - options_.pad[0], copied(stop - first), rows);
+        SlideJob job{};
+        job.source = rows;
+        job.offsets = offsets_.data();
+        job.taps = options_.taps();
+        job.rows = stop - first;
+        job.columns = width_;
+        job.row = options_.stride[0] * pitch_;
+        TileStore store{};
+        store.activation = act_.activation;
+        store.slope = act_.slope;
+        store.row = y_.row;
+        store.add_row = r_.row;
         const std::int64_t each = outputs_ / options_.groups;
         for (std::int64_t o = group * each; o < (group + 1) * each; ++o) {
-            SlideJob job{};
-            job.offsets = offsets_.data();
-            job.weights = run.in(1) + o * options_.taps();
-            job.taps = options_.taps();
-            job.count = width_;
-            TileStore store{};
-            store.activation = act_.activation;
-            store.slope = act_.slope;
+            job.weights = run.in(1) + o * job.taps;
+            store.c = run.out(0) + y_.images[image] + o * y_.channel + first * y_.row;
             if (has_bias_) store.row_bias = run.in(2) + o;
-            for (std::int64_t i = first; i < stop; ++i) {
-                job.source = rows + (i - first) * options_.stride[0] * pitch_;
-                store.c = run.out(0) + y_.images[image] + o * y_.channel + i * y_.row;
-                if (has_residual_) {
-                    store.add = run.in(2 + int(has_bias_)) + r_.images[image] + o * r_.channel +
-                                i * r_.row;
-                }
-                loops_.slide(job, store);
+            if (has_residual_) {
+                store.add = run.in(2 + int(has_bias_)) + r_.images[image] + o * r_.channel +
+                            first * r_.row;
             }
+            loops_.slide(job, store);
         }
     }
 
@@ -180,6 +187,7 @@ class Depthwise final : public Kernel {
     std::int64_t phase_ = 0, pitch_ = 0;  // floats of a phase, and of a copied row
     std::int64_t bands_ = 1;
     Extents offsets_;
+    std::vector<Piece> pieces_;
     int threads_ = 1;
 };
 

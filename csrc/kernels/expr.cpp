@@ -60,7 +60,7 @@ void scatter(char* target, const float* values, std::int64_t rows, std::int64_t 
 
 double cost_of(int opcode) {
     const bool is_slow = opcode >= int(Opcode::sqrt) && opcode <= int(Opcode::tanh);
-    return opcode == int(Opcode::pow) ? 3 : is_slow ? 0.4 : 0.1;
+    return opcode == int(Opcode::pow) ? 3 : is_slow ? 0.25 : 0.05;
 }
 
 }  // namespace
@@ -96,7 +96,7 @@ Expr::Expr(const Problem& problem, const Spans& loops)
         registers_.push_back(take_register());
     }
     decode(problem.attrs.integers("code"), int(problem.writes.size()));
-    cost_ = draws_ ? 5 : 0.2;
+    cost_ = draws_ ? 2 : 0.1;
     for (const Instruction& each : code_) cost_ += cost_of(each.opcode);
 }
 
@@ -176,13 +176,20 @@ void Expr::load(State& state, int operand, const char* source, std::int64_t rows
 void Expr::execute(float* const* slots, std::int64_t n) const {
     for (const auto& [opcode, target, from] : code_) {
         float* const out = slots[target];
-        if (opcode < kUnary) {
-            loops_.unary[opcode](out, slots[from[0]], n);
-        } else if (opcode < kUnary + kBinary) {
-            loops_.binary[opcode - kUnary](out, slots[from[0]], slots[from[1]], n);
-        } else {
-            loops_.select[opcode - kUnary - kBinary](out, slots[from[0]], slots[from[1]],
-                                                     slots[from[2]], slots[from[3]], n);
+        const auto source = [&](int i) -> const float* { return slots[from[i]]; };
+        switch (source_count(opcode)) {
+            case 1:
+                loops_.unary[opcode](out, source(0), n);
+                break;
+            case 2:
+                loops_.binary[opcode - kUnary](out, source(0), source(1), n);
+                break;
+            case 3:
+                loops_.ternary[opcode - kUnary - kBinary](out, source(0), source(1), source(2), n);
+                break;
+            default:
+                loops_.quaternary[opcode - kUnary - kBinary - kTernary](out, source(0), source(1),
+                                                                        source(2), source(3), n);
         }
     }
 }

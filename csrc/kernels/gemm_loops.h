@@ -169,38 +169,56 @@ void lay(const LayJob& job, const float* source, int vectors, float* to, std::in
     lay_stepped<S, 0>(job, source, vectors, to, row);
 }
 
-template <class S, int Vectors>
-void slide_vectors(const SlideJob& job, std::int64_t at, const TileStore& to) {
+// Vectors lie side by side, or one below the other.
+template <class S, int Vectors, bool Down>
+void slide_vectors(const SlideJob& job, const float* source, int last, const TileStore& to) {
+    const std::int64_t step = Down ? job.row : S::width;
     typename S::Reg sum[Vectors];
     GRAPHC_UNROLL
     for (int j = 0; j < Vectors; ++j) sum[j] = S::zero();
     for (std::int64_t t = 0; t < job.taps; ++t) {
         const typename S::Reg weight = S::set(job.weights[t]);
-        const float* from = job.source + job.offsets[t] + at;
+        const float* from = source + job.offsets[t];
         GRAPHC_UNROLL
         for (int j = 0; j < Vectors; ++j) {
-            sum[j] = S::multiply_add(weight, S::load(from + j * S::width), sum[j]);
+            sum[j] = S::multiply_add(weight, S::load(from + j * step), sum[j]);
         }
     }
     alignas(64) float sums[Vectors * S::width];
     GRAPHC_UNROLL
     for (int j = 0; j < Vectors; ++j) S::store(sums + j * S::width, sum[j]);
     TileStore here = to;
-    here.c += at;
-    if (to.add) here.add += at;
-    const std::int64_t left = job.count - at;
-    here.last = left < Vectors * S::width ? int(left - (Vectors - 1) * S::width) : S::width;
-    finish<S>(sums, 1, Vectors, here);
+    here.last = last;
+    const float bias[4] = {to.row_bias ? *to.row_bias : 0, to.row_bias ? *to.row_bias : 0,
+                           to.row_bias ? *to.row_bias : 0, to.row_bias ? *to.row_bias : 0};
+    if (to.row_bias) here.row_bias = bias;
+    finish<S>(sums, Down ? Vectors : 1, Down ? 1 : Vectors, here);
 }
 
 template <class S>
 void slide(const SlideJob& job, const TileStore& to) {
-    constexpr int many = 4;
-    std::int64_t at = 0;
-    for (; job.count - at > (many - 1) * S::width; at += many * S::width) {
-        slide_vectors<S, many>(job, at, to);
+    constexpr int many = 4, width = S::width;
+    TileStore here = to;
+    const auto shift = [&](std::int64_t i, std::int64_t j) {
+        here.c = to.c + i * to.row + j;
+        if (to.add) here.add = to.add + i * to.add_row + j;
+        return job.source + i * job.row + j;
+    };
+    const std::int64_t whole = job.columns / width / many * many * width;
+    for (std::int64_t i = 0; i < job.rows; ++i) {
+        for (std::int64_t j = 0; j < whole; j += many * width) {
+            slide_vectors<S, many, false>(job, shift(i, j), width, here);
+        }
     }
-    for (; at < job.count; at += S::width) slide_vectors<S, 1>(job, at, to);
+    for (std::int64_t j = whole; j < job.columns; j += width) {
+        const std::int64_t left = job.columns - j;
+        const int last = left < width ? int(left) : width;
+        std::int64_t i = 0;
+        for (; i + many <= job.rows; i += many) {
+            slide_vectors<S, many, true>(job, shift(i, j), last, here);
+        }
+        for (; i < job.rows; ++i) slide_vectors<S, 1, true>(job, shift(i, j), last, here);
+    }
 }
 
 template <class S>

@@ -8,6 +8,11 @@ namespace graphc {
 // What follows a sum of products. NaN passes, and -0 stays where max(-0, 0) is met.
 enum class Activation { none, rectify, leaky };
 
+inline float activate(float x, Activation activation, float slope) {
+    if (activation == Activation::rectify) return x < 0 ? 0.0f : x;
+    return activation == Activation::leaky && !(x > 0) ? slope * x : x;
+}
+
 // Lanes low .. high-1 of a vector come from source[from + lane * step]. `mask` has their bits set;
 // `spread` has bit 2 i set where `mask` has bit i.
 struct Piece {
@@ -58,14 +63,15 @@ struct DotJob {
     bool is_first;
 };
 
-// A row of sums over few taps, c[j] = act(sum_t weights[t] * source[offsets[t] + j] + ...). A whole
-// vector is read wherever one element is needed.
+// Rows of sums over few taps, c[i][j] = act(sum_t weights[t] * source[i * row + offsets[t] + j]
+// + ...), `columns` wide. A whole vector is read wherever one element is needed.
 struct SlideJob {
     const float* source;
     const std::int64_t* offsets;
     const float* weights;
     std::int64_t taps;
-    std::int64_t count;
+    std::int64_t rows, columns;
+    std::int64_t row;
 };
 
 constexpr int kMaxTileRows = 14;
@@ -87,7 +93,7 @@ struct GemmLoops {
     // Writes `vectors` (1 or 2) vectors at to + (k - k0) * row for each k; the last may run
     // over what the caller means to keep, by less than a vector.
     void (*lay)(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row);
-    // `store.last` is not looked at.
+    // Not looked at: `store.last`; all rows have the bias of the first.
     void (*slide)(const SlideJob& job, const TileStore& store);
     // The sum of the `width` lanes.
     float (*sum_lanes)(const float* lanes);

@@ -58,17 +58,23 @@ class ImplicitGemm {
 
   private:
     struct Task;
+    struct Block;
+    struct Strip;
 
     void plan_lanes();
     void plan_blocks();
     Task split(std::int64_t number) const;
-    void run_windows_in_lanes(const ImplicitGemmRun& run, const Task& task, char* own) const;
-    void run_outputs_in_lanes(const ImplicitGemmRun& run, const Task& task, char* own) const;
-    void scatter(const ImplicitGemmRun& run, const Task& task, const float* sums,
-                 std::int64_t output_step, std::int64_t column_step, WindowRun* runs) const;
-    void make_table(const WindowRun* runs, int count, std::int64_t first_tap, std::int64_t stop_tap,
-                    Piece* pieces) const;
-    // Rows first .. stop-1 of sliver i when `count` rows are dealt out evenly.
+    void run_task(const ImplicitGemmRun& run, const Task& task) const;
+    std::int64_t strips(const Task& task) const;
+    Strip strip(const Task& task, std::int64_t height, std::int64_t i) const;
+    void make_table(const Task& task, std::int64_t first_tap, std::int64_t stop_tap) const;
+    void gather(const ImplicitGemmRun& run, const Task& task, const Block& block, std::int64_t k0,
+                std::int64_t k1) const;
+    void multiply_windows(const ImplicitGemmRun& run, const Task& task, const Block& block) const;
+    void multiply_outputs(const ImplicitGemmRun& run, const Task& task, const Block& block) const;
+    void collect(const ImplicitGemmRun& run, const Task& task) const;
+    void scatter(const ImplicitGemmRun& run, const Task& task) const;
+    // Where sliver i starts when `count` rows are dealt out evenly.
     std::int64_t sliver_start(std::int64_t count, std::int64_t i) const;
     std::int64_t slivers(std::int64_t count) const;
 

@@ -1,5 +1,4 @@
-// The two ways ImplicitGemm runs a task: with neighbouring windows in the lanes of a vector, or,
-// where an image has few windows, with outputs.
+// How ImplicitGemm runs a task: a block of columns (windows) by a part of the outputs.
 
 #include <algorithm>
 
@@ -8,25 +7,30 @@
 
 namespace graphc {
 
-// Columns first .. stop-1, in units of a vector or a sliver, for outputs first .. stop-1.
+// Columns count through the windows of all images; those of one task with windows in lanes lie in
+// one image. Panels, pieces and sums are the thread's own.
 struct ImplicitGemm::Task {
-    std::int64_t image, group;
+    std::int64_t group;
     std::int64_t column, columns;
     std::int64_t output, outputs;
+    float* panels;
+    Piece* pieces;
+    float* sums;
+    WindowRun* runs;
 };
 
-namespace {
-
-struct Block {
+// Products k0 .. k1-1 of every sum.
+struct ImplicitGemm::Block {
     std::int64_t k0, k1;
     bool is_first, is_last;
+    std::int64_t height() const { return k1 - k0; }
 };
 
-Block block_of(std::int64_t depth, std::int64_t blocks, std::int64_t i) {
-    return {depth * i / blocks, depth * (i + 1) / blocks, i == 0, i + 1 == blocks};
-}
-
-}  // namespace
+// Columns that are gathered side by side: `row` floats for each product, from `at` on.
+struct ImplicitGemm::Strip {
+    std::int64_t column, columns, row, at;
+    int vectors;
+};
 
 void ImplicitGemm::run(const ImplicitGemmRun& run) const {
     if (columns_ == 0 || images_ == 0) return;
@@ -34,18 +38,18 @@ void ImplicitGemm::run(const ImplicitGemmRun& run) const {
     const std::int64_t tasks = repeats * shape_.groups * column_blocks_ * output_parts_;
     const std::size_t own_bytes = workspace() / std::size_t(shape_.threads);
     share_out(tasks, std::min(run.threads, shape_.threads), [&](std::int64_t number, int thread) {
-        const Task task = split(number);
+        Task task = split(number);
         if (task.columns <= 0 || task.outputs <= 0) return;
         char* own = run.workspace + own_bytes * std::size_t(thread);
-        if (outputs_in_lanes_) {
-            run_outputs_in_lanes(run, task, own);
-        } else {
-            run_windows_in_lanes(run, task, own);
-        }
+        task.panels = reinterpret_cast<float*>(own);
+        task.pieces = reinterpret_cast<Piece*>(own + panel_bytes_);
+        task.sums = reinterpret_cast<float*>(own + panel_bytes_ + table_bytes_);
+        task.runs = reinterpret_cast<WindowRun*>(own + panel_bytes_ + table_bytes_ + sum_bytes_);
+        run_task(run, task);
     });
 }
 
-// Parts of one block lie together, so that threads share what they gather from.
+// Parts of one block are neighbours, so that threads share what they gather from.
 ImplicitGemm::Task ImplicitGemm::split(std::int64_t number) const {
     const std::int64_t part = number % output_parts_;
     number /= output_parts_;
@@ -53,15 +57,14 @@ ImplicitGemm::Task ImplicitGemm::split(std::int64_t number) const {
     number /= column_blocks_;
     const auto cut = [](std::int64_t count, std::int64_t unit, std::int64_t pieces,
                         std::int64_t i) {
-        const std::int64_t units = (count + unit - 1) / unit;
-        return std::min(count, units * i / pieces * unit);
+        return std::min(count, (count + unit - 1) / unit * i / pieces * unit);
     };
-    Task task;
+    Task task{};
     task.group = number % shape_.groups;
-    task.image = number / shape_.groups;
     const std::int64_t unit = outputs_in_lanes_ ? loops_.tile_rows : loops_.width;
-    task.column = cut(columns_, unit, column_blocks_, block);
-    task.columns = cut(columns_, unit, column_blocks_, block + 1) - task.column;
+    const std::int64_t first = cut(columns_, unit, column_blocks_, block);
+    task.column = number / shape_.groups * columns_ + first;
+    task.columns = cut(columns_, unit, column_blocks_, block + 1) - first;
     if (outputs_in_lanes_) {
         const std::int64_t panel = kTileVectors * loops_.width;
         task.output = cut(shape_.outputs, panel, output_parts_, part);
@@ -75,181 +78,195 @@ ImplicitGemm::Task ImplicitGemm::split(std::int64_t number) const {
     return task;
 }
 
-void ImplicitGemm::run_windows_in_lanes(const ImplicitGemmRun& run, const Task& task,
-                                        char* own) const {
-    const std::int64_t width = loops_.width, taps = windows_.taps(), row_of_sums = most_columns_;
-    float* panels = reinterpret_cast<float*>(own);
-    Piece* pieces = reinterpret_cast<Piece*>(own + panel_bytes_);
-    float* sums = reinterpret_cast<float*>(own + panel_bytes_ + table_bytes_);
-    const bool is_dense = windows_.is_dense();
-    const std::int64_t vectors = (task.columns + width - 1) / width;
-    const float* x = run.x + shape_.x_images[std::size_t(task.image)] +
-                     task.group * shape_.channels * shape_.x_channel;
-    const float* packed = run.packed + task.group * (packed_size() / shape_.groups);
-    const std::int64_t output = task.group * shape_.outputs + task.output;
-    float* y = is_dense ? run.y + shape_.y_images[std::size_t(task.image)] +
-                              output * shape_.y_channel + task.column
-                        : sums;
-    const std::int64_t y_row = is_dense ? shape_.y_channel : row_of_sums;
-    const float* residual =
-        is_dense && run.residual ? run.residual + shape_.r_images[std::size_t(task.image)] +
-                                       output * shape_.r_channel + task.column
-                                 : nullptr;
-    const auto make_tables = [&](std::int64_t first_tap, std::int64_t stop_tap) {
-        WindowRun runs[kMaxWidth];
-        const std::int64_t zero = 0;
-        for (std::int64_t v = 0; v < vectors; ++v) {
-            const std::int64_t first = task.column + v * width;
-            const int count = windows_.cut(first, std::min(width, columns_ - first), runs);
-            windows_.make_pieces(runs, count, &zero, first_tap, stop_tap, pieces_per_tap_,
-                                 pieces + v * table_taps_ * pieces_per_tap_);
-        }
-    };
-    const bool is_small = taps <= table_taps_;
-    if (is_small) make_tables(0, taps);
-    for (std::int64_t b = 0; b < k_blocks_; ++b) {
-        const Block block = block_of(depth_, k_blocks_, b);
-        const std::int64_t height = block.k1 - block.k0;
+void ImplicitGemm::run_task(const ImplicitGemmRun& run, const Task& task) const {
+    const bool is_table_whole = windows_.taps() <= table_taps_;
+    if (is_table_whole) make_table(task, 0, windows_.taps());
+    if (!outputs_in_lanes_ && !windows_.is_dense() && run.residual) collect(run, task);
+    for (std::int64_t i = 0; i < k_blocks_; ++i) {
+        const Block block{depth_ * i / k_blocks_, depth_ * (i + 1) / k_blocks_, i == 0,
+                          i + 1 == k_blocks_};
+        const std::int64_t taps = windows_.taps();
         for (std::int64_t k = block.k0, stop = k; k < block.k1; k = stop) {
-            stop = is_small ? block.k1 : std::min(block.k1, (k / taps + 1) * taps);
-            const std::int64_t first_tap = is_small ? 0 : k % taps;
-            if (!is_small) make_tables(first_tap, first_tap + stop - k);
-            LayJob job{pieces, pieces_per_tap_, int(table_taps_), first_tap, taps,
-                       shape_.x_channel, windows_.step(), k, stop};
-            for (std::int64_t v = 0; v < vectors; v += kTileVectors) {
-                const int wide = int(std::min<std::int64_t>(kTileVectors, vectors - v));
-                job.pieces = pieces + v * table_taps_ * pieces_per_tap_;
-                loops_.lay(job, x, wide, panels + v * width * height + (k - block.k0) * wide * width,
-                           wide * width);
-            }
+            // A table of some taps only serves one channel.
+            stop = is_table_whole ? block.k1 : std::min(block.k1, (k / taps + 1) * taps);
+            if (!is_table_whole) make_table(task, k % taps, k % taps + stop - k);
+            gather(run, task, block, k, stop);
         }
-        const std::int64_t all = slivers(shape_.outputs);
-        for (std::int64_t s = 0, start = 0; s < all; ++s, start = sliver_start(shape_.outputs, s)) {
-            if (start < task.output || start >= task.output + task.outputs) continue;
-            const std::int64_t rows = sliver_start(shape_.outputs, s + 1) - start;
-            const float* left = packed + start * depth_ + block.k0 * rows;
-            const std::int64_t down = start - task.output;
-            for (std::int64_t v = 0; v < vectors; v += kTileVectors) {
-                const int wide = int(std::min<std::int64_t>(kTileVectors, vectors - v));
-                const bool has_tail = v + wide == vectors;
-                TileStore store{};
-                store.c = y + down * y_row + v * width;
-                store.row = y_row;
-                if (!block.is_first) {
-                    store.add = store.c;
-                    store.add_row = y_row;
-                } else if (residual) {
-                    store.add = residual + down * shape_.r_channel + v * width;
-                    store.add_row = shape_.r_channel;
-                }
-                store.last = int(has_tail ? task.columns - (vectors - 1) * width : width);
-                if (block.is_last && is_dense) {
-                    if (run.bias) store.row_bias = run.bias + output + down;
-                    store.activation = run.activation;
-                    store.slope = run.slope;
-                }
-                loops_.tile[rows - 1][wide - 1](height, left, panels + v * width * height, store);
-            }
+        if (outputs_in_lanes_) {
+            multiply_outputs(run, task, block);
+        } else {
+            multiply_windows(run, task, block);
         }
     }
-    if (!is_dense) {
-        WindowRun* runs = reinterpret_cast<WindowRun*>(reinterpret_cast<char*>(sums) + sum_bytes_);
-        scatter(run, task, sums, row_of_sums, 1, runs);
+    if (outputs_in_lanes_ || !windows_.is_dense()) scatter(run, task);
+}
+
+std::int64_t ImplicitGemm::strips(const Task& task) const {
+    const std::int64_t panel = kTileVectors * loops_.width;
+    return outputs_in_lanes_ ? slivers(task.columns) : (task.columns + panel - 1) / panel;
+}
+
+ImplicitGemm::Strip ImplicitGemm::strip(const Task& task, std::int64_t height,
+                                        std::int64_t i) const {
+    const std::int64_t width = loops_.width, panel = kTileVectors * width;
+    Strip made;
+    if (outputs_in_lanes_) {
+        made.column = sliver_start(task.columns, i);
+        made.columns = sliver_start(task.columns, i + 1) - made.column;
+        made.at = made.column * height + i * kMaxWidth;  // the last vector may run over the end
+    } else {
+        made.column = i * panel;
+        made.columns = std::min(panel, task.columns - made.column);
+        made.at = made.column * height;
+    }
+    made.vectors = int((made.columns + width - 1) / width);
+    made.row = outputs_in_lanes_ ? made.columns : made.vectors * width;
+    return made;
+}
+
+void ImplicitGemm::make_table(const Task& task, std::int64_t first_tap,
+                              std::int64_t stop_tap) const {
+    WindowRun runs[kMaxWidth];
+    const std::int64_t width = loops_.width;
+    Piece* to = task.pieces;
+    for (std::int64_t i = 0; i < strips(task); ++i) {
+        const Strip strip = this->strip(task, 0, i);
+        for (std::int64_t c = 0; c < strip.columns; c += width) {
+            const int count = windows_.cut(task.column + strip.column + c,
+                                           std::min(width, strip.columns - c), runs);
+            windows_.make_pieces(runs, count, shape_.x_images.data(), first_tap, stop_tap,
+                                 pieces_per_tap_, to);
+            to += table_taps_ * pieces_per_tap_;
+        }
     }
 }
 
-void ImplicitGemm::run_outputs_in_lanes(const ImplicitGemmRun& run, const Task& task,
-                                        char* own) const {
-    const std::int64_t width = loops_.width, taps = windows_.taps(), columns = task.columns;
-    float* strips = reinterpret_cast<float*>(own);
-    Piece* pieces = reinterpret_cast<Piece*>(own + panel_bytes_);
-    float* sums = reinterpret_cast<float*>(own + panel_bytes_ + table_bytes_);
+void ImplicitGemm::gather(const ImplicitGemmRun& run, const Task& task, const Block& block,
+                          std::int64_t k0, std::int64_t k1) const {
+    const std::int64_t taps = windows_.taps();
+    LayJob job{};
+    job.pieces = task.pieces;
+    job.pieces_per_tap = pieces_per_tap_;
+    job.table_taps = int(table_taps_);
+    job.first_tap = taps <= table_taps_ ? 0 : k0 % taps;
+    job.taps = taps;
+    job.channel_step = shape_.x_channel;
+    job.step = windows_.step();
+    job.k0 = k0;
+    job.k1 = k1;
     const float* x = run.x + task.group * shape_.channels * shape_.x_channel;
-    const float* packed = run.packed + task.group * (packed_size() / shape_.groups);
-    const std::int64_t count = slivers(columns);
-    const std::int64_t per_sliver = (loops_.tile_rows + width - 1) / width;
-    const std::int64_t per_vector = table_taps_ * pieces_per_tap_;
-    const auto make_tables = [&](std::int64_t first_tap, std::int64_t stop_tap) {
-        WindowRun runs[kMaxWidth];
-        for (std::int64_t s = 0; s < count; ++s) {
-            const std::int64_t stop = sliver_start(columns, s + 1);
-            std::int64_t at = sliver_start(columns, s);
-            for (std::int64_t v = 0; at < stop; ++v, at += width) {
-                const int made =
-                    windows_.cut(task.column + at, std::min(width, stop - at), runs);
-                windows_.make_pieces(runs, made, shape_.x_images.data(), first_tap, stop_tap,
-                                     pieces_per_tap_, pieces + (s * per_sliver + v) * per_vector);
-            }
-        }
-    };
-    const bool is_small = taps <= table_taps_;
-    if (is_small) make_tables(0, taps);
-    const std::int64_t row_of_sums = (task.outputs + width - 1) / width * width;
-    for (std::int64_t b = 0; b < k_blocks_; ++b) {
-        const Block block = block_of(depth_, k_blocks_, b);
-        const std::int64_t height = block.k1 - block.k0;
-        for (std::int64_t k = block.k0, stop = k; k < block.k1; k = stop) {
-            stop = is_small ? block.k1 : std::min(block.k1, (k / taps + 1) * taps);
-            const std::int64_t first_tap = is_small ? 0 : k % taps;
-            if (!is_small) make_tables(first_tap, first_tap + stop - k);
-            LayJob job{pieces, pieces_per_tap_, int(table_taps_), first_tap, taps,
-                       shape_.x_channel, windows_.step(), k, stop};
-            for (std::int64_t s = 0; s < count; ++s) {
-                const std::int64_t start = sliver_start(columns, s);
-                const std::int64_t rows = sliver_start(columns, s + 1) - start;
-                job.pieces = pieces + s * per_sliver * per_vector;
-                loops_.lay(job, x, int((rows + width - 1) / width),
-                           strips + start * height + s * kMaxWidth + (k - block.k0) * rows, rows);
-            }
-        }
-        const std::int64_t panel = kTileVectors * width;
-        for (std::int64_t o = 0; o < task.outputs; o += panel) {
-            const int wide =
-                int(std::min<std::int64_t>(kTileVectors, (row_of_sums - o) / width));
-            const float* right =
-                packed + (task.output + o) * depth_ + block.k0 * wide * width;
-            for (std::int64_t s = 0; s < count; ++s) {
-                const std::int64_t start = sliver_start(columns, s);
-                const std::int64_t rows = sliver_start(columns, s + 1) - start;
-                TileStore store{};
-                store.c = sums + start * row_of_sums + o;
-                store.row = store.add_row = row_of_sums;
-                store.add = block.is_first ? nullptr : store.c;
-                store.last = int(width);
-                loops_.tile[rows - 1][wide - 1](height, strips + start * height + s * kMaxWidth,
-                                                right, store);
-            }
-        }
+    for (std::int64_t i = 0; i < strips(task); ++i) {
+        const Strip strip = this->strip(task, block.height(), i);
+        float* to = task.panels + strip.at + (k0 - block.k0) * strip.row;
+        loops_.lay(job, x, strip.vectors, to, strip.row);
+        job.pieces += strip.vectors * table_taps_ * pieces_per_tap_;
     }
-    WindowRun* runs = reinterpret_cast<WindowRun*>(reinterpret_cast<char*>(sums) + sum_bytes_);
-    scatter(run, task, sums, 1, row_of_sums, runs);
 }
 
-void ImplicitGemm::scatter(const ImplicitGemmRun& run, const Task& task, const float* sums,
-                           std::int64_t output_step, std::int64_t column_step,
-                           WindowRun* runs) const {
-    const std::int64_t y_step = windows_.target_step(&WindowAxis::y_pitch);
-    const std::int64_t r_step = windows_.target_step(&WindowAxis::r_pitch);
-    const int count = windows_.cut(task.column, task.columns, runs);
+// Rows of a tile are outputs, their weights in slivers; columns are windows.
+void ImplicitGemm::multiply_windows(const ImplicitGemmRun& run, const Task& task,
+                                    const Block& block) const {
+    const std::int64_t width = loops_.width, output = task.group * shape_.outputs + task.output;
+    const bool is_dense = windows_.is_dense();
+    const std::size_t image = std::size_t(task.column / windows_.count());
+    const std::int64_t column = task.column % windows_.count();
+    TileStore store{};
+    store.row = store.add_row = is_dense ? shape_.y_channel : most_columns_;
+    float* c = is_dense ? run.y + shape_.y_images[image] + output * shape_.y_channel + column
+                        : task.sums;
+    const float* add = block.is_first ? nullptr : c;
+    if (block.is_first && run.residual) {
+        add = is_dense ? run.residual + shape_.r_images[image] + output * shape_.r_channel + column
+                       : task.sums;
+        if (is_dense) store.add_row = shape_.r_channel;
+    }
+    const bool is_final = block.is_last && is_dense;
+    store.activation = is_final ? run.activation : Activation::none;
+    store.slope = run.slope;
+    const float* packed = run.packed + task.group * (packed_size() / shape_.groups);
+    const std::int64_t all = slivers(shape_.outputs);
+    for (std::int64_t s = 0; s < all; ++s) {
+        const std::int64_t start = sliver_start(shape_.outputs, s), down = start - task.output;
+        if (down < 0 || down >= task.outputs) continue;
+        const std::int64_t rows = sliver_start(shape_.outputs, s + 1) - start;
+        const float* left = packed + start * depth_ + block.k0 * rows;
+        if (is_final && run.bias) store.row_bias = run.bias + output + down;
+        for (std::int64_t i = 0; i < strips(task); ++i) {
+            const Strip strip = this->strip(task, block.height(), i);
+            store.c = c + down * store.row + strip.column;
+            if (add) store.add = add + down * store.add_row + strip.column;
+            store.last = int(strip.columns - (strip.vectors - 1) * width);
+            loops_.tile[rows - 1][strip.vectors - 1](block.height(), left,
+                                                     task.panels + strip.at, store);
+        }
+    }
+}
+
+// Rows of a tile are windows; columns are outputs, their weights in panels.
+void ImplicitGemm::multiply_outputs(const ImplicitGemmRun& run, const Task& task,
+                                    const Block& block) const {
+    const std::int64_t width = loops_.width, panel = kTileVectors * width;
+    const float* packed = run.packed + task.group * (packed_size() / shape_.groups);
+    const std::int64_t row = (task.outputs + width - 1) / width * width;
+    for (std::int64_t o = 0; o < row; o += panel) {
+        const int vectors = int(std::min(panel, row - o) / width);
+        const float* right =
+            packed + (task.output + o) * depth_ + block.k0 * vectors * width;
+        for (std::int64_t i = 0; i < strips(task); ++i) {
+            const Strip strip = this->strip(task, block.height(), i);
+            TileStore store{};
+            store.c = task.sums + strip.column * row + o;
+            store.row = store.add_row = row;
+            store.add = block.is_first ? nullptr : store.c;
+            store.last = int(width);
+            loops_.tile[strip.columns - 1][vectors - 1](block.height(), task.panels + strip.at,
+                                                        right, store);
+        }
+    }
+}
+
+// The residual as the first summand, as it is where sums are made in place.
+void ImplicitGemm::collect(const ImplicitGemmRun& run, const Task& task) const {
+    const std::int64_t step = windows_.target_step(&WindowAxis::r_pitch);
+    const int count = windows_.cut(task.column, task.columns, task.runs);
     for (std::int64_t o = 0; o < task.outputs; ++o) {
         const std::int64_t output = task.group * shape_.outputs + task.output + o;
-        const float bias = run.bias ? run.bias[output] : 0.0f;
-        for (int i = 0; i < count; ++i) {
-            const std::size_t image = std::size_t(outputs_in_lanes_ ? runs[i].image : task.image);
-            const float* from = sums + o * output_step + runs[i].column * column_step;
+        for (const WindowRun* part = task.runs; part < task.runs + count; ++part) {
+            const float* from = run.residual + shape_.r_images[std::size_t(part->image)] +
+                                output * shape_.r_channel +
+                                windows_.target(*part, &WindowAxis::r_pitch);
+            float* to = task.sums + o * most_columns_ + part->column;
+            for (std::int64_t i = 0; i < part->count; ++i) to[i] = from[i * step];
+        }
+    }
+}
+
+// Puts the sums into their places, with what is still to be added.
+void ImplicitGemm::scatter(const ImplicitGemmRun& run, const Task& task) const {
+    const std::int64_t width = loops_.width;
+    const std::int64_t row = (task.outputs + width - 1) / width * width;
+    const std::int64_t output_step = outputs_in_lanes_ ? 1 : most_columns_;
+    const std::int64_t column_step = outputs_in_lanes_ ? row : 1;
+    const std::int64_t y_step = windows_.target_step(&WindowAxis::y_pitch);
+    const std::int64_t r_step = windows_.target_step(&WindowAxis::r_pitch);
+    const bool adds = outputs_in_lanes_ && run.residual;
+    const int count = windows_.cut(task.column, task.columns, task.runs);
+    for (std::int64_t o = 0; o < task.outputs; ++o) {
+        const std::int64_t output = task.group * shape_.outputs + task.output + o;
+        for (const WindowRun* part = task.runs; part < task.runs + count; ++part) {
+            const std::size_t image = std::size_t(part->image);
+            const float* from = task.sums + o * output_step + part->column * column_step;
             float* y = run.y + shape_.y_images[image] + output * shape_.y_channel +
-                       windows_.target(runs[i], &WindowAxis::y_pitch);
+                       windows_.target(*part, &WindowAxis::y_pitch);
             const float* residual =
-                run.residual ? run.residual + shape_.r_images[image] + output * shape_.r_channel +
-                                   windows_.target(runs[i], &WindowAxis::r_pitch)
-                             : nullptr;
-            for (std::int64_t c = 0; c < runs[i].count; ++c) {
-                float value = from[c * column_step];
-                if (residual) value += residual[c * r_step];
-                if (run.bias) value += bias;
-                if (run.activation == Activation::rectify) value = value < 0 ? 0.0f : value;
-                if (run.activation == Activation::leaky) value = value > 0 ? value : run.slope * value;
-                y[c * y_step] = value;
+                adds ? run.residual + shape_.r_images[image] + output * shape_.r_channel +
+                           windows_.target(*part, &WindowAxis::r_pitch)
+                     : nullptr;
+            for (std::int64_t i = 0; i < part->count; ++i) {
+                float value = from[i * column_step];
+                if (residual) value += residual[i * r_step];
+                if (run.bias) value += run.bias[output];
+                y[i * y_step] = activate(value, run.activation, run.slope);
             }
         }
     }

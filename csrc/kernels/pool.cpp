@@ -4,6 +4,7 @@
 #include "pool.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "core/kernel.h"
@@ -16,11 +17,11 @@ namespace graphc {
 
 namespace {
 
-constexpr Index kLargestBlocked = 8;  // windows up to this extent are taken in blocks
-constexpr Index kBlockWidth = 512;
-constexpr Index kFewest = 4;           // columns of windows from which blocks pay
-constexpr Index kWide = 16;            // columns of a window from which lanes pay
-constexpr double kNsPerElement = 0.5;  // of x, or twice as much of y
+constexpr Index kFewElements = 64;     // of a window, so that a float holds their sum
+constexpr Index kIndexable = 1 << 20;  // elements of a window, so that floats hold their indices
+constexpr Index kIndices = 4096;       // windows whose indices are found at once
+constexpr Index kManyPlanes = 64;      // from so many on, threads share out whole planes
+constexpr double kNsPerTap = 0.05, kNsPerWindow = 0.2;
 
 class Pool : public Kernel {
   public:
@@ -37,8 +38,11 @@ class Pool : public Kernel {
             x_.samples != y_.samples || x_.channels != y_.channels) {
             throw Error("GC-A001", name + ": x and y do not fit together");
         }
-        cut();
-        work_ = kNsPerElement * double(x_.size() + 2 * y_.size());
+        is_wide_ = cols_.kernel > kPoolWidest || y_.width == 1;
+        const double taps =
+            double(lesser(rows_.kernel, rows_.size)) * double(lesser(cols_.kernel, cols_.size));
+        work_ = double(y_.size()) * (kNsPerWindow + kNsPerTap * taps);
+        cut(INT64_MAX);
     }
 
     void run(const Run& run) const override {
@@ -51,22 +55,31 @@ class Pool : public Kernel {
                 block.p1 = lesser(block.p0 + height_, y_.height);
                 block.q0 = part % across_ * width_;
                 block.q1 = lesser(block.q0 + width_, y_.width);
-                pool(run, plane, block);
+                float* y = run.out(0) + y_.offset(plane) + block.p0 * y_.pitch + block.q0;
+                pool(run, plane, block, run.in(0) + x_.offset(plane), y);
             }
         });
     }
 
   protected:
-    virtual void pool(const Run& run, Index plane, const PoolBlock& block) const = 0;
+    // `x` is the plane's first element, `y` the block's.
+    virtual void pool(const Run& run, Index plane, const PoolBlock& block, const float* x,
+                      float* y) const = 0;
 
-    float* top(const Run& run, Index plane, Index p, Index q) const {
-        return run.out(0) + y_.offset(plane) + p * y_.pitch + q;
+    // Cuts planes into blocks of at most so many windows.
+    void cut(Index most) {
+        width_ = lesser(y_.width, most);
+        height_ = lesser(y_.height, most / greater(width_, 1));
+        const Index share = greater(y_.height * y_.count() / kManyPlanes, 1);
+        if (y_.count() < kManyPlanes) height_ = lesser(height_, share);
+        down_ = y_.size() > 0 ? (y_.height + height_ - 1) / height_ : 0;
+        across_ = y_.size() > 0 ? (y_.width + width_ - 1) / width_ : 0;
     }
 
     const SpatialLoops& loops_;
     Planes x_, y_;
     PoolAxis rows_ = {}, cols_ = {};
-    bool in_blocks_ = false;
+    bool is_wide_ = false;  // take windows one by one, each in many lanes
 
   private:
     static PoolAxis axis(const Attrs& attrs, int i, Index size) {
@@ -78,20 +91,6 @@ class Pool : public Kernel {
             return Index(both[i]);
         };
         return {size, at("kernel", 1), at("stride", 1), at("pad", 0)};
-    }
-
-    // Cuts each plane into blocks that fit the loops' buffers.
-    void cut() {
-        in_blocks_ = std::max(rows_.kernel, cols_.kernel) <= kLargestBlocked &&
-                     y_.width >= kFewest && rows_.stride <= rows_.kernel;
-        width_ = std::min(kBlockWidth, y_.width);
-        height_ = y_.height;
-        if (in_blocks_) {
-            const Index lines = kPoolBlock / width_;
-            height_ = std::min((lines - rows_.kernel) / rows_.stride + 1, y_.height);
-        }
-        down_ = y_.height > 0 ? (y_.height + height_ - 1) / height_ : 0;
-        across_ = y_.width > 0 ? (y_.width + width_ - 1) / width_ : 0;
     }
 
     Index height_ = 0, width_ = 0;  // windows of a block
@@ -112,6 +111,8 @@ class MaxPool final : public Pool {
                 throw Error("GC-A001", "max_pool: mask and index do not fit y");
             }
         }
+        is_indexed_ = problem.writes.size() > 1;
+        if (is_indexed_) cut(kIndices);
     }
 
   private:
@@ -122,44 +123,40 @@ class MaxPool final : public Pool {
         Planes planes;
     };
 
-    void pool(const Run& run, Index plane, const PoolBlock& block) const override {
-        const float* x = run.in(0) + x_.offset(plane);
-        const bool is_indexed = mask_.write > 0 || index_.write > 0;
-        if (!in_blocks_) return each(run, x, plane, block, is_indexed);
-        int where[kPoolBlock];
-        float* y = top(run, plane, block.p0, block.q0);
-        loops_.max_block(block, x, y, y_.pitch, is_indexed ? where : nullptr);
-        if (!is_indexed) return;
-        const int* index = where;
-        for (Index p = block.p0; p < block.p1; ++p) {
+    void pool(const Run& run, Index plane, const PoolBlock& block, const float* x,
+              float* y) const override {
+        const bool is_large = rows_.kernel > kIndexable / cols_.kernel;
+        if (is_wide_ || (is_indexed_ && is_large)) return one_by_one(run, plane, block, x, y);
+        float where[kIndices];
+        loops_.max_block(block, x, y, y_.pitch, is_indexed_ ? where : nullptr);
+        if (index_.write > 0) put_indices(run, plane, block, where);
+        const float* index = where;
+        for (Index p = block.p0; mask_.write > 0 && p < block.p1; ++p, y += y_.pitch) {
             for (Index q = block.q0; q < block.q1; ++q) {
-                put(run, plane, p, q, {*top(run, plane, p, q), *index++});
+                put_mask(run, plane, p, q, {y[q - block.q0], Index(*index++)});
             }
         }
     }
 
-    void each(const Run& run, const float* x, Index plane, const PoolBlock& block,
-              bool is_indexed) const {
-        for (Index p = block.p0; p < block.p1; ++p) {
+    void one_by_one(const Run& run, Index plane, const PoolBlock& block, const float* x,
+                    float* y) const {
+        for (Index p = block.p0; p < block.p1; ++p, y += y_.pitch) {
             const PoolSpan rows = pool_span(rows_, p);
             for (Index q = block.q0; q < block.q1; ++q) {
                 const PoolSpan cols = pool_span(cols_, q);
-                if (is_indexed || cols_.kernel < kWide) {
+                if (is_indexed_) {
                     const PoolPeak peak = pool_max(x, x_.pitch, rows, cols, cols_.kernel);
-                    *top(run, plane, p, q) = peak.value;
-                    if (is_indexed) put(run, plane, p, q, peak);
+                    y[q - block.q0] = peak.value;
+                    put(run, plane, p, q, peak);
                 } else {
-                    *top(run, plane, p, q) = loops_.wide_max(x, x_.pitch, rows, cols);
+                    y[q - block.q0] = loops_.wide_max(x, x_.pitch, rows, cols);
                 }
             }
         }
     }
 
     void put(const Run& run, Index plane, Index p, Index q, PoolPeak peak) const {
-        if (mask_.write > 0) {
-            run.out(mask_.write)[place(mask_, plane, p, q)] =
-                pool_mask(peak, pool_span(rows_, p), pool_span(cols_, q), cols_.kernel, cols_.size);
-        }
+        if (mask_.write > 0) put_mask(run, plane, p, q, peak);
         if (index_.write == 0) return;
         char* to = run.writes[index_.write];
         const Index at = place(index_, plane, p, q);
@@ -170,40 +167,59 @@ class MaxPool final : public Pool {
         }
     }
 
+    void put_mask(const Run& run, Index plane, Index p, Index q, PoolPeak peak) const {
+        run.out(mask_.write)[place(mask_, plane, p, q)] =
+            pool_mask(peak, pool_span(rows_, p), pool_span(cols_, q), cols_.kernel, cols_.size);
+    }
+
+    void put_indices(const Run& run, Index plane, const PoolBlock& block,
+                     const float* where) const {
+        char* to = run.writes[index_.write];
+        const Index count = block.q1 - block.q0;
+        for (Index p = block.p0; p < block.p1; ++p, where += count) {
+            const Index at = place(index_, plane, p, block.q0);
+            if (index_.dtype == DType::u8) {
+                std::uint8_t* row = reinterpret_cast<std::uint8_t*>(to) + at;
+                for (Index i = 0; i < count; ++i) row[i] = std::uint8_t(int(where[i]));
+            } else {
+                std::int32_t* row = reinterpret_cast<std::int32_t*>(to) + at;
+                for (Index i = 0; i < count; ++i) row[i] = std::int32_t(where[i]);
+            }
+        }
+    }
+
     static Index place(const Extra& extra, Index plane, Index p, Index q) {
         return extra.planes.offset(plane) + p * extra.planes.pitch + q;
     }
 
     Extra mask_, index_;
+    bool is_indexed_ = false;
 };
 
 class MeanPool final : public Pool {
   public:
     explicit MeanPool(const Problem& problem) : Pool(problem, "mean_pool") {
         if (problem.writes.size() != 1) throw Error("GC-A001", "mean_pool writes one operand");
-        for (Index q = 0; q < y_.width; ++q) extents_.push_back(float(pool_extent(cols_, q)));
+        for (Index q = 0; q < y_.width; ++q) widths_.push_back(float(pool_extent(cols_, q)));
+        is_wide_ = is_wide_ || rows_.kernel > kFewElements / cols_.kernel;
     }
 
   private:
-    void pool(const Run& run, Index plane, const PoolBlock& block) const override {
-        const float* x = run.in(0) + x_.offset(plane);
-        if (in_blocks_) {
-            float* y = top(run, plane, block.p0, block.q0);
-            return loops_.mean_block(block, x, y, y_.pitch, extents_.data());
+    void pool(const Run&, Index, const PoolBlock& block, const float* x, float* y) const override {
+        if (!is_wide_) {
+            return loops_.mean_block(block, x, y, y_.pitch, widths_.data() + block.q0);
         }
-        for (Index p = block.p0; p < block.p1; ++p) {
+        for (Index p = block.p0; p < block.p1; ++p, y += y_.pitch) {
             const PoolSpan rows = pool_span(rows_, p);
-            const double extent = double(pool_extent(rows_, p));
+            const double height = double(pool_extent(rows_, p));
             for (Index q = block.q0; q < block.q1; ++q) {
-                const PoolSpan cols = pool_span(cols_, q);
-                const double sum = cols_.kernel < kWide ? pool_sum<double>(x, x_.pitch, rows, cols)
-                                                        : loops_.wide_sum(x, x_.pitch, rows, cols);
-                *top(run, plane, p, q) = float(sum / (extent * double(pool_extent(cols_, q))));
+                const double sum = loops_.wide_sum(x, x_.pitch, rows, pool_span(cols_, q));
+                y[q - block.q0] = float(sum / (height * double(pool_extent(cols_, q))));
             }
         }
     }
 
-    std::vector<float> extents_;
+    std::vector<float> widths_;
 };
 
 GRAPHC_KERNEL("max_pool", MaxPool)

@@ -11,6 +11,8 @@
 namespace graphc {
 
 // Operations of expr programs by number; graphc/ops/_program.py holds the same table.
+// min is b < a ? b : a, max likewise; mul_add is a * b + c, rounded twice; the relations give
+// a < b ? c : d; normalize is (a - b - c) * d.
 enum class Opcode : std::uint8_t {
     copy,
     neg,
@@ -20,45 +22,52 @@ enum class Opcode : std::uint8_t {
     expm1,
     log,
     log1p,
-    tanh,  // one source
+    tanh,
     add,
     sub,
     mul,
     div,
     pow,
     min,
-    max,  // two: min is b < a ? b : a
+    max,
+    mul_add,
     less,
     less_equal,
-    equal,  // four: a < b ? c : d
+    equal,
+    normalize,
 };
-constexpr int kUnary = 9, kBinary = 7, kSelect = 3;
-constexpr int kOpcodes = kUnary + kBinary + kSelect;
+// In this order: how many of them take one source, two, three, four.
+constexpr int kUnary = 9, kBinary = 7, kTernary = 1, kQuaternary = 4;
+constexpr int kOpcodes = kUnary + kBinary + kTernary + kQuaternary;
 
 constexpr int source_count(int opcode) {
-    return opcode < kUnary ? 1 : opcode < kUnary + kBinary ? 2 : 4;
+    if (opcode < kUnary) return 1;
+    if (opcode < kUnary + kBinary) return 2;
+    return opcode < kUnary + kBinary + kTernary ? 3 : 4;
 }
 
 struct Spans {
     // `out` may be any of the sources, but must not overlap one otherwise.
     using Unary = void (*)(float* out, const float* a, std::int64_t n);
     using Binary = void (*)(float* out, const float* a, const float* b, std::int64_t n);
-    using Select = void (*)(float* out, const float* a, const float* b, const float* yes,
-                            const float* no, std::int64_t n);
+    using Ternary = void (*)(float* out, const float* a, const float* b, const float* c,
+                             std::int64_t n);
+    using Quaternary = void (*)(float* out, const float* a, const float* b, const float* c,
+                                const float* d, std::int64_t n);
     using Sum = double (*)(const float* a, std::int64_t n);
 
     Unary unary[kUnary];
     Binary binary[kBinary];
-    Select select[kSelect];
+    Ternary ternary[kTernary];
+    Quaternary quaternary[kQuaternary];
 
     Sum sum, sum_abs, sum_squares;
     // Sums of x - shift and of (x - shift)^2.
     void (*moments)(const float* a, std::int64_t n, double shift, double* sums);
     // The largest element, -inf if there is none; NaN does not count.
     float (*max)(const float* a, std::int64_t n);
-    // out = (a - high - low) * factor.
-    void (*shift_scale)(float* out, const float* a, std::int64_t n, float high, float low,
-                        float factor);
+    // As the opcode, with one b, c and d for all.
+    void (*normalize)(float* out, const float* a, std::int64_t n, float b, float c, float d);
     // out = exp(a - shift); returns the sum of out.
     double (*exp_sum)(float* out, const float* a, std::int64_t n, float shift);
     void (*add_to)(double* sums, const float* a, std::int64_t n);

@@ -52,6 +52,15 @@ GRAPHC_SELECT(span_less, <)
 GRAPHC_SELECT(span_less_equal, <=)
 GRAPHC_SELECT(span_equal, ==)
 
+void span_mul_add(float* out, const float* a, const float* b, const float* c, Index n) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) out[i] = a[i] * b[i] + c[i];
+}
+
+void span_normalize_by(float* out, const float* a, const float* b, const float* c, const float* d,
+                       Index n) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) out[i] = ((a[i] - b[i]) - c[i]) * d[i];
+}
+
 void span_pow(float* out, const float* a, const float* b, Index n) {
     for (Index i = 0; i < n; ++i) out[i] = std::pow(a[i], b[i]);
 }
@@ -124,8 +133,8 @@ float span_greatest(const float* a, Index n) {
     return lanes[0];
 }
 
-void span_shift_scale(float* out, const float* a, Index n, float high, float low, float factor) {
-    _Pragma("omp simd") for (Index i = 0; i < n; ++i) out[i] = ((a[i] - high) - low) * factor;
+void span_normalize(float* out, const float* a, Index n, float b, float c, float d) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) out[i] = ((a[i] - b) - c) * d;
 }
 
 double span_exp_sum(float* out, const float* a, Index n, float shift) {
@@ -160,13 +169,14 @@ constexpr Spans make_spans() {
     return {{span_copy, span_neg, span_abs, span_sqrt, span_exp, span_expm1, span_log, span_log1p,
              span_tanh},
             {span_add, span_sub, span_mul, span_div, span_pow, span_min, span_max},
-            {span_less, span_less_equal, span_equal},
+            {span_mul_add},
+            {span_less, span_less_equal, span_equal, span_normalize_by},
             span_sum,
             span_sum_abs,
             span_sum_squares,
             span_moments,
             span_greatest,
-            span_shift_scale,
+            span_normalize,
             span_exp_sum,
             span_add_to,
             span_count_at_least};

@@ -95,7 +95,8 @@ void require_image(const Spec& spec, int axis, const Extents& dims, const std::s
 }
 
 void require_flat(const Spec& spec, std::int64_t size, const std::string& what) {
-    require(spec.dtype == DType::f32 && spec.contiguous() && spec.size() == size, what);
+    const bool is_dense = spec.contiguous() || spec.size() == 0;
+    require(spec.dtype == DType::f32 && is_dense && spec.size() == size, what);
 }
 
 Extents image_offsets(const Spec& spec, int axis) {

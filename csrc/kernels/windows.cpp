@@ -89,34 +89,37 @@ std::int64_t Windows::target(const WindowRun& run, std::int64_t WindowAxis::* pi
     return at;
 }
 
+RowMeeting Windows::meet(std::int64_t row, std::int64_t tap) const {
+    const std::size_t leading = axes_.size() - 1;
+    const std::int64_t* shifts = tap_shifts_.data() + std::size_t(tap) * axes_.size();
+    std::int64_t at = shifts[leading];
+    for (std::size_t i = leading; i-- > 0;) {
+        const WindowAxis& axis = axes_[i];
+        const std::int64_t element = row % axis.windows * axis.step + shifts[i];
+        if (element < 0 || element >= axis.in) return {0, 0, 0};
+        at += element * axis.x_pitch;
+        row /= axis.windows;
+    }
+    const std::size_t in_row = std::size_t(tap) % axes_.back().shifts.size();
+    return {at, low_[in_row], high_[in_row]};
+}
+
 void Windows::make_pieces(const WindowRun* runs, int count, const std::int64_t* image_offsets,
                           std::int64_t first_tap, std::int64_t stop_tap, int per_tap,
                           Piece* pieces) const {
-    const int leading = int(axes_.size()) - 1;
-    const WindowAxis& last = axes_.back();
     std::fill(pieces, pieces + (stop_tap - first_tap) * per_tap, Piece{});
     for (std::int64_t tap = first_tap; tap < stop_tap; ++tap, pieces += per_tap) {
-        const std::int64_t* shifts = tap_shifts_.data() + tap * (leading + 1);
-        const std::size_t in_row = std::size_t(tap) % last.shifts.size();
         int made = 0;
         for (int i = 0; i < count; ++i) {
             const WindowRun& run = runs[i];
-            const std::int64_t low = std::max(run.start, low_[in_row]);
-            const std::int64_t high = std::min(run.start + run.count, high_[in_row]);
-            bool is_inside = low < high;
-            std::int64_t base = 0, rest = run.row;
-            for (int a = leading - 1; is_inside && a >= 0; --a) {
-                const WindowAxis& axis = axes_[std::size_t(a)];
-                const std::int64_t at = rest % axis.windows * axis.step + shifts[a];
-                is_inside = at >= 0 && at < axis.in;
-                base += at * axis.x_pitch;
-                rest /= axis.windows;
-            }
-            if (!is_inside) continue;
-            const std::int64_t start = (run.start - run.column) * last.step + shifts[leading];
-            pieces[made++] =
-                make_piece(image_offsets[run.image] + base + start,
-                           int(run.column + low - run.start), int(run.column + high - run.start));
+            const RowMeeting met = meet(run.row, tap);
+            const std::int64_t low = std::max(run.start, met.low);
+            const std::int64_t high = std::min(run.start + run.count, met.high);
+            if (low >= high) continue;
+            const std::int64_t lane_zero = (run.start - run.column) * step();
+            pieces[made++] = make_piece(image_offsets[run.image] + met.at + lane_zero,
+                                        int(run.column + low - run.start),
+                                        int(run.column + high - run.start));
         }
     }
 }

@@ -26,6 +26,11 @@ struct WindowRun {
     std::int64_t image, row, start, column, count;
 };
 
+// The windows low .. high-1 of a row meet elements at + p * step at some tap, the others zeros.
+struct RowMeeting {
+    std::int64_t at, low, high;
+};
+
 class Windows {
   public:
     // Joins axes that a 1-wide kernel only passes along. Throws Error (GC-A001) if the last axis
@@ -49,6 +54,8 @@ class Windows {
     // c / count(). Returns how many runs; `runs` has room for most_runs(count).
     int cut(std::int64_t first, std::int64_t count, WindowRun* runs) const;
     std::int64_t most_runs(std::int64_t columns) const;
+
+    RowMeeting meet(std::int64_t row, std::int64_t tap) const;
 
     // Fills pieces[(t - first_tap) * per_tap + q] for the taps first_tap .. stop_tap-1 of one
     // vector, made of `count` runs. `image_offsets`: elements from the source to each image.

@@ -39,6 +39,23 @@ std::int64_t best_gap(const std::vector<Placed>& placed, const Item& item) {
     return best >= 0 ? best : aligned(top, item.align);
 }
 
+// The highest offset below `ceiling` where nothing is alive with the item; -1 if there is none.
+std::int64_t highest_gap(const std::vector<Placed>& placed, const Item& item,
+                         std::int64_t ceiling) {
+    std::int64_t top = 0, best = -1;
+    const auto try_below = [&](std::int64_t end) {
+        const std::int64_t offset = (end - item.size) / item.align * item.align;
+        if (end >= item.size && offset >= top) best = std::max(best, offset);
+    };
+    for (const Placed& other : placed) {
+        if (other.first > item.last || other.last < item.first) continue;
+        try_below(std::min(other.offset, ceiling));
+        top = std::max(top, other.end);
+    }
+    try_below(ceiling);
+    return best;
+}
+
 // xorshift64*: a few bits of chance that are the same on every machine.
 class Dice {
   public:
@@ -71,14 +88,15 @@ bool hoist(Order& order, const std::vector<Item>& items, const Packing& packing,
 
 }  // namespace
 
-Packing place(const std::vector<Item>& items, const Order& order) {
+Packing place(const std::vector<Item>& items, const Order& order, std::int64_t ceiling) {
     Packing result;
     result.offsets.assign(items.size(), 0);
     std::vector<Placed> placed;
     placed.reserve(order.size());
     for (const std::int32_t index : order) {
         const Item& item = items[std::size_t(index)];
-        const std::int64_t offset = best_gap(placed, item);
+        std::int64_t offset = item.hangs ? highest_gap(placed, item, ceiling) : -1;
+        if (offset < 0) offset = best_gap(placed, item);
         if (offset >= kTooLarge - item.size) {
             throw Error("GC-M002", "the plan needs an arena of over 2^62 bytes");
         }
@@ -96,20 +114,29 @@ Packing place(const std::vector<Item>& items, const Order& order) {
 Packing pack(const std::vector<Item>& items, const std::vector<Order>& orders, std::int64_t bound,
              int rounds) {
     Packing best;
-    Order best_order;
+    const Order* start = nullptr;
+    std::int64_t ceiling = 0;
+    const bool can_hang =
+        std::any_of(items.begin(), items.end(), [](const Item& item) { return item.hangs; });
     for (const Order& order : orders) {
-        Packing packing = place(items, order);
-        if (best_order.empty() || packing.bytes < best.bytes) {
-            best = std::move(packing);
-            best_order = order;
+        for (const std::int64_t height : {std::int64_t(0), bound}) {
+            if (height > 0 && !can_hang) continue;
+            Packing packing = place(items, order, height);
+            if (start == nullptr || packing.bytes < best.bytes) {
+                best = std::move(packing);
+                start = &order;
+                ceiling = height;
+            }
+            if (best.bytes <= bound) return best;
         }
-        if (best.bytes <= bound) return best;
     }
+    if (start == nullptr) return best;
+    Order best_order = *start;
     Dice dice;
-    for (int round = 0; round < rounds && best.bytes > bound && !best_order.empty(); ++round) {
+    for (int round = 0; round < rounds && best.bytes > bound; ++round) {
         Order order = best_order;
         if (!hoist(order, items, best, dice)) continue;
-        Packing packing = place(items, order);
+        Packing packing = place(items, order, ceiling);
         if (packing.bytes <= best.bytes) {
             best = std::move(packing);
             best_order = std::move(order);

@@ -69,7 +69,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     from graphc import driver
 
     started = time.perf_counter()
-    driver.check_target(options["target"], options["memory"])
+    driver.check_target(options["target"], options["memory"], options["train"])
     passes = _passes(options)
     target = _target(net, output)
     with shape_hint():
@@ -86,7 +86,9 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         dump=options["dump"],
     )
     meta = {"recipe": report.recipe, "source": _source(net, graph, options)}
-    exe = driver.assemble(optimized, train=options["train"], keep=keep, meta=meta)
+    exe = driver.assemble(
+        optimized, target=options["target"], train=options["train"], keep=keep, meta=meta
+    )
     exe.save(target)
     elapsed = time.perf_counter() - started
     size = target.stat().st_size
@@ -178,7 +180,7 @@ def _describe(
     return {
         "artefact": str(target),
         "bytes": size,
-        "target": "reference",
+        "target": exe.target,
         "train": exe.train,
         "inputs": {name: list(shape) for name, shape in exe.inputs.items()},
         "outputs": {name: list(shape) for name, shape in exe.outputs.items()},

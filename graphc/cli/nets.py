@@ -84,19 +84,28 @@ def open_graph(net: str, options: dict[str, Any]) -> tuple[Graph, dict[str, Any]
 
 
 def open_executable(net: str, options: dict[str, Any], keep: Keep) -> Executable:
-    """A prototxt or artefact, ready to run."""
+    """A prototxt or artefact, ready to run; an artefact where it was compiled for, unless told."""
     from graphc import driver
 
+    target = options["target"]
+    if target is not None:
+        driver.check_target(target)
     if not is_artefact(net):
-        return driver.compile(load_net(net, options), keep=keep)
+        return driver.compile(load_net(net, options), keep=keep, **given_only(target=target))
     _check_artefact_options(net, options)
     return driver.open(
         existing(net),
+        target=target,
         keep=keep,
         shapes=parse_shapes(options["shapes"]),
         batch=options["batch"],
         limits=driver.limits_for(options["strict"]),
     )
+
+
+def given_only(**options: Any) -> dict[str, Any]:
+    """Those options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def keep_option(names: tuple[str, ...]) -> Keep:

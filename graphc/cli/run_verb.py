@@ -60,6 +60,9 @@ class RunCommand(click.Command):
     "--keep", multiple=True, metavar="BLOB", help="Return this blob, too, or `all` (repeatable)."
 )
 @click.option(
+    "--target", metavar="T", help="Where to run it.  [default: where it was compiled for]"
+)
+@click.option(
     "--gpu", type=click.IntRange(min=0), metavar="[=N]", help="Run on a GPU (not built yet)."
 )
 @net_options
@@ -76,7 +79,7 @@ def command(
     Inputs are images, .npy or .npz files. Without any, random numbers are fed, and said so.
     """
     if options["gpu"] is not None:
-        hint = "leave --gpu out: the reference executor runs everywhere; `graphc doctor` tells more"
+        hint = "leave --gpu out: target cpu runs everywhere; `graphc doctor` tells more"
         fail("GC-X001", "there is no GPU backend in this version of graphc", hint)
     net, files = split_arguments(arguments, inputs)
     target = _target(output, [net, *files])
@@ -88,6 +91,7 @@ def command(
         started = time.perf_counter()
         results = exe.run(feeds)
         elapsed = time.perf_counter() - started
+        plan = _plan(exe)
     if target is not None:
         write_npz(target, results)
     report = {n: describe(n, a, labels, options["top"], names) for n, a in results.items()}
@@ -97,10 +101,10 @@ def command(
         emit_json(
             {
                 "net": net,
-                "target": "reference",
+                "target": exe.target,
                 "inputs": {name: list(array.shape) for name, array in feeds.items()},
                 "outputs": report,
-                "plan": None,
+                "plan": plan,
                 "notes": [*exe.graph.notes, *labels.remarks],
                 "seconds": elapsed,
             }
@@ -110,9 +114,17 @@ def command(
         show(name, entry, results[name])
     if not report:
         say("the network has no outputs")
-    say(f"{net}: {elapsed * 1e3:.1f} ms on the reference executor")
+    say(f"{net}: {elapsed * 1e3:.1f} ms on target {exe.target}")
     if output is not None:
         say(f"wrote {output}")
+
+
+def _plan(exe: Executable) -> dict[str, Any] | None:
+    """The figures of the memory plan; None for a target that plans nothing."""
+    if exe.target == "reference":
+        return None
+    plan = exe.plan
+    return {"peak_bytes": plan.peak_bytes, "breakdown": dict(plan.breakdown)}
 
 
 def split_arguments(

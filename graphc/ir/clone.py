@@ -17,11 +17,16 @@ def clone(graph: Graph) -> Graph:
 def forward_part(graph: Graph) -> Graph:
     """A copy without gradient nodes and without the aux values made for them; shares weights."""
     copy = _copy(graph)
-    copy.nodes = [n for n in copy.nodes if n.role is Role.FWD]
-    for node in copy.nodes:
-        node.outs = {role: value for role, value in node.outs.items() if role in node.tops}
-    copy.seeds, copy.grads = {}, {}
+    drop_gradients(copy)
     return copy
+
+
+def drop_gradients(graph: Graph) -> None:
+    """Undo `autodiff.differentiate`, in place."""
+    graph.nodes = [n for n in graph.nodes if n.role is Role.FWD]
+    for node in graph.nodes:
+        node.outs = {role: value for role, value in node.outs.items() if role in node.tops}
+    graph.seeds, graph.grads = {}, {}
 
 
 def _copy(graph: Graph) -> Graph:

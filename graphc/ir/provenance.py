@@ -25,3 +25,14 @@ def format_record(record: Record) -> str:
     return f"{record.name}: {what}" + (
         f" (largest output change: {record.max_change:.3g})" if measured else ""
     )
+
+
+@dataclass
+class OptimizeReport:
+    """One Record per pass, in order; `recipe`: the passes asked for and their options, as TOML."""
+
+    passes: list[Record] = field(default_factory=list)
+    recipe: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join(format_record(r) for r in self.passes)

@@ -9,8 +9,8 @@ from graphc.ir.op import Effect, Kind
 from graphc.ir.types import ITEM_BYTES
 from graphc.ir.versions import blob_of
 from graphc.lower._draft import Draft
-from graphc.lower._layout import Layout, overlap
 from graphc.lower._forest import Forest
+from graphc.lower._layout import Layout, overlap
 from graphc.program import Attrs, Buffer, BufferKind, Call, Operand, Program, Variant
 
 PERSISTENT_KINDS = {
@@ -88,7 +88,7 @@ class _Table:
         self.forest, self.align = forest, align
         self.known: dict[Value, Buffer] = {}
         self._io = {*graph.inputs, *graph.seeds.values()}
-        self._grads = {v for n in graph.nodes if n.role is Role.GRAD for v in n.outs.values()}
+        self._grads = _weight_gradients(graph)
         for node in graph.forward_nodes():
             if node.has(Effect.SOURCE):
                 self._io.update(node.outs.values())
@@ -132,6 +132,19 @@ class _Table:
         if value in self._io:
             return BufferKind.IO
         return BufferKind.GRAD if value in self._grads else BufferKind.ACT
+
+
+def _weight_gradients(graph: Graph) -> set[Value]:
+    """Gradients of parameters, their summands included; those of blobs are activations."""
+    found: set[Value] = set()
+    for node in graph.nodes:
+        if node.role is not Role.GRAD:
+            continue
+        if node.of is not None:
+            found.update(v for role, v in node.outs.items() if role[1:] in node.of.params)
+        elif not found.isdisjoint(node.ins.values()):
+            found.update(node.outs.values())
+    return found
 
 
 class _Versions:

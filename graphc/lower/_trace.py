@@ -84,7 +84,7 @@ class _Layer:
         node = self.node
         known = {**node.ins, **node.params, **inner, **node.outs}
         reads = (*node.ins, *node.params) if part.reads is None else part.reads
-        writes = tuple(node.outs) if part.writes is None else part.writes
+        writes = (*node.outs, *inner) if part.writes is None else part.writes
         kept = [role for role in writes if role in known]
         effects = part.effects | (self.op.effects & WORLD)
         updates = tuple((role, role) for role in kept if role in node.params and role in reads)
@@ -114,10 +114,10 @@ class _Layer:
     def _inner_values(self, parts: tuple[Forward, ...]) -> dict[str, Value]:
         """Aux values that one part of the forward makes for another, and nobody else reads."""
         read = {role for part in parts for role in part.reads or ()}
-        made = {role for part in parts for role in part.writes or ()}
-        node = self.node
+        node, types = self.node, self.op.aux(self.node.attrs, self.sig)
+        sides = [types if part.writes is None else part.writes for part in parts]
+        made = {role for side in sides for role in side}
         roles = (read & made) - set(node.outs) - set(node.params) - set(node.ins)
-        types = self.op.aux(node.attrs, self.sig)
         return {r: Value(f"{node.name}:{r}", types[r]) for r in types if r in roles}
 
     def gradient(self, grad: Node, index: int) -> Draft:

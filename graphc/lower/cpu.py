@@ -9,12 +9,12 @@ from graphc.ir.graph import Graph, Value
 from graphc.lower._buffers import program_of
 from graphc.lower._cost import Roofline, estimate
 from graphc.lower._draft import Uses
+from graphc.lower._forest import Forest
 from graphc.lower._fuse import fuse
 from graphc.lower._kernels import with_kernels
 from graphc.lower._layout import Layout
 from graphc.lower._overlay import Overlay
 from graphc.lower._rows import Rows, without_views
-from graphc.lower._forest import Forest
 from graphc.lower._trace import trace
 from graphc.lower._views import place_views
 from graphc.program import Program

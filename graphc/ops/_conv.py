@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from graphc.errors import fail
 from graphc.ir.op import Filler, Sig, Trait
@@ -130,6 +131,26 @@ def _per_axis(
             fail("GC-N008", f"{name} is {value}, but must be at least {least}")
         checked.append(value)
     return tuple(checked)
+
+
+def conv_told(a: ConvolutionAttrs, x: Type, windows: Windows) -> dict[str, Any]:
+    """What kernels are told, see csrc/kernels/spatial_options.h."""
+    axis = x.axis(a.axis)
+    return {
+        "axis": axis,
+        "group": a.group,
+        "bias": a.bias_term,
+        "size": x.shape[axis + 1 :],
+        "kernel": tuple(w.kernel for w in windows),
+        "stride": tuple(w.stride for w in windows),
+        "pad": tuple(w.pad for w in windows),
+        "dilation": tuple(w.dilation for w in windows),
+    }
+
+
+def packed_size(groups: int, outputs: int, depth: int) -> int:
+    """Floats of a packed weight: `outputs` per group, in sixteens, of `depth` products each."""
+    return groups * -(-outputs // 16) * 16 * depth
 
 
 def check_channels(a: ConvolutionAttrs, x: Type) -> None:

@@ -39,13 +39,24 @@ class Labels(NamedTuple):
 def divisor(p: LossParam, default: str, outer: int, inner: int, valid: int) -> int:
     """What the summed loss is divided by, at least 1: FULL outer * inner, VALID the positions not
     ignored, BATCH_SIZE outer, NONE 1. Raises GC-N008 for another mode."""
-    mode = p.normalization
-    if mode is None:
-        mode = default if p.normalize is None else ("VALID" if p.normalize else "BATCH_SIZE")
+    mode = _mode(p, default)
     table = {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}
     if mode not in table:
         fail("GC-N008", f"loss_param.normalization is {mode!r}", f"one of {', '.join(table)}")
     return max(1, table[mode])
+
+
+def _mode(p: LossParam, default: str) -> str:
+    if p.normalization is not None:
+        return p.normalization
+    return default if p.normalize is None else ("VALID" if p.normalize else "BATCH_SIZE")
+
+
+def kernel_attrs(p: LossParam, default: str, outer: int, inner: int) -> dict[str, int]:
+    """What a loss's kernel is told of loss_param, see csrc/kernels/labels.h."""
+    fixed = 0 if _mode(p, default) == "VALID" else divisor(p, default, outer, inner, 0)
+    ignored = {} if p.ignore_label is None else {"ignore_label": p.ignore_label}
+    return {"divisor": fixed, **ignored}
 
 
 def check_labels(

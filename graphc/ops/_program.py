@@ -8,29 +8,22 @@ slot it writes and those it reads; -1 - k instead of a slot is result k.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
-from graphc.ops.scalar import (
-    FUNCTIONS,
-    RELATIONS,
-    Apply,
-    Cond,
-    Const,
-    Expr,
-    Var,
-    Where,
-    postorder,
-)
+from graphc.ops._expression import Apply, Cond, Const, Expr, Var, Where, postorder
+from graphc.ops.scalar import FUNCTIONS, RELATIONS
 
 # In the order of csrc/kernels/spans.h. minimum(a, b) is b where b < a, else a; maximum likewise;
-# a comparison takes two values to compare and two to choose from.
+# muladd(a, b, c) is a * b + c; a comparison takes two values to compare and two to choose from.
 _ORDER = (
     *("copy", "neg", "abs", "sqrt", "exp", "expm1", "log", "log1p", "tanh"),
     *("+", "-", "*", "/", "pow", "minimum", "maximum"),
+    "muladd",
     *("<", "<=", "=="),
 )
 OPCODES = {name: number for number, name in enumerate(_ORDER)}
@@ -165,7 +158,19 @@ class _Coder:
             results = copied
         return _Allocator(self, steps, results).program(alone)
 
+    def fuse(self, results: Sequence[Ref]) -> None:
+        """Join every product that only one sum uses to that sum."""
+        uses = Counter(ref for _, args in self.values for ref in args) + Counter(results)
+        for number, (operation, args) in enumerate(self.values):
+            for product, other in (args, args[::-1]) if operation == "+" else ():
+                if product[0] == "value" and uses[product] == 1:
+                    inner, factors = self.values[product[1]]
+                    if inner == "*":
+                        self.values[number] = ("muladd", (*factors, other))
+                        break
+
     def needed(self, results: Sequence[Ref]) -> list[int]:
+        self.fuse(results)
         wanted = {index for kind, index in results if kind == "value"}
         for number in range(len(self.values) - 1, -1, -1):
             if number in wanted:

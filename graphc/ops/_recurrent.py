@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from graphc.errors import fail
 from graphc.ir.op import Effect, Filler, Kind, Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
-from graphc.ops.spec import F64, Forward, Grad, Values
+from graphc.ops.spec import F64, Forward, Grad, Kernel, Values
 from graphc.ops.ties import Algebra, Tie
 
 Roles = tuple[str, ...]
@@ -99,6 +100,17 @@ def recurrent_forwards(a: RecurrentAttrs, states: Roles, sequences: Roles) -> tu
     if a.expose_hidden:
         return (Forward(),)
     return (Forward(), Forward("carry", sequences, states, effects=frozenset({Effect.CARRY})))
+
+
+def recurrent_kernels(symbol: str, sequences: Roles) -> tuple[Kernel, ...]:
+    """The whole sequence in one call, and the states' last step in another. The first is told its
+    operands' roles; `sequences` are written even where only the second reads them."""
+
+    def told(a: RecurrentAttrs, s: Sig) -> dict[str, Any]:
+        kept = () if a.expose_hidden else tuple(r for r in sequences if r not in s.outs)
+        return {"reads": " ".join((*s.ins, *s.params)), "writes": " ".join((*s.outs, *kept))}
+
+    return (Kernel("cpu", "forward", symbol, attrs=told), Kernel("cpu", "carry", "last_step"))
 
 
 def starts(a: RecurrentAttrs, states: Roles) -> Roles:

@@ -11,7 +11,7 @@ from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._axes import around
 from graphc.ops._loss import SCALAR, check_labels, class_labels, read_labels
-from graphc.ops.spec import F64, Ctx, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Kernel, OpSpec, Sample, Values
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Accuracy(OpSpec):
             "per_class": hits / np.maximum(1, seen),
         }
 
+    kernels = (Kernel("cpu", "forward", "accuracy", attrs=lambda a, s: _told(a, s)),)
+
     samples = (
         Sample(((8, 4), (8,)), draw={"label": class_labels(4)}),
         Sample(((8, 4), (8, 1)), AccuracyAttrs(top_k=2), tops=2, draw={"label": class_labels(4)}),
@@ -70,3 +72,8 @@ class Accuracy(OpSpec):
         ),
         Sample(((0, 4), (0,)), tops=2, draw={"label": class_labels(4)}),
     )
+
+
+def _told(a: AccuracyAttrs, s: Sig) -> dict[str, int]:
+    ignored = {} if a.ignore_label is None else {"ignore_label": a.ignore_label}
+    return {"axis": s["x"].axis(a.axis), "top_k": a.top_k, **ignored}

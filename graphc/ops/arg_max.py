@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
-from graphc.ops.spec import F64, Ctx, OpSpec, Sample, Values, prod
+from graphc.ops.spec import F64, Ctx, Kernel, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, same
 
 
@@ -73,6 +73,8 @@ class ArgMax(OpSpec):
         y = np.stack((index, best), 1) if a.out_max_val else index[:, None, :]
         return {"y": y.reshape(*y.shape, *(1,) * (x.ndim - 3))}
 
+    kernels = (Kernel("cpu", "forward", "arg_max", attrs=lambda a, s: _told(a, s)),)
+
     samples = (
         Sample(((3, 8),)),
         Sample(((3, 2, 2, 2),), ArgMaxAttrs(out_max_val=True, top_k=3)),
@@ -80,6 +82,17 @@ class ArgMax(OpSpec):
         Sample(((2, 5, 3),), ArgMaxAttrs(axis=-1, out_max_val=True)),
         Sample(((0, 8),)),
     )
+
+
+def _told(a: ArgMaxAttrs, s: Sig) -> dict[str, int]:
+    """Axis -1 stands for the whole sample."""
+    both = a.axis is None
+    return {
+        "axis": -1 if a.axis is None else s["x"].axis(a.axis),
+        "top_k": a.top_k,
+        "indices": both or not a.out_max_val,
+        "values": a.out_max_val,
+    }
 
 
 def _largest(x: F64, k: int) -> tuple[F64, F64]:

@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Effect, Kind, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._draws import positive
-from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
 
 TRAINED = {"variance": positive, "factor": positive}
@@ -121,6 +121,27 @@ class BatchNorm(OpSpec):
             slope = (dy * y).sum(axes, keepdims=True) / count
             deviation = _along(np.sqrt(v["batch_variance"] + a.eps), dy.ndim)
             return np.asarray((dy - level - slope * y) / deviation)
+
+    kernels = (
+        Kernel("cpu", "forward", "batch_norm", attrs=lambda a, s: {"eps": a.eps}, strided=True),
+        Kernel("cpu", "statistics", "batch_norm_statistics"),
+        Kernel(
+            "cpu",
+            "normalize",
+            "batch_norm_normalize",
+            attrs=lambda a, s: {"eps": a.eps},
+            strided=True,
+        ),
+        Kernel(
+            "cpu",
+            "update",
+            "batch_norm_update",
+            attrs=lambda a, s: {
+                "kept": a.moving_average_fraction,
+                "count": _count(s["x"].shape),
+            },
+        ),
+    )
 
     samples = (
         Sample(((3, 2, 2, 2),), draw=TRAINED),

@@ -12,7 +12,7 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, class_labels, mean_over
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
 
 
 def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> F64:
@@ -84,6 +84,15 @@ class ContrastiveLoss(OpSpec):
             grad = np.asarray(np.where(rows == 0, 0.0, alpha * rows * diff))
         shape = ctx.sig[part[1:]].shape
         return grad.reshape(diff.shape[0], *shape[1:])
+
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "contrastive_loss",
+            attrs=lambda a, s: {"margin": a.margin, "legacy": a.legacy_version},
+        ),
+    )
 
     samples = (
         # distances of some hundreds, so that the 1e-4 of Caffe's gradient is lost in rounding

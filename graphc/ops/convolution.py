@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graphc.ir.op import Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import (
     ConvolutionAttrs,
     check_channels,
     check_equal,
+    conv_told,
     conv_traits,
     conv_windows,
+    packed_size,
     pair_grads,
     pair_ties,
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Pack, Sample, Values, many
 from graphc.ops.ties import Algebra
+
+
+def _told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    x = s.ins["x0"]
+    return conv_told(a, x, conv_windows(a, x))
+
+
+def _is_depthwise(a: ConvolutionAttrs, s: Sig) -> bool:
+    """One channel per group and few outputs of it, so that there is nothing to block."""
+    x = s.ins["x0"]
+    axis, pairs = x.axis(a.axis), len(s.many("x"))
+    few = a.num_output <= 4 * a.group
+    return pairs == 1 and few and a.group == x.shape[axis] and x.rank - axis in (2, 3)
+
+
+def _packed(a: ConvolutionAttrs, s: Sig) -> int:
+    weight = s.params["weight"]
+    return packed_size(a.group, a.num_output // a.group, weight.count(1))
+
+
+_FUSES = ("relu", "residual")
 
 
 class Convolution(OpSpec):
@@ -90,6 +115,26 @@ class Convolution(OpSpec):
             return correlation.weight(v[f"dy{i}"], v[f"x{i}"])
         return correlation.transpose(v["dy" + part.removeprefix("dx")], v["weight"])
 
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "conv_depthwise",
+            attrs=_told,
+            when=_is_depthwise,
+            strided=True,
+            fuses=_FUSES,
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "conv",
+            attrs=_told,
+            packs=(Pack("weight", "conv_pack", _packed),),
+            strided=True,
+            fuses=_FUSES,
+        ),
+    )
     samples = (
         Sample(((2, 3, 5, 4),), ConvolutionAttrs(num_output=2, kernel_size=(3,), pad=(1,))),
         Sample(

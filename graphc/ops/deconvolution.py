@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graphc.ir.op import Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import (
     ConvolutionAttrs,
     check_channels,
     check_equal,
+    conv_told,
     conv_traits,
     deconv_windows,
+    packed_size,
     pair_grads,
     pair_ties,
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Pack, Sample, Values, many
 from graphc.ops.ties import Algebra
+
+
+def _told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    x = s.ins["x0"]
+    return conv_told(a, x, deconv_windows(a, x))
+
+
+def _packed(a: ConvolutionAttrs, s: Sig) -> int:
+    weight = s.params["weight"]
+    depth = weight.shape[0] // a.group * weight.count(2)
+    return packed_size(a.group, a.num_output // a.group, depth)
 
 
 class Deconvolution(OpSpec):
@@ -90,6 +105,17 @@ class Deconvolution(OpSpec):
             return correlation.weight(v[f"x{i}"], v[f"dy{i}"])
         return correlation.apply(v["dy" + part.removeprefix("dx")], v["weight"])
 
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "deconv",
+            attrs=_told,
+            packs=(Pack("weight", "deconv_pack", _packed),),
+            strided=True,
+            fuses=("relu", "residual"),
+        ),
+    )
     samples = (
         Sample(((2, 3, 3, 2),), ConvolutionAttrs(num_output=2, kernel_size=(3,), pad=(1,))),
         Sample(

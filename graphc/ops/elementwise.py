@@ -31,9 +31,10 @@ class Elementwise(OpSpec):
     traits = frozenset({Trait.ELEMENTWISE, Trait.BATCH_SEPARABLE})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        if "kernels" not in cls.__dict__ and cls._is_standard():
+        if "kernels" not in cls.__dict__:
             told, fits = cls._program, cls._is_encodable
-            cls.kernels = (Kernel("cpu", "forward", "expr", attrs=told, when=fits, strided=True),)
+            row = Kernel("cpu", "forward", "expr", attrs=told, when=fits, strided=True)
+            cls.kernels = (row,) if cls._is_standard() else ()
         super().__init_subclass__(**kwargs)
 
     @staticmethod

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from graphc.errors import fail
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie, same
 
 
@@ -75,6 +75,7 @@ class Embed(OpSpec):
             np.add.at(dweight, _ids(a, v["x"]).reshape(-1), dy)
         return dweight
 
+    kernels = (Kernel("cpu", "forward", "embed", attrs=lambda a, s: {"bias": bool(a.bias_term)}),)
     samples = (
         Sample(
             ((5,),),

@@ -8,7 +8,7 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, mean_over
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 
 
 class EuclideanLoss(OpSpec):
@@ -57,6 +57,8 @@ class EuclideanLoss(OpSpec):
                 return np.asarray(v["diff"] * (v["dloss"] / n))
             target = (n, *ctx.sig["target"].shape[1:])
             return np.asarray(v["diff"] * (-v["dloss"] / n)).reshape(target)
+
+    kernels = (Kernel("cpu", "forward", "euclidean_loss"),)
 
     samples = (
         Sample(((4, 5), (4, 5))),

@@ -9,8 +9,9 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from graphc.errors import fail
-from graphc.ir.op import Filler, Param
+from graphc.errors import GraphError, fail
+from graphc.ir.graph import Graph, Value, typed
+from graphc.ir.op import Filler, Kind, Param
 
 Array = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -41,6 +42,29 @@ def fill(param: Param, *, seed: int, layer: str, index: int) -> Array:
             return np.ascontiguousarray(values, np.float32).reshape(param.shape)
     except MemoryError:
         fail("GC-L001", f"parameter {param.name!r} of shape {param.shape} exceeds the memory")
+
+
+def filler(seed: int) -> Callable[[Value], Array]:
+    """The hook of `Graph.fill`: a missing parameter from its layer's filler, anything else 0."""
+
+    def make(value: Value) -> Array:
+        if value.spec is None or value.kind is not Kind.PARAM:
+            return np.zeros(typed(value).shape, np.float32)
+        layer, _, name = value.name.rpartition(":")
+        index = crc32(name.encode("utf-8", "surrogatepass")) & 0xFFFF
+        return fill(value.spec, seed=seed, layer=layer, index=index)
+
+    return make
+
+
+def fill_weights(graph: Graph) -> None:
+    """Make the arrays of all parameters that have none. Raises GC-N008, GC-W002, GC-L001."""
+    for node in graph.forward_nodes():
+        try:
+            for value in node.params.values():
+                graph.weight(value)
+        except GraphError as error:
+            raise node.located(error) from None
 
 
 def _constant(param: Param, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -141,4 +165,4 @@ def _hint() -> str:
     return f"use one of {', '.join(sorted(_FILLERS))}"
 
 
-__all__ = ["Filler", "fill"]
+__all__ = ["Filler", "fill", "fill_weights", "filler"]

@@ -11,7 +11,7 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_labels, class_labels, mean_over, read_labels
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class HingeLoss(OpSpec):
             slope = 2 * slack if a.norm == "L2" else np.sign(slack)
             dx = -signs * slope * (v["dloss"] / slack.shape[0])
         return np.asarray(dx).reshape(v["x"].shape)
+
+    kernels = (
+        Kernel("cpu", "forward", "hinge_loss", attrs=lambda a, s: {"squared": a.norm == "L2"}),
+    )
 
     samples = (
         Sample(((4, 5), (4,)), draw={"label": class_labels(5)}),

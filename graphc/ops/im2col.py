@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops._conv import ConvolutionAttrs, conv_traits, conv_windows
+from graphc.ops._conv import ConvolutionAttrs, conv_told, conv_traits, conv_windows
 from graphc.ops._windows import fold, kernel_count, unfold, window_count
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie
+
+
+def _told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    return conv_told(a, s.ins["x"], conv_windows(a, s.ins["x"])) | {"group": 1}
 
 
 class Im2col(OpSpec):
@@ -67,6 +72,7 @@ class Im2col(OpSpec):
         fold(columns, windows, dx)
         return dx.reshape(shape)
 
+    kernels = (Kernel("cpu", "forward", "im2col", attrs=_told),)
     samples = (
         Sample(((2, 2, 4, 5),), ConvolutionAttrs(kernel_size=(3,), stride=(2,), pad=(1,))),
         Sample(((1, 2, 5, 4),), ConvolutionAttrs(kernel_size=(2,), dilation=(2, 1))),

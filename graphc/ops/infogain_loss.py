@@ -19,10 +19,11 @@ from graphc.ops._loss import (
     check_labels,
     class_labels,
     divisor,
+    kernel_attrs,
     read_labels,
 )
 from graphc.ops._softmax import softmax
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,16 @@ class InfogainLoss(OpSpec):
             dx = np.where(valid[:, None, :], dx, 0.0) * (v["dloss"] / z)
         return dx.reshape(prob.shape)
 
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "infogain_loss",
+            attrs=lambda a, s: _told(a, s),
+            when=lambda a, s: "H" in s.ins,  # else it is read from a file
+        ),
+    )
+
     samples = (
         Sample(((4, 5), (4,), (5, 5)), draw={"label": class_labels(5)}),
         Sample(
@@ -125,6 +136,12 @@ class InfogainLoss(OpSpec):
         ),
         Sample(((0, 5), (0,), (5, 5)), draw={"label": class_labels(5)}),
     )
+
+
+def _told(a: InfogainLossAttrs, s: Sig) -> dict[str, int]:
+    axis = s["x"].axis(a.axis)
+    outer, _, inner = around(s["x"].shape, axis)
+    return {"axis": axis, **kernel_attrs(a.loss_param, "VALID", outer, inner)}
 
 
 def _check_matrix(shape: tuple[int, ...], classes: int, code: str, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from graphc.errors import fail
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops._conv import packed_size
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Pack, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie
 
 
@@ -23,6 +25,14 @@ class InnerProductAttrs:
     bias_filler: Filler = Filler()
     axis: int = 1
     transpose: bool = False
+
+
+def _told(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
+    return {"axis": s.ins["x"].axis(a.axis), "bias": a.bias_term}
+
+
+def _packed(a: InnerProductAttrs, s: Sig) -> int:
+    return packed_size(1, a.num_output, s.params["weight"].shape[0])
 
 
 class InnerProduct(OpSpec):
@@ -103,6 +113,25 @@ class InnerProduct(OpSpec):
         x = ctx.sig["x"]
         return contract("no,ok->nk", dy, w).reshape(*v["dy"].shape[:axis], *x.shape[axis:])
 
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "inner_product",
+            attrs=_told,
+            when=lambda a, s: not a.transpose,
+            fuses=("relu", "residual"),
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "inner_product_packed",
+            attrs=_told,
+            when=lambda a, s: bool(a.transpose),
+            packs=(Pack("weight", "inner_product_pack", _packed),),
+            fuses=("relu", "residual"),
+        ),
+    )
     samples = (
         Sample(((2, 5),), InnerProductAttrs(num_output=3)),
         Sample(((2, 3, 2, 2),), InnerProductAttrs(num_output=4, bias_term=False)),

@@ -6,7 +6,7 @@ from graphc.errors import fail
 from graphc.ir.op import NoAttrs, Sig
 from graphc.ir.types import Type
 from graphc.ops._lstm import activate, step, step_back
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
 
 _READS = ("dc", "dh", "c_prev", "gates", "cont")
@@ -55,6 +55,7 @@ class LSTMUnit(OpSpec):
         dgates, dc_prev = step_back(v["dc"], v["dh"], gates, c_prev, c, cont)
         return dgates if part == "dgates" else dc_prev
 
+    kernels = (Kernel("cpu", "forward", "lstm_unit"),)
     samples = (
         Sample(
             ((1, 3, 2), (1, 3, 8), (1, 3)),

@@ -14,7 +14,7 @@ from graphc.ops._loss import (
     mean_over,
     read_labels,
 )
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
 
 
 class MultinomialLogisticLoss(OpSpec):
@@ -59,6 +59,8 @@ class MultinomialLogisticLoss(OpSpec):
         with np.errstate(all="ignore"):
             dx[np.arange(n), index] = -v["dloss"] / n / v["picked"]
         return dx.reshape(n, *shape[1:])
+
+    kernels = (Kernel("cpu", "forward", "multinomial_logistic_loss"),)
 
     samples = (
         Sample(

@@ -8,7 +8,18 @@ import numpy as np
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Forward, Grad, Limitation, OpSpec, Sample, Values
+from graphc.ops.spec import (
+    F64,
+    Ctx,
+    Forward,
+    Grad,
+    Kernel,
+    Limitation,
+    OpSpec,
+    Sample,
+    Values,
+    prod,
+)
 from graphc.ops.ties import Algebra, Tie, same
 
 
@@ -82,6 +93,8 @@ class MVN(OpSpec):
             deviation = rows.reshape(rows.shape + (1,) * (dy.ndim - rows.ndim))
             return np.asarray((centred - y * _mean(dy * y, a)) / deviation)
 
+    kernels = (Kernel("cpu", "forward", "mvn", attrs=lambda a, s: _told(a, s)),)
+
     samples = (
         Sample(((2, 3, 4),)),
         Sample(((2, 3, 2, 2),), MVNAttrs(across_channels=True)),
@@ -95,6 +108,11 @@ class MVN(OpSpec):
             "which matters only for a large eps"
         ),
     )
+
+
+def _told(a: MVNAttrs, s: Sig) -> dict[str, int | float]:
+    groups = prod(s["x"].shape[: _group_rank(a)])
+    return {"groups": groups, "eps": a.eps, "variance": a.normalize_variance}
 
 
 def _group_rank(a: MVNAttrs) -> int:

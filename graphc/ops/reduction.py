@@ -11,7 +11,7 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
 from graphc.ops._contract import contract
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, Free, same
 
 
@@ -90,6 +90,15 @@ class Reduction(OpSpec):
             if a.operation == "SUMSQ":
                 return np.asarray(2 * dy * v["x"])
             return np.array(np.broadcast_to(dy, (*dy.shape[:axis], *summed)))
+
+    kernels = (
+        Kernel(
+            "cpu",
+            "forward",
+            "reduction",
+            attrs=lambda a, s: {"operation": a.operation, "coeff": a.coeff},
+        ),
+    )
 
     samples = (
         Sample(((3, 2, 4),)),

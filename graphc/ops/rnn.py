@@ -21,6 +21,7 @@ from graphc.ops._recurrent import (
     projected_back,
     projected_grads,
     recurrent_forwards,
+    recurrent_kernels,
     recurrent_roles,
     sequence_starts,
     start_aux,
@@ -143,6 +144,7 @@ class RNN(OpSpec):
             return hidden_back(part, v, starts(a, _STATES)[0], "hidden", _NAMES)
         return projected_back(part, v, ctx.sig, _NAMES)
 
+    kernels = recurrent_kernels("rnn", ("hidden",))
     samples = (
         Sample(((3, 2, 2), (3, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
         Sample(

@@ -10,8 +10,15 @@ import numpy.typing as npt
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops._loss import NO_LOSS_PARAM, SCALAR, LossParam, check_same, divisor
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.ops._loss import (
+    NO_LOSS_PARAM,
+    SCALAR,
+    LossParam,
+    check_same,
+    divisor,
+    kernel_attrs,
+)
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,10 @@ class SigmoidCrossEntropyLoss(OpSpec):
         with np.errstate(all="ignore"):
             return np.where(valid, v["prob"] - label, 0.0) * (v["dloss"] / z)
 
+    kernels = (
+        Kernel("cpu", "forward", "sigmoid_cross_entropy_loss", attrs=lambda a, s: _told(a, s)),
+    )
+
     samples = (
         Sample(((4, 5), (4, 5)), draw={"label": lambda rng, shape: rng.random(shape)}),
         Sample(
@@ -77,6 +88,11 @@ class SigmoidCrossEntropyLoss(OpSpec):
         ),
         Sample(((0, 5), (0, 5))),
     )
+
+
+def _told(a: SigmoidCrossEntropyLossAttrs, s: Sig) -> dict[str, int]:
+    shape = s["x"].shape
+    return kernel_attrs(a.loss_param, "BATCH_SIZE", shape[0], prod(shape[1:]))
 
 
 def _targets(p: LossParam, label: F64, shape: tuple[int, ...]) -> tuple[F64, npt.NDArray[Any], int]:

@@ -11,7 +11,7 @@ from graphc.ir.types import Type
 from graphc.ops._axes import along, around
 from graphc.ops._contract import contract
 from graphc.ops._softmax import softmax
-from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 
@@ -71,6 +71,10 @@ class Softmax(OpSpec):
         with np.errstate(all="ignore"):
             mean = contract("oci,oci->oi", dy, y)
             return np.asarray((dy - mean[:, None, :]) * y).reshape(shape)
+
+    kernels = (
+        Kernel("cpu", "forward", "softmax", attrs=lambda a, s: {"axis": s["x"].axis(a.axis)}),
+    )
 
     samples = (
         Sample(((2, 5),)),

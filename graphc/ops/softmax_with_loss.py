@@ -16,10 +16,11 @@ from graphc.ops._loss import (
     check_labels,
     class_labels,
     divisor,
+    kernel_attrs,
     read_labels,
 )
 from graphc.ops._softmax import softmax
-from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # C's FLT_MIN
 
@@ -86,6 +87,8 @@ class SoftmaxWithLoss(OpSpec):
             dx *= v["dloss"] / divisor(a.loss_param, "VALID", outer, inner, o.size)
         return dx.reshape(prob.shape)
 
+    kernels = (Kernel("cpu", "forward", "softmax_with_loss", attrs=lambda a, s: _told(a, s)),)
+
     samples = (
         Sample(((4, 5), (4,)), draw={"label": class_labels(5)}),
         Sample(((2, 4, 3, 2), (2, 1, 3, 2)), draw={"label": class_labels(4)}),
@@ -102,3 +105,9 @@ class SoftmaxWithLoss(OpSpec):
         ),
         Sample(((0, 5), (0,)), draw={"label": class_labels(5)}),
     )
+
+
+def _told(a: SoftmaxWithLossAttrs, s: Sig) -> dict[str, int]:
+    axis = s["x"].axis(a.axis)
+    outer, _, inner = around(s["x"].shape, axis)
+    return {"axis": axis, **kernel_attrs(a.loss_param, "VALID", outer, inner)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 WEIGHTS, WORK = "weights", "work"
@@ -75,8 +75,8 @@ class Plan:
     the ends of entries: weights, what the caller fills before, what is kept after.
 
     `breakdown`: what the device bytes are for, by BufferKind's value, "workspace" and "unused"
-    (gaps); of the work arena at its fullest step. All figures in bytes. `live_bound`, `op_bound`:
-    sizes that a work arena for these steps, or for any steps that run these calls, cannot be under.
+    (gaps); of the work arena at its fullest step, `owner`. `live`: bytes of the work arena that
+    each step needs. `op_bound`: what no plan's work arena can be under that runs these calls.
     """
 
     target: str
@@ -85,15 +85,20 @@ class Plan:
     arenas: tuple[Arena, ...]
     homes: Mapping[int, tuple[int, int]]
     breakdown: Mapping[str, int]
-    live_bound: int
+    live: tuple[int, ...]
     op_bound: int
     est_us: float
-    owner: Owner | None = field(default=None)
+    owner: Owner | None = None
 
     @property
     def peak_bytes(self) -> int:
         """All device arenas together: what a memory budget limits."""
         return sum(arena.nbytes for arena in self.arenas if not arena.is_host)
+
+    @property
+    def live_bound(self) -> int:
+        """What the work arena of no plan with these steps can be under."""
+        return max(self.live, default=0)
 
     @property
     def host_bytes(self) -> int:

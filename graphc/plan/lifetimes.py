@@ -23,25 +23,27 @@ class Lifetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class Schedule:
     """The calls of all entries, one per step; `entries`: name -> (first step, past the last)."""
 
     calls: tuple[Call, ...]
     entries: dict[str, tuple[int, int]]
 
     @staticmethod
-    def of(program: Program) -> Sequence:
+    def of(program: Program) -> Schedule:
         calls: list[Call] = []
         entries: dict[str, tuple[int, int]] = {}
         for name in sorted(program.entries, key=_position):
             start = len(calls)
             calls += [program.calls[index] for index in program.entries[name]]
             entries[name] = (start, len(calls))
-        return Sequence(tuple(calls), entries)
+        return Schedule(tuple(calls), entries)
 
     def start(self, entry: str) -> int:
         """The first step of an entry; of one that is missing, of what comes after it."""
-        later = [lo for name, (lo, _) in self.entries.items() if _position(name) >= _position(entry)]
+        later = [
+            lo for name, (lo, _) in self.entries.items() if _position(name) >= _position(entry)
+        ]
         return min(later, default=len(self.calls))
 
     def end(self, step: int) -> int:
@@ -53,14 +55,14 @@ def _position(entry: str) -> int:
     return ORDER.index(entry) if entry in ORDER else len(ORDER)
 
 
-def lifetimes(program: Program, sequence: Sequence) -> dict[int, Lifetime]:
+def lifetimes(program: Program, schedule: Schedule) -> dict[int, Lifetime]:
     """By root buffer; those that persist are left out, as are those that nothing touches."""
     found: dict[int, Lifetime] = {}
     written: dict[int, int] = {}
-    for root, entry in given_roots(program):
-        start = sequence.start(entry)
-        found.setdefault(root, Lifetime(start, start, given=True))
-    for step, call in enumerate(sequence.calls):
+    for given, entry in given_roots(program):
+        start = schedule.start(entry)
+        found.setdefault(given, Lifetime(start, start, given=True))
+    for step, call in enumerate(schedule.calls):
         for operand in (*call.reads, *call.writes):
             root = program.root(operand.buffer)
             if root.kind not in PERSISTENT:
@@ -73,7 +75,7 @@ def lifetimes(program: Program, sequence: Sequence) -> dict[int, Lifetime]:
         if root.id in found:
             life = found[root.id]
             life.kept = True
-            life.last = max(life.last, sequence.end(written.get(root.id, life.first)))
+            life.last = max(life.last, schedule.end(written.get(root.id, life.first)))
     return found
 
 
@@ -84,4 +86,4 @@ def given_roots(program: Program) -> Iterator[tuple[int, str]]:
             yield program.root(buffer).id, entry
 
 
-__all__ = ["Lifetime", "Sequence", "given_roots", "lifetimes"]
+__all__ = ["Lifetime", "Schedule", "given_roots", "lifetimes"]

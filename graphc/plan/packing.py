@@ -19,28 +19,31 @@ Table = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """`nbytes` bytes needed from step `first` to step `last`, both included."""
+    """`nbytes` bytes needed from step `first` to step `last`, both included. `hangs`: kept at the
+    end, so that it grows into what others leave, and is better packed from the arena's top."""
 
     first: int
     last: int
     nbytes: int
     align: int
+    hangs: bool = False
 
 
 def pack_items(items: Sequence[Item], scratch: Sequence[Item] = ()) -> tuple[int, list[int]]:
     """Arena size and offsets, those of `scratch` last.
 
     Portfolio of orders (longest life first: optimal where lives nest; largest first; largest area
-    first), each with best fit; then the best of them is improved by moving what touches the top
-    forward, for a number of rounds that depends on the sizes alone. `scratch` (workspaces, alive for
-    a step) goes into what is left. Raises GC-M002 beyond 2^61 bytes.
+    first), each with best fit; then the best is improved by moving what touches the top forward,
+    for a number of rounds that depends on the number of items alone. `scratch` (workspaces, alive
+    for a step) goes into what is left. Raises GC-M002 beyond 2^61 bytes.
     """
     every = [*items, *scratch]
     if not every:
         return 0, []
     if sum(item.nbytes + item.align for item in every) > MAX_BYTES:
         fail("GC-M002", "the network's buffers add up to over 2^61 bytes", "use a smaller batch")
-    table = np.array([(i.first, i.last, i.nbytes, i.align) for i in every], np.int64)
+    rows = [(i.first, i.last, i.nbytes, i.align, i.hangs) for i in every]
+    table = np.array(rows, np.int64)
     last = np.zeros(len(every), np.int64)
     last[len(items) :] = 1
     rounds = min(MAX_ROUNDS, WORK_BUDGET // len(every) ** 2)
@@ -49,7 +52,7 @@ def pack_items(items: Sequence[Item], scratch: Sequence[Item] = ()) -> tuple[int
 
 
 def _orders(table: Table, last: Table) -> list[Table]:
-    first, end, size, _ = table.T
+    first, end, size = table.T[:3]
     duration = end - first + 1
     area = -(size.astype(np.float64) * duration)  # only compared, and may be beyond int64
     keys = ((-size, -duration), (-duration, -size), (-size, area))

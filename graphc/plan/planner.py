@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from graphc.plan.bounds import op_bound
 from graphc.plan.data import WEIGHTS, WORK, Arena, Owner, Place, Plan, Step, StepKind
-from graphc.plan.lifetimes import Lifetime, Sequence, given_roots, lifetimes
-from graphc.plan.packing import Item, live_bytes, max_live, pack_items
+from graphc.plan.lifetimes import Schedule, given_roots, lifetimes
+from graphc.plan.packing import Item, live_bytes, pack_items
 from graphc.plan.sharing import share_in_place
 from graphc.program import PERSISTENT, BufferKind, Call, Program
 
@@ -35,14 +35,14 @@ class _Chain:
 class _Planner:
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.sequence = Sequence.of(program)
-        self.lives = lifetimes(program, self.sequence)
-        self.chains = self._chains(share_in_place(program, self.sequence, self.lives))
-        self.variants = [_fastest(call) for call in self.sequence.calls]
+        self.schedule = Schedule.of(program)
+        self.lives = lifetimes(program, self.schedule)
+        self.chains = self._chains(share_in_place(program, self.schedule, self.lives))
+        self.variants = [_fastest(call) for call in self.schedule.calls]
         self.scratch = {
             step: Item(step, step, call.variants[variant].workspace_bytes, WORKSPACE_ALIGN)
             for step, (call, variant) in enumerate(
-                zip(self.sequence.calls, self.variants, strict=True)
+                zip(self.schedule.calls, self.variants, strict=True)
             )
             if call.variants[variant].workspace_bytes
         }
@@ -55,9 +55,9 @@ class _Planner:
             places.update(dict.fromkeys(chain.members, (1, offset)))
         weights = self._place_weights(places)
         spaces = dict(zip(self.scratch, offsets[len(self.chains) :], strict=True))
-        calls, entries = self.sequence.calls, self.sequence.entries
+        calls, entries = self.schedule.calls, self.schedule.entries
         needs = [*items, *self.scratch.values()]
-        live = live_bytes(needs, len(calls) + 1)
+        live = live_bytes(needs, max(1, len(calls)))
         fullest = live.index(max(live))
         return Plan(
             self.program.target,
@@ -65,8 +65,8 @@ class _Planner:
             dict(entries),
             (Arena(WEIGHTS, weights), Arena(WORK, work)),
             {root: places[root] for root in sorted(self._at_home()) if root in places},
-            self._breakdown(fullest, work),
-            live_bound=max(live),
+            self._breakdown(fullest, weights + work),
+            live=tuple(live),
             op_bound=op_bound(self.program, calls),
             est_us=sum(c.variants[v].est_us for c, v in zip(calls, self.variants, strict=True)),
             owner=self._owner(fullest),
@@ -85,6 +85,7 @@ class _Planner:
             max(self.lives[root].last for root in roots),
             max(buffer.nbytes for buffer in buffers),
             max(buffer.align for buffer in buffers),
+            hangs=self.lives[roots[-1]].kept and not self.lives[roots[0]].given,
         )
 
     def _place_weights(self, places: dict[int, tuple[int, int]]) -> int:
@@ -106,7 +107,7 @@ class _Planner:
     def _step(
         self, step: int, places: Mapping[int, tuple[int, int]], workspace: int | None
     ) -> Step:
-        call = self.sequence.calls[step]
+        call = self.schedule.calls[step]
         operands = []
         for operand in (*call.reads, *call.writes):
             buffer = self.program.buffers[operand.buffer]
@@ -131,23 +132,21 @@ class _Planner:
                 found.append((newest.name, newest.kind, chain.item.nbytes))
         return sorted(found, key=lambda each: -each[2])
 
-    def _breakdown(self, fullest: int, work: int) -> dict[str, int]:
-        parts = {kind.value: 0 for kind in BufferKind} | {"workspace": 0, "unused": 0}
-        end = 0
+    def _breakdown(self, fullest: int, total: int) -> dict[str, int]:
+        parts = {kind.value: 0 for kind in BufferKind} | {"workspace": 0}
         for buffer in self.program.buffers:
             if buffer.kind in PERSISTENT and buffer.view_of is None:
                 parts[buffer.kind.value] += buffer.nbytes
-                end += buffer.nbytes
         for _, kind, nbytes in self._alive(fullest):
             parts[kind.value] += nbytes
         if fullest in self.scratch:
             parts["workspace"] = self.scratch[fullest].nbytes
-        return parts
+        return parts | {"unused": total - sum(parts.values())}
 
     def _owner(self, fullest: int) -> Owner | None:
-        if fullest >= len(self.sequence.calls):
+        if fullest >= len(self.schedule.calls):
             return None
-        call = self.sequence.calls[fullest]
+        call = self.schedule.calls[fullest]
         alive = tuple((name, kind.value, nbytes) for name, kind, nbytes in self._alive(fullest))
         return Owner(fullest, call.name, call.part, alive)
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 
 from graphc.ir.types import ITEM_BYTES
-from graphc.plan.lifetimes import Lifetime, Sequence
+from graphc.plan.lifetimes import Lifetime, Schedule
 from graphc.program import Buffer, Call, Operand, Program
 
 
 def share_in_place(
-    program: Program, sequence: Sequence, lives: Mapping[int, Lifetime]
+    program: Program, schedule: Schedule, lives: Mapping[int, Lifetime]
 ) -> dict[int, int]:
     """Root buffer -> the first root of its chain (itself if alone); lives of a chain touch, in the
     steps that overwrite.
@@ -21,7 +21,7 @@ def share_in_place(
     """
     chain = {root: root for root in lives}
     overwritten: set[int] = set()
-    for step, call in enumerate(sequence.calls):
+    for step, call in enumerate(schedule.calls):
         for made, read in _pairs(call):
             new, old = program.root(made.buffer), program.root(read.buffer)
             if new.id not in lives or old.id not in lives or new is old:

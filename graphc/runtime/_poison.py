@@ -7,63 +7,63 @@ the results.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
-from graphc._core import Place
-from graphc.program import Call, Operand, Program
-from graphc.runtime._steps import Locate, place_of
+from graphc.program import PERSISTENT, BufferKind, Call, Program
 
+Place = tuple[int, int, int]
+"""(region, byte offset, bytes)."""
 Ranges = tuple[list[Place], list[Place]]
 
 
-def poison_ranges(program: Program, calls: Sequence[Call], locate: Locate) -> list[Ranges]:
-    """(before, after) of each call of an entry, in order.
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """One stay of a root buffer in memory."""
 
-    Before: what is written for the first time, unless the call reads it under another name (in
-    place). After: what nobody reads any more, unless the call has just written there.
+    root: int
+    place: Place
+
+
+def poison_ranges(
+    program: Program, calls: Sequence[Call], places: Sequence[Sequence[Place]]
+) -> list[Ranges]:
+    """(before, after) of each call of an entry in order; `places`: of reads, then of writes.
+
+    Before: what is written for the first time, but for what the call reads there (in place).
+    After: what nobody touches any more, but for what the call has written there.
     """
-    first, last, filled = _lives(program, calls)
-    kept = {program.root(b).id for b in program.kept}
+    touched = [_homes(program, c, own) for c, own in zip(calls, places, strict=True)]
+    first: dict[_Home, int] = {}
+    last: dict[_Home, int] = {}
+    full: set[_Home] = set()  # hold something before the entry
+    for at, (reads, writes) in enumerate(touched):
+        for home in (*reads, *writes):
+            first.setdefault(home, at)
+            last[home] = at
+        full.update(h for h in reads if first[h] == at and h not in writes)
+    stays = {program.root(b).id for b in program.kept}
+    stays |= {b.id for b in program.buffers if b.kind in PERSISTENT or b.kind is BufferKind.IO}
     ranges: list[Ranges] = []
-    for at, call in enumerate(calls):
-        reads = [_place(program, o, locate) for o in call.reads]
-        writes = [_place(program, o, locate) for o in call.writes]
-        roots = {_root(program, o): None for o in (*call.reads, *call.writes)}
-        begun = [r for r in roots if first[r] == at and r not in filled]
-        ended = [r for r in roots if last[r] == at and r not in kept and r not in filled]
-        ranges.append(
-            (
-                [p for r in begun for p in _without(place_of(program, r, locate), reads)],
-                [p for r in ended for p in _without(place_of(program, r, locate), writes)],
-            )
-        )
+    for at, (reads, writes) in enumerate(touched):
+        homes = dict.fromkeys((*reads, *writes))
+        begun = [h for h in homes if first[h] == at and h not in full and h.root not in stays]
+        ended = [h for h in homes if last[h] == at and h.root not in stays]
+        before = [p for h in begun for p in _without(h.place, [r.place for r in reads])]
+        after = [p for h in ended for p in _without(h.place, [w.place for w in writes])]
+        ranges.append((before, after))
     return ranges
 
 
-def _lives(
-    program: Program, calls: Sequence[Call]
-) -> tuple[dict[int, int], dict[int, int], set[int]]:
-    """First and last call that touches each root, and the roots that hold something before."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    filled: set[int] = {program.root(b).id for b in program.inputs.values()}
-    for at, call in enumerate(calls):
-        for operand in (*call.reads, *call.writes):
-            root = _root(program, operand)
-            first.setdefault(root, at)
-            last[root] = at
-        written = {_root(program, o) for o in call.writes}
-        filled.update(
-            r for o in call.reads if first[r := _root(program, o)] == at and r not in written
-        )
-    return first, last, filled
-
-
-def _root(program: Program, operand: Operand) -> int:
-    return program.root(operand.buffer).id
-
-
-def _place(program: Program, operand: Operand, locate: Locate) -> Place:
-    return place_of(program, _root(program, operand), locate)
+def _homes(
+    program: Program, call: Call, places: Sequence[Place]
+) -> tuple[list[_Home], list[_Home]]:
+    """Where the roots of a call's reads and writes are."""
+    homes = []
+    for operand, (region, offset, _) in zip((*call.reads, *call.writes), places, strict=True):
+        buffer, root = program.buffers[operand.buffer], program.root(operand.buffer)
+        inner = 0 if buffer.view_of is None or not buffer.nbytes else buffer.view_of[1]
+        homes.append(_Home(root.id, (region, offset - inner, root.nbytes)))
+    return homes[: len(call.reads)], homes[len(call.reads) :]
 
 
 def _without(place: Place, others: Collection[Place]) -> Iterator[Place]:

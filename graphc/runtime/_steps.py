@@ -5,46 +5,86 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphc import _core
-from graphc.program import HOST, Buffer, Call, Operand, Program
+from graphc.errors import fail
+from graphc.plan.data import Plan, Step, StepKind
+from graphc.program import HOST, Buffer, Call, Program
+from graphc.runtime._poison import Place, Ranges, poison_ranges
 
-Locate = Callable[[int], tuple[int, int]]
-"""Region number and byte offset of a root buffer, by its id."""
-
-
-def place_of(program: Program, buffer: int, locate: Locate) -> _core.Place:
-    """(region, offset, bytes) of a buffer, a view's within its root."""
-    found = program.buffers[buffer]
-    root, inner = (buffer, 0) if found.view_of is None else found.view_of
-    region, offset = locate(root)
-    return region, offset + inner, found.nbytes
+Locate = Callable[[int, int, int], tuple[int, int]]
+"""(root buffer, arena, offset) of a plan -> (region, offset) in memory."""
+MAX_RANK = 8
 
 
-def spec_of(buffer: Buffer) -> _core.Spec:
-    return buffer.dtype, buffer.dims, buffer.strides
+def steps_of(program: Program, plan: Plan, entry: str, locate: Locate) -> list[_core.Step]:
+    """The steps of an entry, prepared. Raises GC-A001 for a step that this executor cannot do."""
+    first, end = plan.entries[entry]
+    steps = plan.steps[first:end]
+    for step in steps:
+        if step.kind is not StepKind.RUN or step.samples is not None:
+            fail("GC-A001", f"the plan has a step that target {plan.target!r} cannot do")
+    places = [places_of(program, step, locate) for step in steps]
+    poison = poison_ranges(program, [program.calls[s.call] for s in steps], places)
+    triples = zip(steps, places, poison, strict=True)
+    return [_step(program, step, own, ranges, locate) for step, own, ranges in triples]
 
 
-def step_of(
+def places_of(program: Program, step: Step, locate: Locate) -> list[Place]:
+    """(region, offset, bytes) of a step's operands: reads, then writes."""
+    call = program.calls[step.call]
+    if len(step.operands) != len(call.reads) + len(call.writes):
+        fail("GC-A001", f"a step of the plan has {len(step.operands)} operands, {call.name!r} not")
+    found = []
+    for place in step.operands:
+        buffer = program.buffers[place.buffer]
+        root, inner = (buffer.id, 0) if buffer.view_of is None else buffer.view_of
+        region, start = locate(root, place.arena, place.offset - inner)
+        at = start + inner if buffer.nbytes else 0  # a view of nothing may begin past the end
+        found.append((region, at, buffer.nbytes))
+    return found
+
+
+def is_host(call: Call, step: Step) -> bool:
+    return call.variants[step.variant].symbol == HOST
+
+
+def _step(
     program: Program,
-    call: Call,
-    variant: int,
-    workspace: _core.Place,
+    step: Step,
+    places: Sequence[Place],
+    poison: Ranges,
     locate: Locate,
-    poison: tuple[Sequence[_core.Place], Sequence[_core.Place]] = ((), ()),
 ) -> _core.Step:
-    """The prepared form of one call. A host step has no operands there: Python sees them itself."""
-    symbol = call.variants[variant].symbol
-    is_host = symbol == HOST
-    reads: Sequence[Operand] = () if is_host else call.reads
-    writes: Sequence[Operand] = () if is_host else call.writes
+    call = program.calls[step.call]
+    variant = call.variants[step.variant]
+    workspace = (0, 0, 0)
+    if variant.workspace_bytes:
+        if step.workspace is None:
+            fail("GC-A001", f"the plan has no workspace for {call.name!r}")
+        region, offset = locate(-1, *step.workspace)
+        workspace = (region, offset, variant.workspace_bytes)
+    count = len(call.reads)
     return _core.Step(
         name=call.name,
-        symbol="" if is_host else symbol,
-        reads=[spec_of(program.buffers[o.buffer]) for o in reads],
-        writes=[spec_of(program.buffers[o.buffer]) for o in writes],
+        symbol="" if variant.symbol == HOST else variant.symbol,
+        reads=[_spec(program.buffers[o.buffer]) for o in call.reads],
+        writes=[_spec(program.buffers[o.buffer]) for o in call.writes],
         attrs=dict(call.attrs),
-        read_places=[place_of(program, o.buffer, locate) for o in reads],
-        write_places=[place_of(program, o.buffer, locate) for o in writes],
+        read_places=places[:count],
+        write_places=places[count:],
         workspace=workspace,
         poison_before=poison[0],
         poison_after=poison[1],
     )
+
+
+def _spec(buffer: Buffer) -> _core.Spec:
+    """How the core sees a buffer; only host steps meet more axes than it knows, all dense."""
+    if len(buffer.dims) > MAX_RANK:
+        size = 1
+        for dim in buffer.dims:
+            size *= dim
+        return buffer.dtype, (size,), (1,)
+    return buffer.dtype, buffer.dims, buffer.strides
+
+
+__all__ = ["Locate", "is_host", "places_of", "steps_of"]

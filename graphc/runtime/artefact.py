@@ -91,15 +91,20 @@ def read_artefact(
         raise error.at(loc=Loc(str(path))) from None
 
 
-def settings(meta: Mapping[str, Any], path: str | Path) -> tuple[bool, int, str | tuple[str, ...]]:
-    """`train`, `seed` and `keep` of an artefact's meta data, which may say anything (GC-A001)."""
+def settings(
+    meta: Mapping[str, Any], path: str | Path
+) -> tuple[str, bool, int, str | tuple[str, ...]]:
+    """`target`, `train`, `seed` and `keep` of an artefact's meta data, which may say anything
+    (GC-A001)."""
+    target = meta.get("target", "reference")
     train, seed, keep = meta.get("train", False), meta.get("seed", 0), meta.get("keep", [])
     names = keep if isinstance(keep, list) else [keep]
     is_name = all(isinstance(name, str) for name in names)
+    is_name &= isinstance(target, str)
     if not isinstance(train, bool) or type(seed) is not int or not is_name:
         broken = GraphError("GC-A001", f"{META} is not what graphc writes", "compile it again")
         raise broken.at(loc=Loc(str(path)))
-    return train, seed, "all" if keep == "all" else tuple(names)
+    return target, train, seed, "all" if keep == "all" else tuple(names)
 
 
 def _check(graph: Graph) -> None:

@@ -18,8 +18,9 @@ from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ir.op import Kind
 from graphc.lower.cpu import lower
 from graphc.ops.spec import F64, OpSpec
+from graphc.plan import Plan, plan_program, verify_plan
 from graphc.program import Call
-from graphc.runtime._prepared import Prepared, unplanned
+from graphc.runtime._prepared import Prepared
 from graphc.runtime._weights import WeightMemory
 from graphc.runtime.reference import ReferenceExecutor
 
@@ -51,13 +52,17 @@ class CpuExecutor(ReferenceExecutor):
         self._shapes_of_plan = self._input_shapes()
         self.prepared = self._prepare()
 
+    @property
+    def plan(self) -> Plan:
+        return self.prepared.plan
+
     def params(self) -> dict[str, tuple[Array, ...]]:
         """Arrays that may be written; the next run packs them anew."""
         return self.weights.lend()
 
-    def forward(self, feeds: Mapping[Value, npt.NDArray[Any]]) -> None:
+    def forward(self, feeds: Mapping[Value, Array]) -> None:
         """Run the plan; `feeds` holds every FEED value."""
-        self.env, self.shapes, self.drawn = {}, {}, self.step
+        self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
         if self._input_shapes() != self._shapes_of_plan:
             self.prepared = self._prepare()
             self._shapes_of_plan, self._stale = self._input_shapes(), True
@@ -82,7 +87,9 @@ class CpuExecutor(ReferenceExecutor):
     def _prepare(self) -> Prepared:
         """Lower and plan the graph as it is now; carried states move to the new memory."""
         program = lower(self.graph, self.pinned, self.threads)
-        made = Prepared(program, unplanned(program), self.weights, self.threads)
+        plan = plan_program(program)
+        verify_plan(program, plan)
+        made = Prepared(program, plan, self.weights, self.threads)
         for value in self.graph.param_values():
             if value.kind is Kind.CARRY:
                 array = made.array(program.values[value.name])
@@ -100,7 +107,7 @@ class CpuExecutor(ReferenceExecutor):
 
     def _run(self, entry: str) -> None:
         prepared = self.prepared
-        calls = prepared.calls[entry]
+        calls = prepared.calls(entry)
 
         def host(at: int) -> None:
             call = calls[at]

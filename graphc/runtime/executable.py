@@ -18,10 +18,13 @@ from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Effect, Kind
 from graphc.ir.versions import blob_of, first_versions
 from graphc.ops.spec import F64
+from graphc.plan.data import Plan
 from graphc.runtime.artefact import write_artefact
 from graphc.runtime.feeds import (
+    Shape,
     check_names,
     checked_feeds,
+    double,
     input_shapes,
     numeric,
     reshape,
@@ -56,17 +59,20 @@ class Executable:
         keep: Keep = (),
         seed: int = 0,
         meta: Mapping[str, Any] | None = None,
+        target: str = "reference",
+        threads: int | None = None,
     ) -> None:
         """`graph` is the executable's from now on; `graphc.driver.assemble` makes one."""
         self.graph = graph
+        self.target = target
         self.train = train
-        self.keep = kept_names(keep)
+        self.keep: Literal["all"] | tuple[str, ...] = kept_names(keep)
         self.seed = seed
         self.meta: dict[str, Any] = dict(meta or {})
         self._lock = threading.Lock()
         self._blobs = self._kept_blobs()
         self._slopes = self._told_slopes()
-        self._executor = ReferenceExecutor(graph, self._pinned(), seed)
+        self._executor = _executor(target, graph, self._pinned(), seed, threads)
         self._ran = False
 
     def _kept_blobs(self) -> dict[str, Value]:
@@ -109,7 +115,12 @@ class Executable:
     def params(self) -> dict[str, tuple[Array, ...]]:
         """PARAM and STATE arrays by layer, in Caffe's order and layout; what is written into them
         counts from the next run on."""
-        return self.graph.params
+        return self._executor.params()
+
+    @property
+    def plan(self) -> Plan:
+        """Every byte's place. Raises GC-R003 for the reference target, which plans nothing."""
+        return self._executor.plan
 
     def forward(self, feeds: Mapping[str, npt.ArrayLike] | None = None) -> dict[str, Array]:
         """Run the network on `feeds` (input name -> array); returns outputs and kept blobs.
@@ -121,7 +132,7 @@ class Executable:
         with self._lock:
             shapes = self.inputs
             arrays = checked_feeds({} if feeds is None else feeds, shapes)
-            reshape(self.graph, shapes, {name: array.shape for name, array in arrays.items()})
+            self._reshape(shapes, {name: array.shape for name, array in arrays.items()})
             self._ran = False
             self._executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
             self._ran = True
@@ -153,7 +164,7 @@ class Executable:
         node = self.graph.node(layer)
         with self._lock:
             try:
-                arrays = [single(numeric(n, a)) for n, a in (("data", data), ("label", label))]
+                arrays = [numeric(n, a) for n, a in (("data", data), ("label", label))]
                 source: Any = self._executor.source(node) if node.has(Effect.SOURCE) else None
                 if not hasattr(source, "set_arrays"):
                     fail("GC-R003", "this layer takes no arrays", "only MemoryData does")
@@ -176,7 +187,7 @@ class Executable:
 
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
-        meta = self.meta | {"train": self.train, "seed": self.seed}
+        meta = self.meta | {"target": self.target, "train": self.train, "seed": self.seed}
         if self.keep:
             meta["keep"] = self.keep if isinstance(self.keep, str) else list(self.keep)
         with self._lock:
@@ -198,13 +209,22 @@ class Executable:
     ) -> None:
         self.close()
 
+    def _reshape(self, old: Mapping[str, Shape], new: Mapping[str, Shape]) -> None:
+        nodes, seeds = self.graph.nodes, () if self.keep == "all" else self.keep
+        try:
+            reshape(self.graph, old, new, seeds if self.train else None)
+        finally:
+            if self.graph.nodes is not nodes:  # there are other gradient nodes than before
+                self._ran, self._slopes = False, self._told_slopes()
+                self._executor.adopt(self._pinned())
+
     def _checked_seeds(self, seeds: Mapping[str, npt.ArrayLike]) -> dict[str, F64]:
         """The seeds as arrays; those of blobs that depend on nothing differentiable are dropped."""
         named = self._blobs if self.keep != "all" else {v.name: v for v in self.graph.outputs}
         check_names("output or blob kept by name", seeds, named)
         checked: dict[str, F64] = {}
         for name, given in seeds.items():
-            array, shape = numeric(name, given), self._executor.shapes[named[name]]
+            array, shape = double(numeric(name, given)), self._executor.shapes[named[name]]
             if array.shape != shape:
                 fail("GC-R001", f"seed {name!r} has shape {array.shape}, expected {shape}")
             if name in self.graph.seeds:
@@ -233,6 +253,16 @@ class Executable:
                 flat = array.reshape(typed(owner).shape)
                 totals[owner] = totals[owner] + flat if owner in totals else flat
         return {owner: single(total) for owner, total in totals.items()}
+
+
+def _executor(
+    target: str, graph: Graph, pinned: set[Value], seed: int, threads: int | None
+) -> ReferenceExecutor:
+    if target == "reference":
+        return ReferenceExecutor(graph, pinned, seed)
+    from graphc.runtime.cpu import CpuExecutor
+
+    return CpuExecutor(graph, pinned, seed, threads)
 
 
 def kept_names(keep: Keep) -> Literal["all"] | tuple[str, ...]:

@@ -1,33 +1,39 @@
-"""Feeds: what a caller hands over, checked and turned into float64; and inputs of other shapes."""
+"""Feeds: what a caller hands over, checked and turned into float32; and inputs of other shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from graphc.autodiff import differentiate
 from graphc.errors import GraphError, fail, near
-from graphc.ir.graph import Array, Graph, Node, Role, Value
+from graphc.ir.clone import drop_gradients
+from graphc.ir.graph import Array, Graph, Value
 from graphc.ir.infer import infer
-from graphc.ir.types import Type
 from graphc.ir.versions import blob_of
-from graphc.ops.spec import F64, OpSpec
+from graphc.ops.spec import F64
 
 Shape = tuple[int, ...]
 
 
-def numeric(name: str, given: npt.ArrayLike) -> F64:
-    """`given`, rounded to float32, as a new float64 array. Raises GC-R001 for what is no number."""
+def numeric(name: str, given: npt.ArrayLike) -> Array:
+    """`given` as a new float32 array. Raises GC-R001 for what is no number."""
     try:
         array = np.asarray(given)
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         fail("GC-R001", f"{name!r} is no array: {error}")
     if array.dtype.kind not in "fiub":
         fail("GC-R001", f"{name!r} has element type {array.dtype}, expected numbers")
-    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-        return single(array).astype(np.float64)
+    return single(array)
+
+
+def double(array: npt.NDArray[Any]) -> F64:
+    """A new float64 array; a signalling NaN becomes a quiet one."""
+    with np.errstate(invalid="ignore"):
+        return np.array(array, np.float64, order="C")
 
 
 def single(array: npt.NDArray[Any]) -> Array:
@@ -49,7 +55,7 @@ def check_names(what: str, given: object, expected: Mapping[str, Any]) -> None:
 
 def checked_feeds(
     feeds: Mapping[str, npt.ArrayLike], expected: Mapping[str, Shape]
-) -> dict[str, F64]:
+) -> dict[str, Array]:
     """An array for every input, of the expected number of axes. Raises GC-R001."""
     check_names("input", feeds, expected)
     missing = [name for name in expected if name not in feeds]
@@ -63,48 +69,39 @@ def checked_feeds(
     return arrays
 
 
-def reshape(graph: Graph, old: Mapping[str, Shape], new: Mapping[str, Shape]) -> None:
-    """Infer `graph` for inputs of other shapes; it stays as it was where that raises GC-R001."""
+def reshape(
+    graph: Graph, old: Mapping[str, Shape], new: Mapping[str, Shape], seeds: Collection[str] | None
+) -> None:
+    """Infer `graph` for inputs of other shapes, where they are.
+
+    A differentiated graph (`seeds` as `differentiate` takes them, else None) gets new gradient
+    nodes, since what a part reads may depend on shapes. Raises GC-R001 where the net does not fit;
+    it is then as it was.
+    """
     changed = [name for name in old if new[name] != old[name]]
     if not changed:
         return
     try:
         infer(graph, {name: new[name] for name in changed})
+        if seeds is not None:
+            _differentiate(graph, {name: old[name] for name in changed}, seeds)
     except GraphError as error:
         if error.code.startswith("GC-L"):
             raise
         told = ", ".join(f"{n!r} has shape {new[n]}, expected {old[n]}" for n in changed)
         fail("GC-R001", f"input {told}, and the net does not fit the new shape", error.headline)
-    _retype(graph)
 
 
-def _retype(graph: Graph) -> None:
-    """Give aux values, seeds and gradients the types that follow from those of the blobs."""
-    if not graph.seeds and not graph.grads:
-        return
-    tops = graph.by_name()
-    for name, seed in graph.seeds.items():
-        seed.type = tops[name].type
-    for node in graph.nodes:
-        if node.role is Role.FWD:
-            op = cast("type[OpSpec]", node.op)
-            made = [role for role in node.outs if role not in node.tops]
-            aux = op.aux(node.attrs, node.sig(graph.env)) if made else {}
-            for role in made:
-                node.outs[role].type = aux[role]
-        else:
-            for role, value in node.outs.items():
-                value.type = _gradient_type(graph, node, role)
-
-
-def _gradient_type(graph: Graph, node: Node, role: str) -> Type | None:
-    if node.of is None:  # a sum: as its summands
-        return next(iter(node.ins.values())).type
-    target = node.of.ins.get(role[1:]) or node.of.params.get(role[1:])
-    if target is not None:
-        return target.type
-    op = cast("type[OpSpec]", node.op)
-    return op.inner(node.attrs, node.of.sig(graph.env))[role[1:]]
+def _differentiate(graph: Graph, before: Mapping[str, Shape], seeds: Collection[str]) -> None:
+    """Make the gradient nodes anew; where that fails, for the shapes from before."""
+    drop_gradients(graph)
+    try:
+        differentiate(graph, seeds=seeds)
+    except GraphError:
+        drop_gradients(graph)
+        infer(graph, before)
+        differentiate(graph, seeds=seeds)
+        raise
 
 
 def input_shapes(values: list[Value]) -> dict[str, Shape]:

@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.errors import GraphError, fail
-from graphc.ir.graph import Graph, Node, Role, Value, typed
+from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
 from graphc.ir.op import Effect, Kind, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops.spec import F64, Ctx, OpSpec
+from graphc.plan.data import Plan
 from graphc.rng import uniform
+from graphc.runtime.feeds import double
 
 
 class ReferenceExecutor:
@@ -36,11 +38,15 @@ class ReferenceExecutor:
         self.env: dict[Value, F64] = {}
         self.sources: dict[Node, Any] = {}
         self.dynamic = any(n.has(Trait.DYNAMIC) for n in graph.nodes)
-        self.forward_nodes = [n for n in graph.nodes if n.role is Role.FWD]
-        self.grad_nodes = [n for n in graph.nodes if n.role is Role.GRAD]
-        self.release = self._last_readers(pinned)
+        self.adopt(pinned)
         self.shapes: dict[Value, tuple[int, ...]] = {}
         self.sigs: dict[Node, Sig] = {}
+
+    def adopt(self, pinned: set[Value]) -> None:
+        """Go by the graph's nodes as they are now; its forward nodes must be those from before."""
+        self.forward_nodes = [n for n in self.graph.nodes if n.role is Role.FWD]
+        self.grad_nodes = [n for n in self.graph.nodes if n.role is Role.GRAD]
+        self.release = self._last_readers(pinned)
 
     def _last_readers(self, pinned: set[Value]) -> dict[Node, list[Value]]:
         last: dict[Value, Node] = {}
@@ -55,11 +61,19 @@ class ReferenceExecutor:
                 table.setdefault(node, []).append(value)
         return table
 
-    def forward(self, feeds: Mapping[Value, F64]) -> None:
+    @property
+    def plan(self) -> Plan:
+        fail("GC-R003", "the reference target plans no memory", "compile with target='cpu'")
+
+    def params(self) -> dict[str, tuple[Array, ...]]:
+        """PARAM and STATE arrays by layer; whoever has them may write."""
+        return self.graph.params
+
+    def forward(self, feeds: Mapping[Value, Array]) -> None:
         """Run the forward nodes; `feeds` holds every FEED value."""
         self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
         for value, array in feeds.items():
-            self._put(value, array)
+            self._put(value, double(array))
         for node in self.forward_nodes:
             if not node.has(Trait.FEED):
                 self._guarded(node, self._run_forward)
@@ -97,7 +111,7 @@ class ReferenceExecutor:
             for node in self.forward_nodes:
                 for role, weight in node.loss.items():
                     if weight and node.outs[role] in self.env:
-                        total += weight * float(self.env[node.outs[role]].sum())
+                        total += weight * float(self.env[node.outs[role]].sum(dtype=np.float64))
         return total
 
     def source(self, node: Node) -> Any:

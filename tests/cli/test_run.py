@@ -40,7 +40,7 @@ def test_without_a_net_the_newest_artefact_runs(cli, artefact):
     ]
     first, *ranked, last = done.out.splitlines()
     assert first == "prob: 1x12" and len(ranked) == 5 and " class " in ranked[0]
-    assert last.startswith("newer.gcz: ") and last.endswith("ms on the reference executor")
+    assert last.startswith("newer.gcz: ") and last.endswith("ms on target reference")
 
 
 def test_an_empty_folder(cli):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Layer:
     def without(self, *roles: str) -> Layer:
         """The same with these aux values unasked for."""
         outs = {r: t for r, t in self.sig.outs.items() if r not in roles}
-        return Layer(self.op, self.attrs, _replaced(self.sig, outs))
+        return Layer(self.op, self.attrs, replace(self.sig, outs=outs))
 
     def usable(self, part: Forward) -> list[Kernel]:
         rows = rows_of(self.op, part.name)
@@ -66,7 +67,8 @@ class Layer:
         place: Place = np.array,
         over: bool = False,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """What kernels and reference make of `values`: tops, aux, and new state as "new " + role.
+        """What kernels, and what the reference, make of `values`: tops, aux, and new state as
+        "new " + role. Each part of the reference gets what the kernels of those before made.
 
         `place` lays every array out in memory; `over`: results are written over operands where
         the declaration allows that.
@@ -74,46 +76,77 @@ class Layer:
         made: dict[str, Array] = {}
         wanted: dict[str, Array] = {}
         for part in self.op.forwards(self.attrs, self.sig):
-            rows = self.usable(part)
-            assert rows, f"{self.op.type}.{part.name} has no kernel for this use"
-            reads = (*self.sig.ins, *self.sig.params) if part.reads is None else part.reads
-            writes = tuple(self.sig.outs) if part.writes is None else part.writes
-            given = {r: np.asarray({**values, **made}[r], np.float32) for r in reads}
-            wanted |= self._reference(part, writes, given, seed, step)
-            row = rows[0]
-            told = row.attrs(self.attrs, self.sig) if row.attrs else {}
-            sources = {r: place(given[r]) for r in reads}
-            targets = {}
-            for role in writes:
-                twins = [r for top, r in part.over if top == role] if over else []
-                state = role in self.sig.params and role in sources
-                targets[role] = (
-                    sources[role]
-                    if state
-                    else sources[twins[0]]
-                    if twins
-                    else place(_blank(self.sig, role))
-                )
-            kernel = _core.make_kernel(
-                row.symbol,
-                [spec(a) for a in sources.values()],
-                [spec(a) for a in targets.values()],
-                told,
-            )
-            kernel.run([*sources.values()], [*targets.values()], threads, seed=seed, step=step)
-            for role, array in targets.items():
-                made[f"new {role}" if role in self.sig.params else role] = array
+            given = self._given(part, {**values, **made})
+            wanted |= self._reference(part, given, seed, step)
+            made |= self._kernel(part, given, threads, seed, step, place, over)
         return made, wanted
 
+    def run_kernels(self, values: Mapping[str, Array], threads: int = 1) -> None:
+        for part in self.op.forwards(self.attrs, self.sig):
+            self._kernel(part, self._given(part, values), threads, 0, 0, np.array, False)
+
+    def run_reference(self, values: Mapping[str, Array]) -> None:
+        for part in self.op.forwards(self.attrs, self.sig):
+            self._reference(part, self._given(part, values), 0, 0)
+
+    def _given(self, part: Forward, values: Mapping[str, Array]) -> dict[str, Array]:
+        reads = (*self.sig.ins, *self.sig.params) if part.reads is None else part.reads
+        return {role: np.array(values[role], np.float32, order="C") for role in reads}
+
+    def _written(self, part: Forward) -> tuple[str, ...]:
+        return tuple(self.sig.outs) if part.writes is None else part.writes
+
+    def _kernel(
+        self,
+        part: Forward,
+        given: Mapping[str, Array],
+        threads: int,
+        seed: int,
+        step: int,
+        place: Place,
+        over: bool,
+    ) -> dict[str, Array]:
+        rows = self.usable(part)
+        assert rows, f"{self.op.type}.{part.name} has no kernel for this use"
+        told = dict(rows[0].attrs(self.attrs, self.sig)) if rows[0].attrs else {}
+        sources = {role: place(array) for role, array in given.items()}
+        for pack in rows[0].packs:
+            size = pack.size(self.attrs, self.sig)
+            sources[pack.of] = packed(pack.symbol, given[pack.of], size, told, threads)
+        twins = {top: role for top, role in reversed(part.over)} if over else {}
+        targets = {}
+        for role in self._written(part):
+            twin = twins.get(role, role if role in self.sig.params else None)
+            targets[role] = sources[twin] if twin in sources else place(_blank(self.sig, role))
+        kernel = _core.make_kernel(
+            rows[0].symbol,
+            [spec(a) for a in sources.values()],
+            [spec(a) for a in targets.values()],
+            told,
+        )
+        kernel.run([*sources.values()], [*targets.values()], threads, seed=seed, step=step)
+        return {self._result(role): array for role, array in targets.items()}
+
     def _reference(
-        self, part: Forward, writes: tuple[str, ...], given: Any, seed: int, step: int
+        self, part: Forward, given: Mapping[str, Array], seed: int, step: int
     ) -> dict[str, Array]:
         def draw(shape: tuple[int, ...], tag: int) -> Array:
             return uniform(shape, seed=seed, step=step, layer=self.sig.name, tag=tag)
 
-        values = {role: np.asarray(array, np.float64) for role, array in given.items()}
+        values = {role: array.astype(np.float64) for role, array in given.items()}
         found = self.op.reference(self.attrs, values, Ctx(self.sig, part.name, draw))
-        return {f"new {r}" if r in self.sig.params else r: found[r] for r in writes}
+        return {self._result(role): found[role] for role in self._written(part)}
+
+    def _result(self, role: str) -> str:
+        return f"new {role}" if role in self.sig.params else role
+
+
+def packed(symbol: str, array: Array, size: int, attrs: Any, threads: int) -> Array:
+    """An operand as a pack kernel rearranges it."""
+    target = np.full(size, np.nan, np.float32)
+    kernel = _core.make_kernel(symbol, [spec(array)], [spec(target)], attrs)
+    kernel.run([array], [target], threads)
+    return target
 
 
 def compare(layer: Layer, values: Mapping[str, Array], products: int = 1, **how: Any) -> None:
@@ -157,9 +190,3 @@ def channels_last(array: Array) -> Array:
 def _blank(sig: Sig, role: str) -> Array:
     dtype = DTYPES[sig[role].dtype]
     return np.full(sig[role].shape, np.nan if dtype is np.float32 else 99, dtype)
-
-
-def _replaced(sig: Sig, outs: Any) -> Sig:
-    from dataclasses import replace
-
-    return replace(sig, outs=outs)

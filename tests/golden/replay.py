@@ -39,8 +39,11 @@ def judge(case: Case, key: str, ours: np.ndarray | None, caffe: np.ndarray) -> V
     return Verdict(key, ratio(ours, caffe, case.meta["rtol"], case.meta["atol"]))
 
 
-def replay(case: Case, folder: Path) -> Iterator[Verdict]:
-    """Load, run and differentiate the case's net in `folder`; one verdict per golden array."""
+def replay(
+    case: Case, folder: Path, target: str = "reference", keep: str | tuple[str, ...] = "all"
+) -> Iterator[Verdict]:
+    """Load, run and, where the target can, differentiate the case's net in `folder`; one verdict
+    per golden array, of blobs those that are kept."""
     meta = case.meta
     weights = folder / f"{case.name}.caffemodel"
     net = graphc.load(
@@ -50,9 +53,8 @@ def replay(case: Case, folder: Path) -> Iterator[Verdict]:
         level=meta["level"],
         stages=tuple(meta["stages"]),
     )
-    with graphc.compile(
-        net, target="reference", train=meta["backward"], passes=(), keep="all"
-    ) as exe:
+    train = meta["backward"] and target == "reference"
+    with graphc.compile(net, target=target, train=train, passes=(), keep=keep) as exe:
         if "memory/data" in case.arrays:
             (layer,) = (x["name"] for x in meta["layers"] if x["type"] == "MemoryData")
             exe.set_arrays(layer, case.arrays["memory/data"], case.arrays["memory/label"])
@@ -67,8 +69,9 @@ def _replay_step(case: Case, exe: graphc.Executable, step: str) -> Iterator[Verd
     tops = exe.forward({name: case.arrays[f"{step}in/{name}"] for name in case.meta["inputs"]})
     for blob, caffe in case.under(f"{step}out/"):
         ours = tops.get(case.split_from.get(blob, blob))
-        yield judge(case, f"{step}out/{blob}", ours, caffe)
-    if not case.meta["backward"]:
+        if ours is not None or exe.keep == "all":
+            yield judge(case, f"{step}out/{blob}", ours, caffe)
+    if not exe.train:
         return
     seeds = {} if case.meta["loss_driven"] else dict(case.under(f"{step}topdiff/"))
     grads = exe.backward(seeds)

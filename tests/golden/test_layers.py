@@ -25,6 +25,15 @@ def test_case(name: str, caffe: Path) -> None:
     assert not failed, "\n".join(failed)
 
 
+@pytest.mark.parametrize("keep", ["all", ()], ids=["all", "outputs"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_case_on_the_cpu(name: str, keep: str | tuple[str, ...], caffe: Path) -> None:
+    case = read_case(caffe / "layers" / f"{name}.npz")
+    verdicts = list(replay(case, caffe / "layers", "cpu", keep))
+    failed = [f"{v.key}: {v.share:.3g} of the tolerance" for v in verdicts if not v.share <= 1]
+    assert not failed, "\n".join(failed)
+
+
 def test_no_case_is_left_out() -> None:
     assert len(LAYERS) + 1 == 254
 

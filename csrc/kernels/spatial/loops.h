@@ -15,25 +15,22 @@ struct PoolBlock {
     PoolAxis rows, cols;
     Index pitch;
     Index p0, p1, q0, q1;
-
-    // Rows of x, those in the padding too, that the block's windows cover.
-    Index span() const { return (p1 - p0 - 1) * rows.stride + rows.kernel; }
-    Index width() const { return q1 - q0; }
 };
 
-// What span() * width() of a block may not exceed.
-constexpr Index kPoolBlock = 4096;
+// How wide a window may be for max_block() and sum_block().
+constexpr Index kPoolWidest = 32;
 
 // How many pixels lrn_across() takes, and how long a row lrn_within() takes.
 constexpr Index kLrnBlock = 256, kLrnRow = 1024;
 
 struct SpatialLoops {
-    // Maxima of a block into rows of y, `y_pitch` apart (y: that of window p0, q0), and their
-    // indices in their windows one after the other, unless `where` is null.
-    void (*max_block)(const PoolBlock&, const float* plane, float* y, Index y_pitch, int* where);
-    // Sums of a block, divided by the windows' extents; `extents` has one per column of windows.
-    void (*mean_block)(const PoolBlock&, const float* plane, float* y, Index y_pitch,
-                       const float* extents);
+    // Maxima of a block into rows of y, `pitch` apart (y: that of window p0, q0), and their indices
+    // in their windows one after the other, unless `where` is null.
+    void (*max_block)(const PoolBlock&, const float* plane, float* y, Index pitch, float* where);
+    // Sums of a block, each divided by its window's extent; `widths` has that of each column of
+    // windows, from q0 on.
+    void (*mean_block)(const PoolBlock&, const float* plane, float* y, Index pitch,
+                       const float* widths);
     // One window, for wide ones: maximum (index not found: 0), and sum.
     float (*wide_max)(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols);
     double (*wide_sum)(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols);

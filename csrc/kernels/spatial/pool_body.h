@@ -1,258 +1,233 @@
-// Part of a loop file (see loops.h): pooling, first along the rows of x and then down its columns,
-// so that the first of equal maxima in row-major order stays the first.
+// Part of a loop file (see loops.h): pooling. Lanes are neighbouring windows, each of which meets
+// its elements in row-major order; so the first of equal maxima wins.
 
 namespace graphc::GRAPHC_LOOPS {
 
 namespace {
 
-// best[i] = maximum of x[i * stride] .. x[i * stride + kernel - 1]; where[i]: its index in there.
-// A kernel or stride of 0 in the template is one known at run time alone.
-template <bool kIndexed, int kKernel, int kStride>
-void max_along(const float* x, Index kernel, Index stride, Index count, float* __restrict best,
-               int* __restrict where) {
-    const Index step = kStride > 0 ? kStride : stride;
-    if constexpr (kKernel > 0) {
-        for (Index i = 0; i < count; ++i) {
-            float value = -kFloatMax;
-            int index = 0;
-            for (int k = 0; k < kKernel; ++k) {
-                const float other = x[i * step + k];
-                const bool is_more = other > value;
-                value = is_more ? other : value;
-                if constexpr (kIndexed) index = is_more ? k : index;
-            }
-            best[i] = value;
-            if constexpr (kIndexed) where[i] = index;
+using Reg = Lanes::Reg;
+constexpr int kWidth = Lanes::width;
+
+// What a vector of windows, the first of which starts at element `at` of a row, meets there. A
+// stride or kernel of 0 in the template is one known at run time alone.
+template <int kStride, int kKernel>
+class Taps {
+  public:
+    Taps(const PoolAxis& cols, Index at) : cols_(cols), at_(at) {
+        if constexpr (kStride == 0) return;
+        const Index last = offset(loads() - 1) + kWidth;
+        is_inner_ = at >= 0 && at + last <= cols.size;
+        for (int i = 0; !is_inner_ && i < loads(); ++i) {
+            const Index from = at + offset(i);
+            const int low = int(lesser(greater(-from, 0), kWidth));
+            masks_[i] = Lanes::mask(low, int(lesser(greater(cols.size - from, low), kWidth)));
         }
-    } else {
-        for (Index i = 0; i < count; ++i) best[i] = -kFloatMax;
-        if constexpr (kIndexed) {
-            for (Index i = 0; i < count; ++i) where[i] = 0;
-        }
-        for (int k = 0; k < int(kernel); ++k) {
-            for (Index i = 0; i < count; ++i) {
-                const float other = x[i * step + k];
-                const bool is_more = other > best[i];
-                best[i] = is_more ? other : best[i];
-                if constexpr (kIndexed) where[i] = is_more ? k : where[i];
+    }
+
+    // Calls take(elements, k) with tap k of each window; `fill` stands for what is not in the row.
+    template <class Take>
+    void each(const float* row, Reg fill, const Take& take) const {
+        if constexpr (kStride == 0) {
+            for (int k = 0; k < kernel(); ++k) take(gather(row, k, fill), k);
+        } else if constexpr (kStride == 1) {
+            for (int k = 0; k < kernel(); ++k) take(load(row, k, fill), k);
+        } else {
+            for (int k = 0; k < kernel(); k += 2) {
+                const Reg a = load(row, k, fill), b = load(row, k + 1, fill);
+                take(Lanes::even(a, b), k);
+                if (k + 1 < kernel()) take(Lanes::odd(a, b), k + 1);
             }
+        }
+    }
+
+  private:
+    int kernel() const { return kKernel > 0 ? kKernel : int(cols_.kernel); }
+    int loads() const { return kStride == 2 ? (kernel() + 1) / 2 * 2 : kernel(); }
+    // Elements from the first window's start to what the i-th load begins with.
+    static Index offset(int i) { return kStride == 2 ? i / 2 * 2 + i % 2 * kWidth : i; }
+
+    Reg load(const float* row, int i, Reg fill) const {
+        const float* from = row + (at_ + offset(i));
+        return is_inner_ ? Lanes::load(from) : Lanes::load_where(masks_[i], from, fill);
+    }
+
+    Reg gather(const float* row, int k, Reg fill) const {
+        float lanes[kWidth];
+        Lanes::store(lanes, fill);
+        for (int i = 0; i < kWidth; ++i) {
+            const Index from = at_ + k + i * cols_.stride;
+            if (from >= 0 && from < cols_.size) lanes[i] = row[from];
+        }
+        return Lanes::load(lanes);
+    }
+
+    const PoolAxis& cols_;
+    Index at_;
+    bool is_inner_ = false;
+    Lanes::Mask masks_[kStride == 0 ? 1 : kKernel > 0 ? kKernel + 1 : kPoolWidest];
+};
+
+// Calls each(taps, rows, p, q, count): `count` windows from (p, q) on, which lie in `rows`.
+template <int kStride, int kKernel, class Each>
+inline void each_vector(const PoolBlock& block, const Each& each) {
+    for (Index q = block.q0; q < block.q1; q += kWidth) {
+        const Taps<kStride, kKernel> taps(block.cols, q * block.cols.stride - block.cols.pad);
+        const int count = int(lesser(block.q1 - q, kWidth));
+        for (Index p = block.p0; p < block.p1; ++p) {
+            each(taps, pool_span(block.rows, p), p - block.p0, q - block.q0, count);
         }
     }
 }
 
-// sums[i] = x[i * stride] + ... + x[i * stride + kernel - 1]
-template <int kKernel, int kStride>
-void sum_along(const float* x, Index kernel, Index stride, Index count, float* __restrict sums) {
-    const Index step = kStride > 0 ? kStride : stride;
-    if constexpr (kKernel > 0) {
-        for (Index i = 0; i < count; ++i) {
-            float sum = 0;
-            for (int k = 0; k < kKernel; ++k) sum += x[i * step + k];
-            sums[i] = sum;
-        }
-    } else {
-        for (Index i = 0; i < count; ++i) sums[i] = 0;
-        for (Index k = 0; k < kernel; ++k) {
-            for (Index i = 0; i < count; ++i) sums[i] += x[i * step + k];
-        }
-    }
+inline void put(float* to, Reg value, int count) {
+    if (count == kWidth) return Lanes::store(to, value);
+    Lanes::store_first(to, value, count);
 }
 
-// Calls run(kernel, stride) with those of the common windows as constants, 0 for others.
-template <class F>
-void with_constants(const PoolAxis& axis, const F& run) {
+// Calls run(stride, kernel) with those of common windows as constants, 0 for others.
+template <class Run>
+void with_constants(const PoolAxis& axis, const Run& run) {
     using Zero = std::integral_constant<int, 0>;
     using One = std::integral_constant<int, 1>;
     using Two = std::integral_constant<int, 2>;
     using Three = std::integral_constant<int, 3>;
-    if (axis.kernel == 2 && axis.stride == 2) return run(Two(), Two());
-    if (axis.kernel == 3 && axis.stride == 2) return run(Three(), Two());
-    if (axis.kernel == 3 && axis.stride == 1) return run(Three(), One());
-    if (axis.stride == 1) return run(Zero(), One());
+    if (axis.stride == 2 && axis.kernel == 2) return run(Two(), Two());
+    if (axis.stride == 2 && axis.kernel == 3) return run(Two(), Three());
+    if (axis.stride == 1 && axis.kernel == 3) return run(One(), Three());
+    if (axis.stride == 2) return run(Two(), Zero());
+    if (axis.stride == 1) return run(One(), Zero());
     run(Zero(), Zero());
 }
 
-// The windows q0 .. q1 - 1 that lie in the image with all of their columns.
-struct Inner {
-    Index first, stop;
-
-    Inner(const PoolAxis& axis, Index q0, Index q1) {
-        const Index room = axis.size - axis.kernel + axis.pad;
-        const Index last = room < 0 ? 0 : room / axis.stride + 1;
-        first = lesser(greater(q0, (axis.pad + axis.stride - 1) / axis.stride), q1);
-        stop = greater(first, lesser(last, q1));
-    }
-};
-
-template <bool kIndexed>
-void max_row(const PoolBlock& block, const float* row, float* best, int* where) {
-    const PoolAxis& cols = block.cols;
-    const Inner inner(cols, block.q0, block.q1);
-    const auto border = [&](Index q) {
-        const PoolSpan span = pool_span(cols, q);
-        const PoolPeak peak = pool_max(row, 0, {0, 0, 1}, span, cols.kernel);
-        best[q - block.q0] = peak.value;
-        if constexpr (kIndexed) where[q - block.q0] = int(peak.index);
-    };
-    for (Index q = block.q0; q < inner.first; ++q) border(q);
-    for (Index q = inner.stop; q < block.q1; ++q) border(q);
-    const Index count = inner.stop - inner.first, at = inner.first - block.q0;
-    if (count == 0) return;
-    const float* x = row + inner.first * cols.stride - cols.pad;
-    with_constants(cols, [&](auto kernel, auto stride) {
-        max_along<kIndexed, kernel(), stride()>(x, cols.kernel, cols.stride, count, best + at,
-                                                kIndexed ? where + at : nullptr);
-    });
+template <int kStride, int kKernel>
+void find_max(const PoolBlock& block, const float* plane, float* y, Index pitch) {
+    const Reg least = Lanes::set(-kFloatMax);
+    each_vector<kStride, kKernel>(
+        block, [&](const auto& taps, PoolSpan rows, Index p, Index q, int count) {
+            Reg best = least;
+            for (Index h = rows.first; h < rows.stop; ++h) {
+                taps.each(plane + h * block.pitch, least,
+                          [&](Reg x, int) { best = Lanes::larger(best, x); });
+            }
+            put(y + p * pitch + q, best, count);
+        });
 }
 
-void sum_row(const PoolBlock& block, const float* row, float* sums) {
-    const PoolAxis& cols = block.cols;
-    const Inner inner(cols, block.q0, block.q1);
-    const auto border = [&](Index q) {
-        sums[q - block.q0] = pool_sum<float>(row, 0, {0, 0, 1}, pool_span(cols, q));
-    };
-    for (Index q = block.q0; q < inner.first; ++q) border(q);
-    for (Index q = inner.stop; q < block.q1; ++q) border(q);
-    const Index count = inner.stop - inner.first;
-    if (count == 0) return;
-    const float* x = row + inner.first * cols.stride - cols.pad;
-    with_constants(cols, [&](auto kernel, auto stride) {
-        sum_along<kernel(), stride()>(x, cols.kernel, cols.stride, count,
-                                      sums + (inner.first - block.q0));
-    });
+template <int kStride, int kKernel>
+void find_max_and_index(const PoolBlock& block, const float* plane, float* y, Index pitch,
+                        float* where) {
+    const Reg least = Lanes::set(-kFloatMax);
+    each_vector<kStride, kKernel>(
+        block, [&](const auto& taps, PoolSpan rows, Index p, Index q, int count) {
+            Reg best = least, index = Lanes::zero();
+            for (Index h = rows.first; h < rows.stop; ++h) {
+                const Index before = (h - rows.start) * block.cols.kernel;
+                taps.each(plane + h * block.pitch, least, [&](Reg x, int k) {
+                    best = Lanes::larger(best, x, Lanes::set(float(before + k)), index);
+                });
+            }
+            put(y + p * pitch + q, best, count);
+            put(where + p * (block.q1 - block.q0) + q, index, count);
+        });
 }
 
-// y[i] = maximum of best[i], best[i + step], ... (`kernel` of them).
-void max_down(const float* best, Index step, Index kernel, Index count, float* __restrict y) {
-    if (kernel == 2) {
-        for (Index i = 0; i < count; ++i) {
-            const float a = best[i], b = best[i + step];
-            y[i] = b > a ? b : a;
-        }
-        return;
-    }
-    for (Index i = 0; i < count; ++i) y[i] = best[i];
-    Index k = 1;
-    for (; k + 1 < kernel; k += 2) {
-        const float *one = best + k * step, *two = one + step;
-        for (Index i = 0; i < count; ++i) {
-            const float value = one[i] > y[i] ? one[i] : y[i];
-            y[i] = two[i] > value ? two[i] : value;
-        }
-    }
-    if (k < kernel) {
-        const float* one = best + k * step;
-        for (Index i = 0; i < count; ++i) y[i] = one[i] > y[i] ? one[i] : y[i];
-    }
+template <int kStride, int kKernel>
+void find_mean(const PoolBlock& block, const float* plane, float* y, Index pitch,
+               const float* widths) {
+    each_vector<kStride, kKernel>(
+        block, [&](const auto& taps, PoolSpan rows, Index p, Index q, int count) {
+            Reg sum = Lanes::zero();
+            for (Index h = rows.first; h < rows.stop; ++h) {
+                taps.each(plane + h * block.pitch, Lanes::zero(),
+                          [&](Reg x, int) { sum = Lanes::add(sum, x); });
+            }
+            const Reg width = Lanes::load_first(widths + q, count);
+            const float height = float(pool_extent(block.rows, block.p0 + p));
+            put(y + p * pitch + q, Lanes::divide(sum, Lanes::multiply(width, Lanes::set(height))),
+                count);
+        });
 }
 
-void max_down_indexed(const float* best, const int* inner, Index step, int kernel, int width,
-                      float* __restrict y, int* __restrict where) {
-    for (Index i = 0; i < step; ++i) y[i] = best[i];
-    for (Index i = 0; i < step; ++i) where[i] = inner[i];
-    for (int k = 1; k < kernel; ++k) {
-        const float* other = best + k * step;
-        const int* index = inner + k * step;
-        for (Index i = 0; i < step; ++i) {
-            const bool is_more = other[i] > y[i];
-            y[i] = is_more ? other[i] : y[i];
-            where[i] = is_more ? k * width + index[i] : where[i];
-        }
-    }
-}
-
-void max_block(const PoolBlock& block, const float* plane, float* y, Index y_pitch, int* where) {
-    float best[kPoolBlock];
-    int inner[kPoolBlock];
-    const PoolAxis& rows = block.rows;
-    const Index width = block.width(), top = block.p0 * rows.stride - rows.pad;
-    for (Index i = 0; i < block.span(); ++i) {
-        const float* row = plane + (top + i) * block.pitch;
-        float* to = best + i * width;
-        if (top + i < 0 || top + i >= rows.size) {
-            for (Index q = 0; q < width; ++q) to[q] = -kFloatMax;
-            for (Index q = 0; where && q < width; ++q) inner[i * width + q] = 0;
-        } else if (where) {
-            max_row<true>(block, row, to, inner + i * width);
-        } else {
-            max_row<false>(block, row, to, nullptr);
-        }
-    }
-    const Index height = block.p1 - block.p0;
-    if (!where && rows.stride == 1 && y_pitch == width) {
-        max_down(best, width, rows.kernel, height * width, y);
-        return;
-    }
-    for (Index p = 0; p < height; ++p) {
-        const Index at = p * rows.stride * width;
+void max_block(const PoolBlock& block, const float* plane, float* y, Index pitch, float* where) {
+    with_constants(block.cols, [&](auto stride, auto kernel) {
         if (where) {
-            max_down_indexed(best + at, inner + at, width, int(rows.kernel), int(block.cols.kernel),
-                             y + p * y_pitch, where + p * width);
+            find_max_and_index<stride(), kernel()>(block, plane, y, pitch, where);
         } else {
-            max_down(best + at, width, rows.kernel, width, y + p * y_pitch);
+            find_max<stride(), kernel()>(block, plane, y, pitch);
         }
-    }
+    });
 }
 
-void mean_block(const PoolBlock& block, const float* plane, float* y, Index y_pitch,
-                const float* extents) {
-    float sums[kPoolBlock];
-    const PoolAxis& rows = block.rows;
-    const Index width = block.width(), top = block.p0 * rows.stride - rows.pad;
-    for (Index i = 0; i < block.span(); ++i) {
-        if (top + i < 0 || top + i >= rows.size) {
-            for (Index q = 0; q < width; ++q) sums[i * width + q] = 0;
-        } else {
-            sum_row(block, plane + (top + i) * block.pitch, sums + i * width);
-        }
-    }
-    for (Index p = block.p0; p < block.p1; ++p, y += y_pitch) {
-        const float* first = sums + (p - block.p0) * rows.stride * width;
-        const float extent = float(pool_extent(rows, p));
-        for (Index q = 0; q < width; ++q) y[q] = first[q];
-        for (Index k = 1; k < rows.kernel; ++k) {
-            const float* other = first + k * width;
-            for (Index q = 0; q < width; ++q) y[q] += other[q];
-        }
-        for (Index q = 0; q < width; ++q) y[q] /= extent * extents[block.q0 + q];
-    }
+void mean_block(const PoolBlock& block, const float* plane, float* y, Index pitch,
+                const float* widths) {
+    with_constants(block.cols, [&](auto stride, auto kernel) {
+        find_mean<stride(), kernel()>(block, plane, y, pitch, widths);
+    });
 }
 
-constexpr int kLanes = 16;
+constexpr int kParts = 16 / kWidth;
+
+// Calls take(i, elements) with the i-th part of each sixteen neighbours of a window, and then
+// next(); lanes are sixteen for every Isa. `fill` stands for what is not there.
+template <class Take, class Next>
+inline void each_part(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols, Reg fill,
+                      const Take& take, const Next& next) {
+    for (Index h = rows.first; h < rows.stop; ++h) {
+        const float* row = plane + h * pitch;
+        Index w = cols.first;
+        for (; w + 16 <= cols.stop; w += 16, next()) {
+            for (int i = 0; i < kParts; ++i) take(i, Lanes::load(row + w + i * kWidth));
+        }
+        if (w == cols.stop) continue;
+        for (int i = 0; w < cols.stop; ++i, w += kWidth) {
+            const int count = int(lesser(cols.stop - w, kWidth));
+            take(i, Lanes::load_where(Lanes::mask(0, count), row + w, fill));
+        }
+        next();
+    }
+}
 
 // Of two zeros the first counts, which lanes do not know: then it is looked for.
 float wide_max(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols) {
-    float lanes[kLanes];
-    for (float& lane : lanes) lane = -kFloatMax;
-    for (Index h = rows.first; h < rows.stop; ++h) {
-        const float* row = plane + h * pitch;
-        Index w = cols.first;
-        for (; w + kLanes <= cols.stop; w += kLanes) {
-            for (int i = 0; i < kLanes; ++i)
-                lanes[i] = row[w + i] > lanes[i] ? row[w + i] : lanes[i];
-        }
-        for (int i = 0; w + i < cols.stop; ++i) {
-            lanes[i] = row[w + i] > lanes[i] ? row[w + i] : lanes[i];
-        }
-    }
-    float best = lanes[0];
-    for (const float lane : lanes) best = lane > best ? lane : best;
-    return best == 0 ? pool_max(plane, pitch, rows, cols, 1).value : best;
+    Reg best[kParts];
+    for (Reg& each : best) each = Lanes::set(-kFloatMax);
+    each_part(
+        plane, pitch, rows, cols, best[0],
+        [&](int i, Reg x) { best[i] = Lanes::larger(best[i], x); }, [] {});
+    for (int i = 1; i < kParts; ++i) best[0] = Lanes::larger(best[0], best[i]);
+    float lanes[kWidth];
+    Lanes::store(lanes, best[0]);
+    float most = lanes[0];
+    for (const float lane : lanes) most = lane > most ? lane : most;
+    return most == 0 ? pool_max(plane, pitch, rows, cols, 1).value : most;
 }
 
+// Eight elements of each lane are summed as floats, those sums as doubles.
 double wide_sum(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols) {
-    double lanes[kLanes] = {};
-    for (Index h = rows.first; h < rows.stop; ++h) {
-        const float* row = plane + h * pitch;
-        Index w = cols.first;
-        for (; w + kLanes <= cols.stop; w += kLanes) {
-            for (int i = 0; i < kLanes; ++i) lanes[i] += double(row[w + i]);
+    double sums[16] = {};
+    Reg few[kParts];
+    for (Reg& each : few) each = Lanes::zero();
+    int taken = 0;
+    const auto flush = [&] {
+        float lanes[16];
+        for (int i = 0; i < kParts; ++i) {
+            Lanes::store(lanes + i * kWidth, few[i]);
+            few[i] = Lanes::zero();
         }
-        for (int i = 0; w + i < cols.stop; ++i) lanes[i] += double(row[w + i]);
+        for (int i = 0; i < 16; ++i) sums[i] += double(lanes[i]);
+        taken = 0;
+    };
+    each_part(
+        plane, pitch, rows, cols, Lanes::zero(),
+        [&](int i, Reg x) { few[i] = Lanes::add(few[i], x); },
+        [&] {
+            if (++taken == 8) flush();
+        });
+    flush();
+    for (int half = 8; half > 0; half /= 2) {
+        for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
     }
-    double sum = 0;
-    for (const double lane : lanes) sum += lane;
-    return sum;
+    return sums[0];
 }
 
 }  // namespace

@@ -24,7 +24,9 @@ def _stage(name: str, share: float, asks: str) -> Stage:
 STAGES = (
     _stage("versions", 8, "which driver, CUDA, cuDNN, cuBLAS, CuPy, torch"),
     _stage("device", 8, "cuDNN's description of the device against the hand-made one"),
-    _stage("copies", 16, "device copy, pinned copies each way and both, the limit of pinned memory"),
+    _stage(
+        "copies", 16, "device copy, pinned copies each way and both, the limit of pinned memory"
+    ),
     _stage("launch", 8, "cost of a launch, eager and as a node of a graph"),
     _stage("capture", 14, "is a captured step with a forked copy the eager step, bit for bit"),
     _stage("fusion", 20, "which fused patterns cuDNN lists, builds and runs here"),

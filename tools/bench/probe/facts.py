@@ -60,7 +60,7 @@ class Facts:
         self._write({"fact": name, "value": value})
 
     def say(self, line: str) -> None:
-        self._write({"line": line})
+        self._write({"line": line[:500]})
 
     def miss(self, what: str, why: str) -> None:
         self.missing = True

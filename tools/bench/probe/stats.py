@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -40,4 +41,4 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
     scale = sum(x * x for x in left) * sum(y * y for y in right)
     if scale == 0:
         return None
-    return sum(x * y for x, y in zip(left, right, strict=True)) / scale**0.5
+    return sum(x * y for x, y in zip(left, right, strict=True)) / math.sqrt(scale)

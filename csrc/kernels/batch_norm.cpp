@@ -1,0 +1,206 @@
+// BatchNorm in parts: "batch_norm" with the state's statistics; "batch_norm_statistics",
+// "batch_norm_normalize" and "batch_norm_update" with the batch's.
+
+#include <cmath>
+
+#include "kernels/expr.h"
+#include "kernels/moments.h"
+#include "kernels/shapes.h"
+#include "kernels/split.h"
+
+namespace graphc {
+
+namespace {
+
+// Channels are axis 1; a vector is one channel.
+std::int64_t channels_of(const Spec& x) { return x.rank > 1 ? x.dims[1] : 1; }
+
+bool is_row(const Spec& row, std::int64_t size) {
+    return row.dtype == DType::f32 && row.contiguous() && row.size() == size;
+}
+
+// y = (x - mean) / sqrt(variance + eps): per channel the operands of one `normalize` instruction,
+// kept in the workspace.
+class Normalize {
+  public:
+    Normalize(const Problem& problem, double eps)
+        : eps_(eps), channels_(channels_of(problem.reads[0])), expr_(program(problem, channels_)) {}
+
+    std::size_t workspace() const { return std::size_t(channels_) * 3 * sizeof(float); }
+
+    // mean(c) and variance(c) give a channel's statistics.
+    template <class Mean, class Variance>
+    void run(const Run& run, const Mean& mean, const Variance& variance) const {
+        float* const high = reinterpret_cast<float*>(run.workspace);
+        float* const low = high + channels_;
+        float* const factor = low + channels_;
+        for (std::int64_t c = 0; c < channels_; ++c) {
+            const Centre centre(mean(c));
+            high[c] = centre.high;
+            low[c] = centre.low;
+            factor[c] = float(1 / std::sqrt(variance(c) + eps_));
+        }
+        const char* reads[] = {run.reads[0], reinterpret_cast<const char*>(high),
+                               reinterpret_cast<const char*>(low),
+                               reinterpret_cast<const char*>(factor)};
+        expr_.run(reads, run.writes, run);
+    }
+
+  private:
+    static Problem program(const Problem& problem, std::int64_t channels) {
+        Spec row;
+        row.rank = problem.reads[0].rank > 1 ? 1 : 0;
+        row.dims[0] = channels;
+        row.strides[0] = 1;
+        const std::int64_t start = row.rank;
+        Problem made{{problem.reads[0], row, row, row}, problem.writes, {}};
+        made.attrs.set("starts", std::vector<std::int64_t>{-1, start, start, start});
+        made.attrs.set("constants", std::vector<double>{});
+        made.attrs.set("code", std::vector<std::int64_t>{int(Opcode::normalize), -1, 0, 1, 2, 3});
+        return made;
+    }
+
+    double eps_;
+    std::int64_t channels_;
+    Expr expr_;
+};
+
+class Global final : public Kernel {
+  public:
+    explicit Global(const Problem& problem)
+        : normalize_(checked(problem), problem.attrs.real("eps")) {}
+
+    std::size_t workspace() const override { return normalize_.workspace(); }
+
+    void run(const Run& run) const override {
+        const double factor = run.in(3)[0];
+        const auto unscaled = [factor](const float* row) {
+            return [=](std::int64_t c) {
+                return factor != 0 ? double(row[c]) / factor : double(row[c]) * 0;
+            };
+        };
+        normalize_.run(run, unscaled(run.in(1)), unscaled(run.in(2)));
+    }
+
+  private:
+    static const Problem& checked(const Problem& problem) {
+        expect(problem.reads.size() == 4 && problem.writes.size() == 1,
+               "batch_norm has another number of operands");
+        const std::int64_t channels = channels_of(problem.reads[0]);
+        expect(is_row(problem.reads[1], channels) && is_row(problem.reads[2], channels) &&
+                   is_row(problem.reads[3], 1),
+               "batch_norm has a mean and a variance per channel, and one factor");
+        return problem;
+    }
+
+    Normalize normalize_;
+};
+
+class Given final : public Kernel {
+  public:
+    explicit Given(const Problem& problem)
+        : normalize_(checked(problem), problem.attrs.real("eps")) {}
+
+    std::size_t workspace() const override { return normalize_.workspace(); }
+
+    void run(const Run& run) const override {
+        const float* const mean = run.in(1);
+        const float* const variance = run.in(2);
+        normalize_.run(
+            run, [=](std::int64_t c) { return double(mean[c]); },
+            [=](std::int64_t c) { return double(variance[c]); });
+    }
+
+  private:
+    static const Problem& checked(const Problem& problem) {
+        expect(problem.reads.size() == 3 && problem.writes.size() == 1,
+               "batch_norm_normalize has another number of operands");
+        const std::int64_t channels = channels_of(problem.reads[0]);
+        expect(is_row(problem.reads[1], channels) && is_row(problem.reads[2], channels),
+               "batch_norm_normalize has a mean and a variance per channel");
+        return problem;
+    }
+
+    Normalize normalize_;
+};
+
+class Statistics final : public Kernel {
+  public:
+    explicit Statistics(const Problem& problem) : loops_(spans()) {
+        expect_dense(problem, "batch_norm_statistics", 1, 2, 2);
+        const Spec& x = problem.reads[0];
+        channels_ = channels_of(x);
+        batch_ = x.rank > 0 ? x.dims[0] : 1;
+        inner_ = x.rank > 1 ? x.count(2, x.rank) : 1;
+        if (x.rank == 1) {  // one run, not a run per sample
+            inner_ = batch_;
+            batch_ = 1;
+        }
+        expect(is_row(problem.writes[0], channels_) && is_row(problem.writes[1], channels_),
+               "batch_norm_statistics gives a mean and a variance per channel");
+    }
+
+    void run(const Run& run) const override {
+        const float* const x = run.in(0);
+        float* const mean = run.out(0);
+        float* const variance = run.out(1);
+        const int threads = threads_for(0.15 * double(batch_ * channels_ * inner_), run.threads);
+        split(channels_, threads, [&](std::int64_t from, std::int64_t to) {
+            for (std::int64_t c = from; c < to; ++c) {
+                const Moments found =
+                    moments_of(loops_, x + c * inner_, batch_, inner_, channels_ * inner_);
+                mean[c] = float(found.mean);
+                variance[c] = float(found.variance);
+            }
+        });
+    }
+
+  private:
+    const Spans& loops_;
+    std::int64_t batch_, channels_, inner_;
+};
+
+// Reads batch_mean, batch_variance, mean, variance, factor; writes the last three anew.
+class Update final : public Kernel {
+  public:
+    explicit Update(const Problem& problem)
+        : kept_(problem.attrs.real("kept")), count_(problem.attrs.integer("count")) {
+        expect_dense(problem, "batch_norm_update", 5, 3, 3);
+        channels_ = problem.reads[0].size();
+        for (const int i : {1, 2, 3}) {
+            expect(problem.reads[i].size() == channels_, "batch_norm_update: channels differ");
+        }
+        expect(problem.reads[4].size() == 1 && problem.writes[0].size() == channels_ &&
+                   problem.writes[1].size() == channels_ && problem.writes[2].size() == 1,
+               "batch_norm_update: channels differ");
+    }
+
+    void run(const Run& run) const override {
+        const double unbiased = count_ > 1 ? double(count_) / double(count_ - 1) : 1;
+        const bool is_empty = count_ == 0;  // nothing to add, nothing decays
+        const auto fold = [&](int state, const float* added, double factor, std::int64_t size) {
+            const float* const old = run.in(2 + state);
+            float* const made = run.out(state);
+            for (std::int64_t c = 0; c < size; ++c) {
+                const double more = added ? double(added[c]) : 1;
+                made[c] = is_empty ? old[c] : float(double(old[c]) * kept_ + factor * more);
+            }
+        };
+        fold(0, run.in(0), 1, channels_);
+        fold(1, run.in(1), unbiased, channels_);
+        fold(2, nullptr, 1, 1);
+    }
+
+  private:
+    double kept_;
+    std::int64_t count_, channels_;
+};
+
+GRAPHC_KERNEL("batch_norm", Global)
+GRAPHC_KERNEL("batch_norm_normalize", Given)
+GRAPHC_KERNEL("batch_norm_statistics", Statistics)
+GRAPHC_KERNEL("batch_norm_update", Update)
+
+}  // namespace
+
+}  // namespace graphc

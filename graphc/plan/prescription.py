@@ -1,0 +1,102 @@
+"""Prescription: what each call of a Program must see, from running it on separate buffers.
+
+What a byte holds is told by a tag: the number of the write that put it there, `GIVEN`, or
+`NOTHING`. Bytes of one atom always have one tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.errors import fail
+from graphc.plan.atoms import Atoms
+from graphc.program import PERSISTENT, Operand, Program
+
+ENTRIES = ("prepare", "forward", "backward", "update")
+GIVEN, NOTHING = 0, -1
+Tags = tuple[int, ...]
+
+
+class Prescription:
+    """`reads[call]`, `writes[call]`: the tags that a call's operands must have, the tag each of its
+    writes leaves. `kept[entry]`: (buffer, tags) at the entry's end. `content`: what a version of a
+    buffer is. Raises GC-V003 for a Program that reads what nobody wrote, or contradicts itself."""
+
+    def __init__(self, program: Program, atoms: Atoms) -> None:
+        self.program, self.atoms = program, atoms
+        self.entries = sorted(program.entries, key=entry_position)
+        self.reads: dict[int, list[Tags]] = {}
+        self.writes: dict[int, list[int]] = {}
+        self.kept: dict[str, list[tuple[int, Tags]]] = {}
+        self.content: dict[tuple[int, int], Tags] = {}
+        self._tags = {root: [NOTHING] * count for root, count in atoms.count.items()}
+        self._count = 0
+        self._walk()
+        self.final = {root: tuple(tags) for root, tags in self._tags.items()}
+
+    def _walk(self) -> None:
+        home: dict[int, str] = {}  # the entry that wrote a root last
+        for buffer in self.program.buffers:
+            if buffer.kind in PERSISTENT and buffer.view_of is None:
+                self._give(buffer.id)
+        for entry in self.entries:
+            for root in given(self.program, entry):
+                self._give(root)
+                home[root] = entry
+            for index in self.program.entries[entry]:
+                self._call(index)
+                for operand in self.program.calls[index].writes:
+                    home[self.program.root(operand.buffer).id] = entry
+            self.kept[entry] = []
+            for buffer_id in sorted(self.program.kept):
+                if home.get(self.program.root(buffer_id).id) == entry:
+                    self.kept[entry].append((buffer_id, self._of(buffer_id)))
+
+    def _give(self, root: int) -> None:
+        self._tags[root] = [GIVEN] * len(self._tags[root])
+
+    def _of(self, buffer: int) -> Tags:
+        tags = self._tags[self.program.root(buffer).id]
+        return tuple(tags[atom] for atom in self.atoms.of[buffer])
+
+    def _call(self, index: int) -> None:
+        call = self.program.calls[index]
+        what = f"the Program's call {call.name!r} ({call.part})"
+        if index in self.reads:
+            fail("GC-V003", f"{what} stands twice in its entries")
+        self.reads[index] = [self._of(operand.buffer) for operand in call.reads]
+        for operand, tags in zip(call.reads, self.reads[index], strict=True):
+            self._label(operand, tags, what)
+            if NOTHING in tags:
+                name = self.program.buffers[operand.buffer].name
+                fail("GC-V003", f"{what} reads {name!r} as {operand.role}, which nobody wrote")
+        self.writes[index] = []
+        for operand in call.writes:
+            self._count += 1
+            tags_of_root = self._tags[self.program.root(operand.buffer).id]
+            for atom in self.atoms.of[operand.buffer]:
+                tags_of_root[atom] = self._count
+            self.writes[index].append(self._count)
+        for operand in call.writes:
+            self._label(operand, self._of(operand.buffer), what)
+
+    def _label(self, operand: Operand, tags: Tags, what: str) -> None:
+        """See that a version of a buffer always means the same."""
+        known = self.content.setdefault((operand.buffer, operand.version), tags)
+        if known != tags:
+            name = self.program.buffers[operand.buffer].name
+            fail("GC-V003", f"{what} calls {name!r} version {operand.version}, which was another")
+
+
+def entry_position(entry: str) -> int:
+    return ENTRIES.index(entry) if entry in ENTRIES else len(ENTRIES)
+
+
+def given(program: Program, entry: str) -> Iterator[int]:
+    """Root buffers that are filled from outside before an entry starts."""
+    tables = {"forward": program.inputs, "backward": program.seeds}
+    for buffer in tables.get(entry, {}).values():
+        yield program.root(buffer).id
+
+
+__all__ = ["ENTRIES", "GIVEN", "NOTHING", "Prescription", "Tags", "entry_position", "given"]

@@ -1,0 +1,284 @@
+"""verify_plan: run a plan in the shadow, where bytes hold the names of what was written to them.
+
+Shares nothing with the planner but the data. What each call must see follows from the Program
+alone; then the plan's steps run on shadows of its arenas, and every read must find just that.
+Linear in the steps, times the buffers that overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphc.ir.op import Effect
+from graphc.ir.types import ITEM_BYTES
+from graphc.plan.atoms import Atoms
+from graphc.plan.data import Plan, Step, StepKind
+from graphc.plan.prescription import GIVEN, Prescription, Tags, given
+from graphc.plan.shadow import Memory
+from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
+
+WORKSPACE_ALIGN = 64
+ORDERED = frozenset({Effect.STATE, Effect.CARRY, Effect.SOURCE, Effect.SINK})
+
+
+def verify_plan(program: Program, plan: Plan) -> None:
+    """Refuse, with GC-V003, a plan that might compute anything else than its Program.
+
+    Every call runs once in its entry, pure ones perhaps again; every read sees exactly the version
+    the Program prescribes; operands lie inside their arena, aligned, and on nothing that the same
+    call needs; what persists, and what is kept, is whole when its entry ends; the bytes touched
+    are those planned. The message names step and buffer.
+    """
+    _Verifier(program, plan).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An operand in memory: its root begins at `base`, its bytes lie within `start` to `end`."""
+
+    operand: Operand
+    buffer: Buffer
+    arena: int
+    base: int
+    start: int
+    end: int
+
+
+class _Verifier:
+    def __init__(self, program: Program, plan: Plan) -> None:
+        self.program, self.plan = program, plan
+        self.atoms = Atoms(program)
+        self.told = Prescription(program, self.atoms)
+        self.memory = Memory(program, self.atoms, plan.arenas)
+        self.refuse = self.memory.refuse
+        self.entry_of = {c: e for e, calls in program.entries.items() for c in calls}
+        self.ran: set[tuple[int, int]] = set()
+        self.events: set[int] = set()
+
+    def run(self) -> None:
+        self._check_entries()
+        for root in self._persistent():
+            self._fill(root)
+        for entry in self.told.entries:
+            self.memory.where = f"the start of {entry!r}"
+            for root in given(self.program, entry):
+                self._fill(root)
+            for index in range(*self.plan.entries[entry]):
+                self._step(index, entry)
+            self.memory.where = f"the end of {entry!r}"
+            self._check_calls(entry)
+            for buffer, tags in self.told.kept[entry]:
+                self._check_home(buffer, tags)
+        self.memory.where = "the end"
+        for root in self._persistent():
+            self._check_home(root, self.told.final[root])
+        for arena, shadow in zip(self.plan.arenas, self.memory.shadows, strict=True):
+            if shadow.touched != arena.nbytes:
+                told = f"has {arena.nbytes} bytes, but {shadow.touched} are touched"
+                self.refuse(f"arena {arena.name!r} {told}")
+
+    def _persistent(self) -> Iterator[int]:
+        for buffer in self.program.buffers:
+            if buffer.kind in PERSISTENT and buffer.view_of is None:
+                yield buffer.id
+
+    def _check_entries(self) -> None:
+        told, end = self.plan.entries, 0
+        if set(told) != set(self.told.entries):
+            self.refuse(f"it has entries {sorted(told)}, not {sorted(self.told.entries)}")
+        for entry in self.told.entries:
+            first, past = told[entry]
+            if first != end or past < first:
+                self.refuse(f"entry {entry!r} has steps {first} to {past}, after {end}")
+            end = past
+        if end != len(self.plan.steps):
+            self.refuse(f"it has {len(self.plan.steps)} steps, but its entries end at {end}")
+
+    def _check_calls(self, entry: str) -> None:
+        """Has every call of the entry run, those with effects in the Program's order?"""
+        steps = self.plan.steps[slice(*self.plan.entries[entry])]
+        ran = [s.call for s in steps if s.kind is StepKind.RUN and s.instance == 0]
+        for call in self.program.entries[entry]:
+            if (call, 0) not in self.ran:
+                self.refuse(f"{_name(self.program.calls[call])} did not run")
+        orders = [
+            [c for c in calls if self.program.calls[c].effects & ORDERED]
+            for calls in (ran, self.program.entries[entry])
+        ]
+        if orders[0] != orders[1]:
+            self.refuse("calls with effects ran in another order than the Program's")
+
+    def _home(self, root: int) -> tuple[int, int]:
+        buffer = self.program.buffers[root]
+        if root not in self.plan.homes:
+            self.refuse(f"{buffer.name!r} has no home")
+        arena, offset = self.plan.homes[root]
+        return arena, self.memory.base(buffer, arena, offset)
+
+    def _fill(self, root: int) -> None:
+        """What is there before an entry, or comes from outside."""
+        arena, start = self._home(root)
+        buffer = self.program.buffers[root]
+        self.memory.write(buffer, arena, start, [GIVEN] * len(self.atoms.of[root]))
+
+    def _check_home(self, buffer_id: int, tags: Tags) -> None:
+        buffer = self.program.buffers[buffer_id]
+        arena, start = self._home(self.program.root(buffer_id).id)
+        found = self.memory.tags(buffer, arena, start)
+        if buffer.nbytes and found != tags:
+            holders = self.memory.holders(buffer, arena, start)
+            self.refuse(
+                f"{buffer.name!r}, which is to be kept, was overwritten: {holders} is there"
+            )
+
+    def _step(self, index: int, entry: str) -> None:
+        step = self.plan.steps[index]
+        self.memory.where = f"step {index}"
+        if step.stream != 0 or step.samples is not None:
+            self.refuse(
+                f"stream {step.stream}, samples {step.samples}: one stream and whole batches"
+            )
+        for event in step.waits:
+            if event not in self.events:
+                self.refuse(f"waits for event {event}, which no step before it records")
+        if step.kind is StepKind.RUN:
+            self._run(index, step, entry)
+        else:
+            self._transfer(step)
+        if step.records is not None:
+            if step.records in self.events:
+                self.refuse(f"event {step.records} is recorded twice")
+            self.events.add(step.records)
+
+    def _run(self, index: int, step: Step, entry: str) -> None:
+        if not 0 <= step.call < len(self.program.calls):
+            self.refuse(f"call {step.call} of {len(self.program.calls)}")
+        call = self.program.calls[step.call]
+        self.memory.where = f"step {index}, {_name(call)}"
+        self._check_instance(step, call, entry)
+        placed = self._place(step, call)
+        reads, writes = placed[: len(call.reads)], placed[len(call.reads) :]
+        for each, tags in zip(reads, self.told.reads[call.id], strict=True):
+            found = self.memory.tags(each.buffer, each.arena, each.base)
+            if each.buffer.nbytes and found != tags:
+                holders = self.memory.holders(each.buffer, each.arena, each.base)
+                self.refuse(
+                    f"reads {each.buffer.name!r} version {each.operand.version}, but {holders} "
+                    f"is at {each.start}, or another version"
+                )
+        self._check_overlaps(call, reads, writes)
+        self._use_workspace(step, call, placed)
+        for each, tag in zip(writes, self.told.writes[call.id], strict=True):
+            atoms = self.atoms.of[each.buffer.id]
+            self.memory.write(each.buffer, each.arena, each.base, [tag] * len(atoms))
+
+    def _check_instance(self, step: Step, call: Call, entry: str) -> None:
+        if (call.id, step.instance) in self.ran:
+            self.refuse(f"instance {step.instance} runs twice")
+        if step.instance == 0 and self.entry_of.get(call.id) != entry:
+            self.refuse(f"belongs to entry {self.entry_of.get(call.id)!r}, but runs in {entry!r}")
+        if step.instance and ((call.id, 0) not in self.ran or call.effects & ORDERED):
+            self.refuse("is replayed, but has effects or never ran")
+        if not 0 <= step.variant < len(call.variants):
+            self.refuse(f"variant {step.variant} of {len(call.variants)}")
+        self.ran.add((call.id, step.instance))
+
+    def _place(self, step: Step, call: Call) -> list[_Placed]:
+        operands = (*call.reads, *call.writes)
+        if len(step.operands) != len(operands):
+            self.refuse(f"has {len(step.operands)} operands, not {len(operands)}")
+        placed = []
+        for operand, place in zip(operands, step.operands, strict=True):
+            buffer = self.program.buffers[operand.buffer]
+            if (place.buffer, place.version) != (operand.buffer, operand.version):
+                told = f"buffer {place.buffer} version {place.version}"
+                prescribed = f"{buffer.name!r} ({operand.buffer}) version {operand.version}"
+                self.refuse(f"has {told} as {operand.role}, not {prescribed}")
+            base = self.memory.base(buffer, place.arena, place.offset)
+            end = place.offset + buffer.nbytes
+            placed.append(_Placed(operand, buffer, place.arena, base, place.offset, end))
+        return placed
+
+    def _check_overlaps(self, call: Call, reads: list[_Placed], writes: list[_Placed]) -> None:
+        for number, made in enumerate(writes):
+            for other in (*writes[:number], *reads):
+                if not self._overlap(made, other):
+                    continue
+                pair = (made.operand.role, other.operand.role)
+                may = other in reads and pair in call.may_overwrite and _alike(made, other)
+                if not may:
+                    self.refuse(
+                        f"{made.buffer.name!r} is written over {other.buffer.name!r}, "
+                        f"its {other.operand.role}"
+                    )
+
+    def _overlap(self, a: _Placed, b: _Placed) -> bool:
+        if a.arena != b.arena or a.end <= b.start or b.end <= a.start:
+            return False
+        one_root = self.program.root(a.buffer.id) is self.program.root(b.buffer.id)
+        if one_root and a.base == b.base:
+            return not set(self.atoms.of[a.buffer.id]).isdisjoint(self.atoms.of[b.buffer.id])
+        return True
+
+    def _use_workspace(self, step: Step, call: Call, placed: list[_Placed]) -> None:
+        nbytes = call.variants[step.variant].workspace_bytes
+        if (nbytes > 0) != (step.workspace is not None):
+            self.refuse(f"needs {nbytes} bytes of workspace, and has {step.workspace}")
+        if step.workspace is None:
+            return
+        arena, start = step.workspace
+        self.memory.check_arena(arena, "the workspace")
+        end = start + nbytes
+        if end > self.plan.arenas[arena].nbytes or start % WORKSPACE_ALIGN:
+            self.refuse(f"its workspace, bytes {start} to {end}, is outside its arena or crooked")
+        for each in placed:
+            is_there = each.arena == arena and each.start < each.end
+            if is_there and each.start < end and start < each.end:
+                self.refuse(f"its workspace lies on {each.buffer.name!r}")
+        self.memory.shadows[arena].clear(start, end)
+
+    def _transfer(self, step: Step) -> None:
+        """OUT and IN: the bytes of a root buffer, as they are, to another arena."""
+        if step.call != -1 or len(step.operands) != 2 or step.workspace is not None:
+            self.refuse("a transfer has no call, and two operands")
+        source, target = step.operands
+        if (source.buffer, source.version) != (target.buffer, target.version):
+            self.refuse("a transfer's operands are two buffers or versions")
+        content = self.told.content.get((source.buffer, source.version))
+        buffer = self.program.buffers[source.buffer] if content is not None else None
+        if buffer is None or content is None or buffer.view_of is not None:
+            self.refuse(f"buffer {source.buffer} version {source.version} cannot be transferred")
+        is_out = step.kind is StepKind.OUT
+        start = self.memory.base(buffer, source.arena, source.offset, on_host=not is_out)
+        if self.memory.tags(buffer, source.arena, start) != content:
+            self.refuse(f"{buffer.name!r} version {source.version} is not at {source.offset}")
+        end = self.memory.base(buffer, target.arena, target.offset, on_host=is_out)
+        self.memory.write(buffer, target.arena, end, content)
+
+
+def _name(call: Call) -> str:
+    return f"{call.name!r} ({call.part})"
+
+
+def _alike(a: _Placed, b: _Placed) -> bool:
+    """Do both operands have their elements in the same places?"""
+    if a.start != b.start or ITEM_BYTES[a.buffer.dtype] != ITEM_BYTES[b.buffer.dtype]:
+        return False
+    if (a.buffer.dims, a.buffer.strides) == (b.buffer.dims, b.buffer.strides):
+        return True
+    same_count = math.prod(a.buffer.dims) == math.prod(b.buffer.dims)
+    return same_count and _is_dense(a.buffer) and _is_dense(b.buffer)
+
+
+def _is_dense(buffer: Buffer) -> bool:
+    step = 1
+    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
+        if dim != 1 and stride != step:
+            return False
+        step *= dim
+    return True
+
+
+__all__ = ["verify_plan"]

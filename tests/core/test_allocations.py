@@ -1,0 +1,139 @@
+"""Nothing is allocated in the step loop; memory that runs out anywhere ends in an exception.
+
+A library preloaded into a second interpreter counts allocations, or fails one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+NET = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 2 dim: 3 dim: 12 dim: 12 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 8 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "norm" type: "LRN" bottom: "conv" top: "norm" }
+layer { name: "pool" type: "Pooling" bottom: "norm" top: "pool" pooling_param { kernel_size: 2 } }
+layer { name: "exp" type: "Exp" bottom: "pool" top: "exp" }
+layer { name: "join" type: "Concat" bottom: "exp" bottom: "pool" top: "join" }
+layer { name: "ip" type: "InnerProduct" bottom: "join" top: "ip"
+        inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
+"""
+
+START = """
+import ctypes, sys
+from collections import Counter
+import numpy as np
+import graphc
+from graphc import _core
+from graphc.errors import GraphError
+spy = ctypes.CDLL(sys.argv[1])
+spy.caller_of.restype = ctypes.c_char_p
+spy.fail_at.restype, spy.fail_at.argtypes = ctypes.c_long, [ctypes.c_long]
+net = graphc.load(sys.argv[2])
+feed = {"data": np.random.default_rng(0).standard_normal((2, 3, 12, 12)).astype(np.float32)}
+"""
+
+COUNT = """
+exe = graphc.compile(net, target="cpu", threads=int(sys.argv[3]))
+exe.run(feed)
+prepared = exe._executor.prepared
+program, plan = prepared.program, prepared.plan
+assert all(call.variants[0].symbol != "host" for call in program.calls)
+from graphc.runtime._steps import steps_of
+steps = steps_of(program, plan, "forward", prepared._locate)
+session = _core.Session(prepared.regions, [[], steps], int(sys.argv[3]))
+
+def allocations(entry):
+    host = lambda at: None
+    for _ in range(5):
+        session.run(entry, host)
+    spy.start_counting()
+    for _ in range(100):
+        session.run(entry, host)
+    count = spy.stop_counting()
+    return Counter(spy.caller_of(at).decode() for at in range(count))
+
+nothing, everything = allocations(0), allocations(1)
+extra = everything - nothing
+print("\\n".join(f"{count} {library}" for library, count in extra.items()))
+"""
+
+FAIL = """
+exe = graphc.compile(net, target="cpu", passes=())
+want = exe.run(feed)["prob"]
+
+def maps():
+    with open("/proc/self/maps") as file:
+        return sum("_core" not in line for line in file)
+
+def attempt():
+    other = graphc.compile(net, target="cpu", passes=())
+    other.params["conv"][0][...] = 1
+    other.run(feed)
+    other.run({"data": feed["data"][:1]})
+    exe.run(feed)
+
+attempt()
+before, failures = maps(), 0
+for n in range(1, 100_000):
+    spy.fail_at(n)
+    try:
+        attempt()
+    except GraphError as error:
+        assert error.code == "GC-M002", error
+        failures += 1
+    except MemoryError:
+        failures += 1
+    if spy.fail_at(0) > 0:
+        break  # there was no n-th allocation
+    assert np.array_equal(exe.run(feed)["prob"], want)
+else:
+    raise SystemExit("no end")
+grown = maps() - before
+assert failures > 100 and grown < 20, (failures, grown)
+print(failures)
+"""
+
+
+@pytest.fixture(scope="module")
+def spy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("g++")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("needs g++ and glibc")
+    if "libasan" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip("a sanitizer intercepts allocations itself")
+    library = tmp_path_factory.mktemp("spy") / "spy.so"
+    source = HERE / "interposer.cpp"
+    flags = ["-std=c++17", "-O1", "-fPIC", "-shared"]
+    subprocess.run([compiler, *flags, str(source), "-o", str(library), "-ldl"], check=True)
+    return library
+
+
+def _run(code: str, spy: Path, folder: Path, *words: str) -> str:
+    net = folder / "net.prototxt"
+    net.write_text(NET)
+    environment = os.environ | {"LD_PRELOAD": str(spy)}
+    command = [sys.executable, "-c", START + code, str(spy), str(net), *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_step_loop_allocates_nothing(spy: Path, tmp_path: Path, threads: str) -> None:
+    told = [line for line in _run(COUNT, spy, tmp_path, threads).splitlines() if line]
+    assert [line for line in told if "libgomp" not in line] == []
+
+
+def test_no_allocation_fails_unseen(spy: Path, tmp_path: Path) -> None:
+    assert int(_run(FAIL, spy, tmp_path)) > 100
