@@ -1,9 +1,11 @@
 #include "bind_plan.h"
 
 #include <pybind11/numpy.h>
-#include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,19 +18,20 @@ namespace {
 
 using graphc::Error;
 using graphc::plan::Item;
-using graphc::plan::Order;
+using graphc::plan::Packer;
+using graphc::plan::Packing;
+using graphc::plan::Recipe;
 using Table = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 
 constexpr std::int64_t kMaxSize = std::int64_t(1) << 62;
 constexpr std::int64_t kMaxAlign = std::int64_t(1) << 30;
 
 std::vector<Item> to_items(const Table& table) {
-    if (table.ndim() != 2 || table.shape(1) != 5)
-        throw Error("GC-C002", "items are no n x 5 table");
+    if (table.ndim() != 2 || table.shape(1) != 4) throw Error("GC-C002", "no n x 4 table of items");
     std::vector<Item> items(std::size_t(table.shape(0)));
     for (std::size_t i = 0; i < items.size(); ++i) {
         const std::int64_t* row = table.data(py::ssize_t(i), 0);
-        items[i] = {row[0], row[1], row[2], row[3], row[4] != 0};
+        items[i] = {row[0], row[1], row[2], row[3]};
         const Item& item = items[i];
         if (item.first > item.last || item.size < 0 || item.size > kMaxSize || item.align < 1 ||
             item.align > kMaxAlign) {
@@ -38,39 +41,67 @@ std::vector<Item> to_items(const Table& table) {
     return items;
 }
 
-std::vector<Order> to_orders(const py::sequence& told, std::size_t count) {
-    std::vector<Order> orders;
-    for (const py::handle each : told) {
-        const auto array = py::cast<Table>(each);
-        std::vector<bool> seen(count);
-        Order order;
-        for (py::ssize_t i = 0; array.ndim() == 1 && i < array.shape(0); ++i) {
-            const std::int64_t index = *array.data(i);
-            if (index < 0 || index >= std::int64_t(count) || seen[std::size_t(index)]) break;
-            seen[std::size_t(index)] = true;
-            order.push_back(std::int32_t(index));
-        }
-        if (order.size() != count)
-            throw Error("GC-C002", "an order is no permutation of the items");
-        orders.push_back(std::move(order));
+Recipe to_recipe(const Table& order, const Table& hangs, std::size_t count) {
+    Recipe recipe;
+    std::vector<bool> seen(count);
+    for (py::ssize_t i = 0; order.ndim() == 1 && i < order.shape(0); ++i) {
+        const std::int64_t index = *order.data(i);
+        if (index < 0 || index >= std::int64_t(count) || seen[std::size_t(index)]) break;
+        seen[std::size_t(index)] = true;
+        recipe.order.push_back(std::int32_t(index));
     }
-    return orders;
+    if (recipe.order.size() != count || hangs.ndim() != 1 || std::size_t(hangs.shape(0)) != count) {
+        throw Error("GC-C002", "the order is no permutation of the items to pack");
+    }
+    for (std::size_t i = 0; i < count; ++i) recipe.hangs.push_back(*hangs.data(i) != 0);
+    return recipe;
 }
 
-py::tuple pack(const Table& table, const py::sequence& orders, std::int64_t bound, int rounds) {
-    const std::vector<Item> items = to_items(table);
-    const std::vector<Order> permutations = to_orders(orders, items.size());
-    graphc::plan::Packing packing;
-    {
-        const py::gil_scoped_release unlocked;
-        packing = graphc::plan::pack(items, permutations, bound, rounds);
-    }
-    packing.offsets.resize(items.size());
-    return py::make_tuple(packing.bytes, Table(py::ssize_t(items.size()), packing.offsets.data()));
+template <class T>
+Table to_array(const std::vector<T>& values) {
+    Table array(py::ssize_t(values.size()));
+    for (std::size_t i = 0; i < values.size(); ++i) array.mutable_at(py::ssize_t(i)) = values[i];
+    return array;
 }
+
+class BoundPacker {
+  public:
+    BoundPacker(const Table& items, std::int64_t ceiling)
+        : packer_(to_items(items), ceiling), count_(std::size_t(items.shape(0))) {}
+
+    py::tuple place(const Table& order, const Table& hangs, std::size_t past) const {
+        const Recipe recipe = to_recipe(order, hangs, count_);
+        Packing packing;
+        {
+            const py::gil_scoped_release unlocked;
+            packing = packer_.place(recipe, std::min(past, count_));
+        }
+        return py::make_tuple(packing.bytes, to_array(packing.offsets));
+    }
+
+    py::tuple improve(const Table& order, const Table& hangs, std::size_t first, std::size_t past,
+                      std::int64_t work) const {
+        Recipe recipe = to_recipe(order, hangs, count_);
+        if (first > past || past > count_) throw Error("GC-C002", "no such part of the order");
+        {
+            const py::gil_scoped_release unlocked;
+            recipe = packer_.improve(std::move(recipe), first, past, work);
+        }
+        return py::make_tuple(to_array(recipe.order), to_array(recipe.hangs));
+    }
+
+  private:
+    Packer packer_;
+    std::size_t count_;
+};
 
 }  // namespace
 
 void bind_plan(py::module_& m) {
-    m.def("pack", &pack, py::arg("items"), py::arg("orders"), py::arg("bound"), py::arg("rounds"));
+    py::class_<BoundPacker>(m, "Packer")
+        .def(py::init<const Table&, std::int64_t>(), py::arg("items"), py::arg("ceiling"))
+        .def("place", &BoundPacker::place, py::arg("order"), py::arg("hangs"),
+             py::arg("past") = kMaxSize)
+        .def("improve", &BoundPacker::improve, py::arg("order"), py::arg("hangs"), py::arg("first"),
+             py::arg("past"), py::arg("work"));
 }

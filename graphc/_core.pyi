@@ -111,10 +111,22 @@ class Session:
     def times(self, entry: int) -> npt.NDArray[np.float64]:
         """Microseconds each step of the last measured run took."""
 
-def pack(
-    items: npt.NDArray[np.int64],
-    orders: Sequence[npt.NDArray[np.int64]],
-    bound: int,
-    rounds: int,
-) -> tuple[int, npt.NDArray[np.int64]]:
-    """Arena size and offsets for rows (first step, last step, size, align); see csrc/plan/pack.h."""
+class Packer:
+    """Packs rows (first step, last step, size, align); see csrc/plan/pack.h."""
+
+    def __init__(self, items: npt.NDArray[np.int64], ceiling: int) -> None: ...
+    def place(
+        self, order: npt.NDArray[np.int64], hangs: npt.NDArray[np.int64], past: int = ...
+    ) -> tuple[int, npt.NDArray[np.int64]]:
+        """Arena size and offsets of the first `past` items of `order`, or of all; those that hang
+        are placed from the top."""
+
+    def improve(
+        self,
+        order: npt.NDArray[np.int64],
+        hangs: npt.NDArray[np.int64],
+        first: int,
+        past: int,
+        work: int,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """A better order and choice of those that hang, changed at positions first .. past - 1."""

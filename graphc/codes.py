@@ -234,7 +234,8 @@ CODES: dict[str, Code] = {
     "GC-V001": Code(
         INTERNAL,
         "IR is invalid",
-        "A pass or a stage left a graph that the verifier refuses.",
+        "A pass or a stage left a graph that the verifier refuses, or one without an input, output "
+        "or pinned blob it had.",
         "If the pass is yours, the message says what it broke; else please report it.",
     ),
     "GC-V002": Code(
@@ -259,7 +260,7 @@ CODES: dict[str, Code] = {
     "GC-T001": Code(
         USAGE,
         "bad pass or recipe",
-        "A pass is unknown, has an unknown option, or its requirements do not hold.",
+        "A pass is unknown or fails, has an unknown option, or its requirements do not hold.",
         "`graphc passes` lists passes and options.",
     ),
     "GC-T002": Code(

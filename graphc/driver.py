@@ -178,7 +178,7 @@ def _meter(
 def compile(  # the name the API promises
     net: Graph | str | Path,
     *,
-    target: str = "reference",
+    target: str | None = None,
     train: bool = False,
     passes: Iterable[PassLike] | str = "default",
     keep: Keep = (),
@@ -193,17 +193,18 @@ def compile(  # the name the API promises
 ) -> Executable:
     """Compile a network into something that runs; a Graph given is not changed.
 
-    `train=True`: forward and backward, gradients of parameters and net inputs; the default passes
-    are then off. `keep`: names of blobs to return beside the outputs and to protect from passes,
-    or "all". `batch` replaces the batch size of all inputs. `seed`: of dropout, shuffles and
-    crops. `threads`: of target cpu (None: one for each CPU this process may use); the reference
-    has one. Neither `deterministic` nor `pin_variants` makes a difference so far. `measure`: as in
-    `optimize`. Raises GC-X001 for a target that is not built or cannot do this, GC-U001 for
+    `target` None: cpu, but reference to train. `train=True`: forward and backward, gradients of
+    parameters and net inputs; the default passes are then off. `keep`: names of blobs to return
+    beside the outputs and to protect from passes, or "all". `batch` replaces the batch size of all
+    inputs. `seed`: of dropout, shuffles and crops. `threads` of target cpu: None, one for each CPU
+    this process may use. `deterministic` and `pin_variants` make no difference so far. `measure`:
+    as in `optimize`. Raises GC-X001 for a target that is not built or cannot do this, GC-U001 for
     `memory`, and what `optimize` raises; data sources whose shapes are unknown are opened (GC-D001,
     GC-F001).
     """
     from graphc.passes.registry import resolve
 
+    target = default_target(train) if target is None else target
     check_target(target, memory, train)
     kept = kept_names(keep)
     chosen = resolve(() if train and passes == "default" else passes)
@@ -224,6 +225,11 @@ def compile(  # the name the API promises
 def limits_for(strict: bool) -> Limits:
     """The limits of --strict, or the ordinary ones."""
     return Limits.strict() if strict else Limits()
+
+
+def default_target(train: bool) -> str:
+    """The fastest target that runs everywhere; cpu has no gradients yet."""
+    return "reference" if train else "cpu"
 
 
 def check_target(target: str, memory: str | int | None = None, train: bool = False) -> None:
@@ -279,9 +285,8 @@ def open(
 ) -> Executable:
     """Open an artefact written by `Executable.save`.
 
-    `target` None: what it was compiled for. `keep` adds to the blobs kept when it was compiled;
-    `shapes` and `batch` as in `load`, `threads` as in `compile`. Raises
-    GC-A001, GC-F001, GC-L001, and GC-W001 for shapes that do not fit the weights.
+    `target` None: what it was compiled for. `keep` adds to what was kept then; `shapes` and `batch`
+    as in `load`, `threads` as in `compile`. Raises GC-A001, GC-F001, GC-L001, GC-W001 (shapes).
     """
     from graphc.runtime.artefact import read_artefact, settings
 

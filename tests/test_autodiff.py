@@ -113,6 +113,11 @@ NETS: dict[str, str] = {
     "half_silenced": fc("a", "data", "h", 3)
     + 'layer { name: "q" type: "Silence" bottom: "h" }'
     + loss("h"),
+    "twins": fc("a", "data", "h", 3) + 'layer { name: "x" type: "TanH" bottom: "h" top: "p" }'
+    'layer { name: "x" type: "Sigmoid" bottom: "h" top: "q" }'
+    'layer { name: "e" type: "Eltwise" bottom: "p" bottom: "q" top: "y" }'
+    + loss("y", "seed(loss)")
+    + loss("h", "loss"),
     "names_like_ours": fc("d(data)", "data", "seed(y)", 4)
     + 'layer { name: "t" type: "TanH" bottom: "seed(y)" top: "d(seed(y))" }'
     'layer { name: "u" type: "TanH" bottom: "d(seed(y))" top: "d(seed(y))@u.dx" }'
@@ -204,7 +209,7 @@ def test_bad_seeds(call: Callable[[graphc.Executable], object], code: str) -> No
 
 def test_values_have_names_of_their_own() -> None:
     """Though blobs and layers are called like gradients, seeds, aux values, and each other."""
-    for name in ("names_like_ours", "layers_of_one_name", "shared_within_a_layer", "fan_out"):
+    for name in ("names_like_ours", "layers_of_one_name", "shared_within_a_layer", "twins"):
         graph = differentiate(build(HEAD + NETS[name]))
         verify(graph, 2)
 

@@ -214,7 +214,7 @@ def test_notes_on_weights(here):
     ("words", "code"),
     [
         ({"target": "gpu"}, "GC-R002"),
-        ({"target": None}, "GC-R002"),
+        ({"target": ""}, "GC-R002"),
         ({"target": "cuda"}, "GC-X001"),
         ({"target": "fake"}, "GC-X001"),
         ({"memory": "1GiB"}, "GC-U001"),

@@ -1,6 +1,7 @@
 """Long nets: no stage recurses, and each does work in proportion to the net's length.
 
-Work is counted, not timed: calls of functions, Python's and C's, and resumed generators.
+Work is counted, not timed: calls of functions, Python's and C's, and resumed generators. Loops
+inside one such call are not seen.
 """
 
 import sys
@@ -68,9 +69,6 @@ def stages(text: str, folder: Path) -> dict[str, Callable[[], object]]:
     def compiled() -> None:
         exe["it"] = graphc.compile(net, train=True, passes=(), keep="all")
 
-    def backward() -> object:
-        return exe["it"].backward({name: np.ones(s) for name, s in exe["it"].outputs.items()})
-
     return {
         "load": lambda: parse_net(text),
         "infer": lambda: prepare(net),
@@ -82,7 +80,7 @@ def stages(text: str, folder: Path) -> dict[str, Callable[[], object]]:
         "differentiate": lambda: verify(differentiate(clone(net)), 2),
         "compile": compiled,
         "forward": lambda: exe["it"].forward(feeds),
-        "backward": backward,
+        "backward": lambda: exe["it"].backward(),
         "reshape": lambda: exe["it"].forward({"data": np.ones((3, 2))}),
         "params": lambda: exe["it"].params,
         "save": lambda: exe["it"].save(folder / "a.gcz"),

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -16,7 +17,10 @@ class Attrs {
     using Value = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>,
                                std::vector<double>>;
 
-    void set(const std::string& name, Value value) { table_[name] = std::move(value); }
+    void set(const std::string& name, Value value) {
+        auto kept = std::make_shared<const Value>(std::move(value));
+        table_[name] = std::move(kept);
+    }
     bool has(const std::string& name) const { return table_.count(name) != 0; }
 
     std::int64_t integer(const std::string& name) const { return get<std::int64_t>(name); }
@@ -43,7 +47,7 @@ class Attrs {
     const Value& find(const std::string& name) const {
         const auto found = table_.find(name);
         if (found == table_.end()) throw Error("GC-A001", "a kernel lacks its parameter " + name);
-        return found->second;
+        return *found->second;
     }
     template <class T>
     const T& get(const std::string& name) const {
@@ -52,7 +56,8 @@ class Attrs {
         return *value;
     }
 
-    std::map<std::string, Value> table_;
+    // Shared, since libstdc++ jumps into nowhere where copying a variant runs out of memory.
+    std::map<std::string, std::shared_ptr<const Value>> table_;
 };
 
 }  // namespace graphc

@@ -26,7 +26,7 @@ Isa best_isa() {
     const bool has_avx512 = __builtin_cpu_supports("avx512f") &&
                             __builtin_cpu_supports("avx512vl") &&
                             __builtin_cpu_supports("avx512dq") &&
-                            __builtin_cpu_supports("avx512bw");
+                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
     if (has_avx2 && has_avx512) return Isa::avx512;
     if (has_avx2) return Isa::avx2;
 #endif

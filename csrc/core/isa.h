@@ -12,18 +12,19 @@
 
 // From here to the end of the file, code may use these instructions. Standard headers come first:
 // what they define must not, as the linker may keep this file's copy for everybody.
+// clang-format off
 #if defined(__clang__)
 #define GRAPHC_TARGET_AVX2 \
     _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
-#define GRAPHC_TARGET_AVX512                                                                    \
-    _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512vl,avx512dq,avx512bw,\" \
-            \"avx2,fma\"))), apply_to = function)")
+#define GRAPHC_TARGET_AVX512 \
+    _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi2\"))), apply_to = function)")
 #define GRAPHC_TARGET_END _Pragma("clang attribute pop")
 #else
 #define GRAPHC_TARGET_AVX2 _Pragma("GCC target(\"avx2,fma\")")
-#define GRAPHC_TARGET_AVX512 _Pragma("GCC target(\"avx512f,avx512vl,avx512dq,avx512bw,avx2,fma\")")
+#define GRAPHC_TARGET_AVX512 _Pragma("GCC target(\"avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi2\")")
 #define GRAPHC_TARGET_END
 #endif
+// clang-format on
 
 namespace graphc {
 

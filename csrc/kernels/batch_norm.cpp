@@ -1,6 +1,7 @@
 // BatchNorm in parts: "batch_norm" with the state's statistics; "batch_norm_statistics",
 // "batch_norm_normalize" and "batch_norm_update" with the batch's.
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/expr.h"
@@ -28,17 +29,16 @@ class Normalize {
 
     std::size_t workspace() const { return std::size_t(channels_) * 3 * sizeof(float); }
 
-    // mean(c) and variance(c) give a channel's statistics.
-    template <class Mean, class Variance>
-    void run(const Run& run, const Mean& mean, const Variance& variance) const {
+    // A channel's statistics are mean[c] * scale and variance[c] * scale.
+    void run(const Run& run, const float* mean, const float* variance, double scale) const {
         float* const high = reinterpret_cast<float*>(run.workspace);
         float* const low = high + channels_;
         float* const factor = low + channels_;
         for (std::int64_t c = 0; c < channels_; ++c) {
-            const Centre centre(mean(c));
+            const Centre centre(double(mean[c]) * scale);
             high[c] = centre.high;
             low[c] = centre.low;
-            factor[c] = float(1 / std::sqrt(variance(c) + eps_));
+            factor[c] = float(1 / std::sqrt(double(variance[c]) * scale + eps_));
         }
         const char* reads[] = {run.reads[0], reinterpret_cast<const char*>(high),
                                reinterpret_cast<const char*>(low),
@@ -74,12 +74,7 @@ class Global final : public Kernel {
 
     void run(const Run& run) const override {
         const double factor = run.in(3)[0];
-        const auto unscaled = [factor](const float* row) {
-            return [=](std::int64_t c) {
-                return factor != 0 ? double(row[c]) / factor : double(row[c]) * 0;
-            };
-        };
-        normalize_.run(run, unscaled(run.in(1)), unscaled(run.in(2)));
+        normalize_.run(run, run.in(1), run.in(2), factor != 0 ? 1 / factor : 0);
     }
 
   private:
@@ -103,13 +98,7 @@ class Given final : public Kernel {
 
     std::size_t workspace() const override { return normalize_.workspace(); }
 
-    void run(const Run& run) const override {
-        const float* const mean = run.in(1);
-        const float* const variance = run.in(2);
-        normalize_.run(
-            run, [=](std::int64_t c) { return double(mean[c]); },
-            [=](std::int64_t c) { return double(variance[c]); });
-    }
+    void run(const Run& run) const override { normalize_.run(run, run.in(1), run.in(2), 1); }
 
   private:
     static const Problem& checked(const Problem& problem) {
@@ -141,21 +130,62 @@ class Statistics final : public Kernel {
     }
 
     void run(const Run& run) const override {
-        const float* const x = run.in(0);
-        float* const mean = run.out(0);
-        float* const variance = run.out(1);
         const int threads = threads_for(0.15 * double(batch_ * channels_ * inner_), run.threads);
+        if (inner_ < kShort && batch_ > 1) {
+            const std::int64_t group =
+                std::max<std::int64_t>(1, kColumns / std::max<std::int64_t>(1, inner_));
+            split((channels_ + group - 1) / group, threads,
+                  [&](std::int64_t from, std::int64_t to) {
+                      for (std::int64_t i = from; i < to; ++i) {
+                          down_columns(run, i * group, std::min(channels_, (i + 1) * group));
+                      }
+                  });
+            return;
+        }
         split(channels_, threads, [&](std::int64_t from, std::int64_t to) {
             for (std::int64_t c = from; c < to; ++c) {
-                const Moments found =
-                    moments_of(loops_, x + c * inner_, batch_, inner_, channels_ * inner_);
-                mean[c] = float(found.mean);
-                variance[c] = float(found.variance);
+                put(run, c,
+                    moments_of(loops_, run.in(0) + c * inner_, batch_, inner_, channels_ * inner_));
             }
         });
     }
 
   private:
+    static constexpr std::int64_t kShort = 32, kColumns = 256;
+
+    static void put(const Run& run, std::int64_t channel, const Moments& found) {
+        run.out(0)[channel] = float(found.mean);
+        run.out(1)[channel] = float(found.variance);
+    }
+
+    // Channels from .. to - 1 with few elements per sample: first the moments of each column over
+    // the batch, then of a channel's columns together.
+    void down_columns(const Run& run, std::int64_t from, std::int64_t to) const {
+        const std::int64_t columns = (to - from) * inner_;
+        const float* const x = run.in(0) + from * inner_;
+        double first[kColumns] = {}, second[kColumns] = {};
+        float shift[kColumns];
+        for (std::int64_t i = 0; i < columns; ++i) shift[i] = std::isfinite(x[i]) ? x[i] : 0;
+        for (std::int64_t n = 0; n < batch_; ++n) {
+            loops_.add_moments(first, second, x + n * channels_ * inner_, shift, columns);
+        }
+        const double count = double(batch_);
+        for (std::int64_t c = from; c < to; ++c) {
+            const std::int64_t start = (c - from) * inner_;
+            double mean = 0, variance = 0;
+            for (std::int64_t i = start; i < start + inner_; ++i) {
+                mean += (double(shift[i]) + first[i] / count) / double(inner_);
+            }
+            for (std::int64_t i = start; i < start + inner_; ++i) {
+                const double offset = first[i] / count;
+                const double within = second[i] / count - offset * offset;
+                const double apart = double(shift[i]) + offset - mean;
+                variance += ((within < 0 ? 0 : within) + apart * apart) / double(inner_);
+            }
+            put(run, c, {mean, variance});
+        }
+    }
+
     const Spans& loops_;
     std::int64_t batch_, channels_, inner_;
 };

@@ -147,8 +147,8 @@ class Deconvolution final : public Kernel {
             const ImplicitGemmShape shape = problem.shape(pair, out);
             std::vector<WindowAxis> axes(out.size());
             problem.set_pitches(pair, axes);
-            Bare bare{shape.y_images, shape.r_images, {}, {}, problem.outputs(), shape.y_channel,
-                      shape.r_channel};
+            Bare bare{shape.y_images,  shape.r_images, {}, {}, problem.outputs(),
+                      shape.y_channel, shape.r_channel};
             for (std::int64_t element = 0; element < product(out); ++element) {
                 std::int64_t rest = element, y = 0, r = 0;
                 bool is_met = true;
@@ -214,8 +214,8 @@ class DeconvolutionPack final : public Kernel {
             shape.channels = weight.dims[0] / options.groups;
             shape.outputs = weight.dims[1];
             shape.axes = phase.axes;
-            places_.push_back({shape.channels * shape.outputs * taps, taps, shape.outputs * taps,
-                               phase.taps});
+            places_.push_back(
+                {shape.channels * shape.outputs * taps, taps, shape.outputs * taps, phase.taps});
             starts_.push_back(packed);
             products_.push_back(std::make_unique<ImplicitGemm>(std::move(shape)));
             packed += products_.back()->packed_size();

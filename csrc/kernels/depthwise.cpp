@@ -72,7 +72,8 @@ class Depthwise final : public Kernel {
         const std::int64_t tasks = std::int64_t(x_.images.size()) * options_.groups * bands_;
         if (height_ * width_ == 0) return;
         share_out(tasks, std::min(run.threads, threads_), [&](std::int64_t task, int thread) {
-            float* rows = reinterpret_cast<float*>(run.workspace + own_bytes() * std::size_t(thread));
+            float* rows =
+                reinterpret_cast<float*>(run.workspace + own_bytes() * std::size_t(thread));
             const std::int64_t band = task % bands_, group = task / bands_ % options_.groups;
             run_band(run, std::size_t(task / bands_ / options_.groups), group,
                      height_ * band / bands_, height_ * (band + 1) / bands_, rows);
@@ -119,12 +120,11 @@ class Depthwise final : public Kernel {
     }
 
     // Copied rows of the largest band when there are `bands` of them.
-    std::int64_t rows_of(std::int64_t bands) const {
-        return copied((height_ + bands - 1) / bands);
-    }
+    std::int64_t rows_of(std::int64_t bands) const { return copied((height_ + bands - 1) / bands); }
 
     std::int64_t copied(std::int64_t rows) const {
-        return (rows - 1) * options_.stride[0] + options_.dilation[0] * (options_.kernel[0] - 1) + 1;
+        return (rows - 1) * options_.stride[0] + options_.dilation[0] * (options_.kernel[0] - 1) +
+               1;
     }
 
     std::size_t own_bytes() const {
@@ -171,8 +171,8 @@ class Depthwise final : public Kernel {
             store.c = run.out(0) + y_.images[image] + o * y_.channel + first * y_.row;
             if (has_bias_) store.row_bias = run.in(2) + o;
             if (has_residual_) {
-                store.add = run.in(2 + int(has_bias_)) + r_.images[image] + o * r_.channel +
-                            first * r_.row;
+                store.add =
+                    run.in(2 + int(has_bias_)) + r_.images[image] + o * r_.channel + first * r_.row;
             }
             loops_.slide(job, store);
         }

@@ -60,17 +60,23 @@ void DotProducts::run_block(const DotProductsRun& run, std::int64_t first_row,
     for (std::int64_t k = 0; k == 0 || k < depth_; k += chunk_) {
         each_group([&](std::int64_t n, std::int64_t count, std::int64_t o, std::int64_t columns,
                        float* lanes) {
-            const DotJob job{std::min(chunk_, depth_ - k), run.x + n * run.x_row + k, run.x_row,
-                             run.w + o * depth_ + k,       depth_,                    lanes,
+            const DotJob job{std::min(chunk_, depth_ - k),
+                             run.x + n * run.x_row + k,
+                             run.x_row,
+                             run.w + o * depth_ + k,
+                             depth_,
+                             lanes,
                              k == 0};
             loops_.dot[count - 1][columns - 1](job);
         });
     }
     each_group([&](std::int64_t n, std::int64_t count, std::int64_t o, std::int64_t columns,
                    const float* lanes) {
+        float sums[kMaxDotRows * kMaxDotColumns];
+        loops_.sum_lanes(lanes, count * columns, sums);
         for (std::int64_t i = 0; i < count; ++i) {
-            for (std::int64_t j = 0; j < columns; ++j, lanes += width) {
-                float value = loops_.sum_lanes(lanes);
+            for (std::int64_t j = 0; j < columns; ++j) {
+                float value = sums[i * columns + j];
                 if (run.add) value += run.add[(n + i) * run.add_row + o + j];
                 if (run.bias) value += run.bias[o + j];
                 run.y[(n + i) * run.y_row + o + j] = activate(value, run.activation, run.slope);

@@ -58,6 +58,16 @@ void scatter(char* target, const float* values, std::int64_t rows, std::int64_t 
     }
 }
 
+// Elements first .. first + count - 1 of a stream.
+void fill(const Spans& loops, const rng::Stream& stream, std::int64_t first, std::int64_t count,
+          float* out) {
+    const std::int64_t head = std::min(count, (4 - first % 4) % 4);
+    const std::int64_t blocks = (count - head) / 4, tail = head + 4 * blocks;
+    rng::fill_uniform(stream, first, head, out);
+    loops.draw(out + head, stream, std::uint32_t((first + head) / 4), blocks);
+    rng::fill_uniform(stream, first + tail, count - tail, out + tail);
+}
+
 double cost_of(int opcode) {
     const bool is_slow = opcode >= int(Opcode::sqrt) && opcode <= int(Opcode::tanh);
     return opcode == int(Opcode::pow) ? 3 : is_slow ? 0.25 : 0.05;
@@ -96,7 +106,7 @@ Expr::Expr(const Problem& problem, const Spans& loops)
         registers_.push_back(take_register());
     }
     decode(problem.attrs.integers("code"), int(problem.writes.size()));
-    cost_ = draws_ ? 2 : 0.1;
+    cost_ = draws_ ? 1 : 0.1;
     for (const Instruction& each : code_) cost_ += cost_of(each.opcode);
 }
 
@@ -221,7 +231,7 @@ void Expr::run_part(const char* const* reads, char* const* writes, const Run& ru
                     load(state, i, source, rows, columns);
                 }
             }
-            if (draws_) rng::fill_uniform(stream, first, rows * columns, state.slots[draw]);
+            if (draws_) fill(loops_, stream, first, rows * columns, state.slots[draw]);
             for (int k = 0; k < results_; ++k) {
                 const int slot = slots_ - results_ + k;
                 if (registers_[slot] >= 0) continue;

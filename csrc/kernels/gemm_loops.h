@@ -14,24 +14,49 @@
 
 namespace graphc {
 
-// Takes `rows` rows of sums, `vectors` wide, to where they belong.
+// Takes `rows` rows of sums, `vectors` wide, to where they belong. Common whole tiles go by the
+// short way, which matters where a sum has few products.
 template <class S>
 void finish(const float* sums, int rows, int vectors, const TileStore& to) {
     using Reg = typename S::Reg;
+    const bool is_leaky = to.activation == Activation::leaky;
+    if (vectors == 2 && to.last == S::width && !is_leaky && !to.column_bias) {
+        for (int i = 0; i < rows; ++i) {
+            Reg low = S::load(sums), high = S::load(sums + S::width);
+            if (to.add) {
+                const float* add = to.add + i * to.add_row;
+                low = S::add(S::load(add), low);
+                high = S::add(S::load(add + S::width), high);
+            }
+            if (to.row_bias) {
+                const Reg bias = S::set(to.row_bias[i]);
+                low = S::add(low, bias);
+                high = S::add(high, bias);
+            }
+            if (to.activation == Activation::rectify) {
+                low = S::rectify(low);
+                high = S::rectify(high);
+            }
+            S::store(to.c + i * to.row, low);
+            S::store(to.c + i * to.row + S::width, high);
+            sums += 2 * S::width;
+        }
+        return;
+    }
     const Reg slope = S::set(to.slope);
     for (int i = 0; i < rows; ++i) {
-        for (int j = 0; j < vectors; ++j) {
+        for (int j = 0; j < vectors; ++j, sums += S::width) {
             const int at = j * S::width;
             const bool is_whole = j + 1 < vectors || to.last == S::width;
             const auto take = [&](const float* from) {
                 return is_whole ? S::load(from + at) : S::load_first(from + at, to.last);
             };
-            Reg value = S::load(sums + (i * vectors + j) * S::width);
+            Reg value = S::load(sums);
             if (to.add) value = S::add(take(to.add + i * to.add_row), value);
             if (to.row_bias) value = S::add(value, S::set(to.row_bias[i]));
             if (to.column_bias) value = S::add(value, take(to.column_bias));
             if (to.activation == Activation::rectify) value = S::rectify(value);
-            if (to.activation == Activation::leaky) value = S::rectify(value, slope);
+            if (is_leaky) value = S::rectify(value, slope);
             float* c = to.c + i * to.row + at;
             if (is_whole) {
                 S::store(c, value);
@@ -125,6 +150,17 @@ void dot(const DotJob& job) {
     }
 }
 
+// Channels lie too far apart for the hardware to guess where reading goes on.
+constexpr int kAhead = 4;
+
+inline void prefetch(const float* from) {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(from);
+#else
+    (void)from;
+#endif
+}
+
 template <class S, int Step, int Pieces>
 void lay_rows(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row) {
     const int pieces = Pieces ? Pieces : job.pieces_per_tap;
@@ -138,6 +174,7 @@ void lay_rows(const LayJob& job, const float* source, int vectors, float* to, st
             for (int q = 0; q < pieces; ++q) {
                 if (!Pieces && table[q].mask == 0) break;
                 made = S::template put<Step>(made, source, table[q], job.step);
+                prefetch(source + kAhead * job.channel_step + table[q].from);
             }
             S::store(to + v * S::width, made);
             table += per_vector;
@@ -166,6 +203,7 @@ template <class S>
 void lay(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row) {
     if (job.step == 1) return lay_stepped<S, 1>(job, source, vectors, to, row);
     if (job.step == 2) return lay_stepped<S, 2>(job, source, vectors, to, row);
+    if (job.step == 4) return lay_stepped<S, 4>(job, source, vectors, to, row);
     lay_stepped<S, 0>(job, source, vectors, to, row);
 }
 
@@ -221,9 +259,36 @@ void slide(const SlideJob& job, const TileStore& to) {
     }
 }
 
+// Rows of a square tile; `count` of them are read.
 template <class S>
-float sum_lanes(const float* lanes) {
-    return S::sum(S::load(lanes));
+void load_turned(const float* from, std::int64_t row, int count, typename S::Reg* rows) {
+    for (int i = 0; i < S::width; ++i) rows[i] = i < count ? S::load(from + i * row) : S::zero();
+    S::transpose(rows);
+}
+
+template <class S>
+void sum_lanes(const float* lanes, std::int64_t count, float* sums) {
+    constexpr int width = S::width;
+    for (std::int64_t i = 0; i < count; i += width) {
+        const int left = count - i < width ? int(count - i) : width;
+        typename S::Reg part[width];
+        load_turned<S>(lanes + i * width, width, left, part);
+        for (int half = width / 2; half > 0; half /= 2) {
+            for (int j = 0; j < half; ++j) part[j] = S::add(part[j], part[j + half]);
+        }
+        S::store_first(sums + i, part[0], left);
+    }
+}
+
+template <class S>
+void turn(const float* tile, std::int64_t row, int columns, int outputs, const TileStore& to) {
+    typename S::Reg rows[S::width];
+    load_turned<S>(tile, row, columns, rows);
+    alignas(64) float sums[S::width * S::width];
+    for (int i = 0; i < S::width; ++i) S::store(sums + i * S::width, rows[i]);
+    TileStore here = to;
+    here.last = columns;
+    finish<S>(sums, outputs, 1, here);
 }
 
 // The tables are filled by templates that count down; what an Isa has no registers for stays null.
@@ -254,6 +319,7 @@ constexpr GemmLoops make_loops() {
     made.lay = &lay<S>;
     made.slide = &slide<S>;
     made.sum_lanes = &sum_lanes<S>;
+    made.turn = &turn<S>;
     fill_tiles<S, S::tile_rows>(made);
     fill_dots<S, S::dot_rows, S::dot_columns>(made);
     return made;

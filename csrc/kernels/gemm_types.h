@@ -13,16 +13,17 @@ inline float activate(float x, Activation activation, float slope) {
     return activation == Activation::leaky && !(x > 0) ? slope * x : x;
 }
 
-// Lanes low .. high-1 of a vector come from source[from + lane * step]. `mask` has their bits set;
-// `spread` has bit 2 i set where `mask` has bit i.
+// Lanes low .. high-1 of a vector come from source[from + lane * step]; `mask` has their bits set.
 struct Piece {
     std::int64_t from = 0;
-    std::uint32_t spread = 0;
     std::uint16_t mask = 0;
     std::uint8_t low = 0, high = 0;
 };
 
-Piece make_piece(std::int64_t from, int low, int high);
+inline Piece make_piece(std::int64_t from, int low, int high) {
+    const std::uint32_t mask = (1u << high) - (1u << low);
+    return {from, std::uint16_t(mask), std::uint8_t(low), std::uint8_t(high)};
+}
 
 // Where a tile of sums goes: c[i * row + j] = act(sum + add[i * add_row + j] + bias). `add` may
 // be `c` itself. Null: absent. `last`: how many columns of the last vector exist.
@@ -95,8 +96,12 @@ struct GemmLoops {
     void (*lay)(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row);
     // Not looked at: `store.last`; all rows have the bias of the first.
     void (*slide)(const SlideJob& job, const TileStore& store);
-    // The sum of the `width` lanes.
-    float (*sum_lanes)(const float* lanes);
+    // sums[i] = the sum of the `width` lanes of vector i.
+    void (*sum_lanes)(const float* lanes, std::int64_t count, float* sums);
+    // Takes a tile (columns, outputs) of at most width by width, whose rows lie `row` apart, to
+    // where its transpose belongs. Whole vectors are read.
+    void (*turn)(const float* tile, std::int64_t row, int columns, int outputs,
+                 const TileStore& store);
 };
 
 namespace portable {

@@ -41,14 +41,13 @@ class Im2col final : public Kernel {
 
     void run(const Run& run) const override {
         const std::int64_t planes = channels_ * windows_->taps();
-        share_out(std::int64_t(x_images_.size()) * planes, run.threads,
-                  [&](std::int64_t task, int) {
-                      const std::size_t image = std::size_t(task / planes);
-                      const std::int64_t plane = task % planes, tap = plane % windows_->taps();
-                      copy_plane(
-                          run.in(0) + x_images_[image] + plane / windows_->taps() * x_channel_,
-                          tap, run.out(0) + y_images_[image] + plane * windows_->count());
-                  });
+        share_out(
+            std::int64_t(x_images_.size()) * planes, run.threads, [&](std::int64_t task, int) {
+                const std::size_t image = std::size_t(task / planes);
+                const std::int64_t plane = task % planes, tap = plane % windows_->taps();
+                copy_plane(run.in(0) + x_images_[image] + plane / windows_->taps() * x_channel_,
+                           tap, run.out(0) + y_images_[image] + plane * windows_->count());
+            });
     }
 
   private:

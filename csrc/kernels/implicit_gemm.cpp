@@ -41,6 +41,15 @@ void ImplicitGemm::plan_lanes() {
     const double place = 1 + 2.0 * double(width) / double(std::max<std::int64_t>(depth_, 1));
     outputs_in_lanes_ = waste(windows) > waste(shape_.outputs) * place;
     columns_ = outputs_in_lanes_ ? windows * images_ : windows;
+    const auto is_even = [](const std::vector<std::int64_t>& images) {
+        for (std::size_t i = 2; i < images.size(); ++i) {
+            if (images[i] - images[i - 1] != images[1] - images[0]) return false;
+        }
+        return true;
+    };
+    is_even_ = outputs_in_lanes_ && windows == 1 && windows_.is_dense() && shape_.y_channel == 1 &&
+               (shape_.r_images.empty() || shape_.r_channel == 1) && is_even(shape_.y_images) &&
+               is_even(shape_.r_images);
 }
 
 void ImplicitGemm::plan_blocks() {
@@ -51,13 +60,14 @@ void ImplicitGemm::plan_blocks() {
     const std::int64_t outputs = shape_.outputs;
     const std::int64_t part_unit = outputs_in_lanes_ ? kTileVectors * width : rows;
     const std::int64_t part_units = std::max<std::int64_t>(1, ceil_div(outputs, part_unit));
-    const bool has_sums = outputs_in_lanes_ || !windows_.is_dense();
+    const bool has_sums = !is_even_ && (outputs_in_lanes_ || !windows_.is_dense());
 
     const std::int64_t fitting = std::min(kColumns, kPanelFloats / k_most) / unit;
     std::int64_t blocks = ceil_div(units, std::max<std::int64_t>(fitting, 2));
     std::int64_t parts = 1;
     if (has_sums) {
-        const std::int64_t most = std::max(part_unit, kSumFloats / (ceil_div(units, blocks) * unit));
+        const std::int64_t most =
+            std::max(part_unit, kSumFloats / (ceil_div(units, blocks) * unit));
         parts = std::min(part_units, ceil_div(outputs, most));
     }
     // More and smaller tasks, until the threads' last ones end at about the same time. A task
@@ -93,11 +103,9 @@ void ImplicitGemm::plan_blocks() {
     const std::int64_t slack = outputs_in_lanes_ ? slivers(most_columns_) * kMaxWidth : 0;
     panel_bytes_ = lines(std::int64_t(sizeof(float)) * (k_most * most_columns_ + slack));
     table_bytes_ = lines(std::int64_t(sizeof(Piece)) * vectors * table_taps_ * pieces_per_tap_);
-    sum_bytes_ =
-        has_sums ? lines(std::int64_t(sizeof(float)) * most_columns_ * most_outputs_) : 0;
-    runs_bytes_ = has_sums ? lines(std::int64_t(sizeof(WindowRun)) *
-                                   windows_.most_runs(most_columns_))
-                           : 0;
+    sum_bytes_ = has_sums ? lines(std::int64_t(sizeof(float)) * most_columns_ * most_outputs_) : 0;
+    runs_bytes_ =
+        has_sums ? lines(std::int64_t(sizeof(WindowRun)) * windows_.most_runs(most_columns_)) : 0;
 }
 
 std::size_t ImplicitGemm::workspace() const {

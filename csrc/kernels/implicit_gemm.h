@@ -73,6 +73,9 @@ class ImplicitGemm {
     void multiply_windows(const ImplicitGemmRun& run, const Task& task, const Block& block) const;
     void multiply_outputs(const ImplicitGemmRun& run, const Task& task, const Block& block) const;
     void collect(const ImplicitGemmRun& run, const Task& task) const;
+    TileStore aim(const ImplicitGemmRun& run, const Task& task, const Block& block,
+                  const Strip& strip, std::int64_t o) const;
+    void turn(const ImplicitGemmRun& run, const Task& task) const;
     void scatter(const ImplicitGemmRun& run, const Task& task) const;
     // Where sliver i starts when `count` rows are dealt out evenly.
     std::int64_t sliver_start(std::int64_t count, std::int64_t i) const;
@@ -84,6 +87,7 @@ class ImplicitGemm {
     std::int64_t images_, depth_;
     std::int64_t k_blocks_;          // pieces into which `depth_` is cut
     bool outputs_in_lanes_ = false;  // else windows are
+    bool is_even_ = false;           // outputs in lanes, and y a matrix of windows by outputs
     std::int64_t columns_;           // windows of an image, or of all images
     std::int64_t column_blocks_ = 1, output_parts_ = 1;
     std::int64_t most_columns_ = 0;  // of a block

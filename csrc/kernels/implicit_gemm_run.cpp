@@ -98,7 +98,12 @@ void ImplicitGemm::run_task(const ImplicitGemmRun& run, const Task& task) const 
             multiply_windows(run, task, block);
         }
     }
-    if (outputs_in_lanes_ || !windows_.is_dense()) scatter(run, task);
+    if (is_even_) return;
+    if (outputs_in_lanes_ && windows_.is_dense()) {
+        turn(run, task);
+    } else if (outputs_in_lanes_ || !windows_.is_dense()) {
+        scatter(run, task);
+    }
 }
 
 std::int64_t ImplicitGemm::strips(const Task& task) const {
@@ -172,8 +177,8 @@ void ImplicitGemm::multiply_windows(const ImplicitGemmRun& run, const Task& task
     const std::int64_t column = task.column % windows_.count();
     TileStore store{};
     store.row = store.add_row = is_dense ? shape_.y_channel : most_columns_;
-    float* c = is_dense ? run.y + shape_.y_images[image] + output * shape_.y_channel + column
-                        : task.sums;
+    float* c =
+        is_dense ? run.y + shape_.y_images[image] + output * shape_.y_channel + column : task.sums;
     const float* add = block.is_first ? nullptr : c;
     if (block.is_first && run.residual) {
         add = is_dense ? run.residual + shape_.r_images[image] + output * shape_.r_channel + column
@@ -196,8 +201,8 @@ void ImplicitGemm::multiply_windows(const ImplicitGemmRun& run, const Task& task
             store.c = c + down * store.row + strip.column;
             if (add) store.add = add + down * store.add_row + strip.column;
             store.last = int(strip.columns - (strip.vectors - 1) * width);
-            loops_.tile[rows - 1][strip.vectors - 1](block.height(), left,
-                                                     task.panels + strip.at, store);
+            loops_.tile[rows - 1][strip.vectors - 1](block.height(), left, task.panels + strip.at,
+                                                     store);
         }
     }
 }
@@ -210,19 +215,47 @@ void ImplicitGemm::multiply_outputs(const ImplicitGemmRun& run, const Task& task
     const std::int64_t row = (task.outputs + width - 1) / width * width;
     for (std::int64_t o = 0; o < row; o += panel) {
         const int vectors = int(std::min(panel, row - o) / width);
-        const float* right =
-            packed + (task.output + o) * depth_ + block.k0 * vectors * width;
+        const float* right = packed + (task.output + o) * depth_ + block.k0 * vectors * width;
         for (std::int64_t i = 0; i < strips(task); ++i) {
             const Strip strip = this->strip(task, block.height(), i);
             TileStore store{};
-            store.c = task.sums + strip.column * row + o;
-            store.row = store.add_row = row;
-            store.add = block.is_first ? nullptr : store.c;
-            store.last = int(width);
+            if (is_even_) {
+                store = aim(run, task, block, strip, o);
+            } else {
+                store.c = task.sums + strip.column * row + o;
+                store.row = store.add_row = row;
+                store.add = block.is_first ? nullptr : store.c;
+                store.last = int(width);
+            }
             loops_.tile[strip.columns - 1][vectors - 1](block.height(), task.panels + strip.at,
                                                         right, store);
         }
     }
+}
+
+// Where a tile goes if windows are the rows of a matrix y, and outputs its columns.
+TileStore ImplicitGemm::aim(const ImplicitGemmRun& run, const Task& task, const Block& block,
+                            const Strip& strip, std::int64_t o) const {
+    const std::size_t image = std::size_t(task.column + strip.column);
+    const std::int64_t output = task.group * shape_.outputs + task.output + o;
+    const auto pitch = [](const std::vector<std::int64_t>& images) {
+        return images.size() > 1 ? images[1] - images[0] : 0;
+    };
+    TileStore store{};
+    store.c = run.y + shape_.y_images[image] + output;
+    store.row = store.add_row = pitch(shape_.y_images);
+    store.add = block.is_first ? nullptr : store.c;
+    if (block.is_first && run.residual) {
+        store.add = run.residual + shape_.r_images[image] + output;
+        store.add_row = pitch(shape_.r_images);
+    }
+    const std::int64_t panel = kTileVectors * loops_.width;
+    store.last = int((std::min(panel, task.outputs - o) - 1) % loops_.width) + 1;
+    if (!block.is_last) return store;
+    store.column_bias = run.bias ? run.bias + output : nullptr;
+    store.activation = run.activation;
+    store.slope = run.slope;
+    return store;
 }
 
 // The residual as the first summand, as it is where sums are made in place.
@@ -237,6 +270,33 @@ void ImplicitGemm::collect(const ImplicitGemmRun& run, const Task& task) const {
                                 windows_.target(*part, &WindowAxis::r_pitch);
             float* to = task.sums + o * most_columns_ + part->column;
             for (std::int64_t i = 0; i < part->count; ++i) to[i] = from[i * step];
+        }
+    }
+}
+
+// Puts sums with outputs in lanes where windows lie side by side, image by image.
+void ImplicitGemm::turn(const ImplicitGemmRun& run, const Task& task) const {
+    const std::int64_t width = loops_.width, windows = windows_.count();
+    const std::int64_t row = (task.outputs + width - 1) / width * width;
+    TileStore store{};
+    store.row = shape_.y_channel;
+    store.add_row = shape_.r_channel;
+    store.activation = run.activation;
+    store.slope = run.slope;
+    for (std::int64_t c = 0, taken = 0; c < task.columns; c += taken) {
+        const std::int64_t window = (task.column + c) % windows;
+        const std::size_t image = std::size_t((task.column + c) / windows);
+        taken = std::min({width, windows - window, task.columns - c});
+        for (std::int64_t o = 0; o < task.outputs; o += width) {
+            const std::int64_t output = task.group * shape_.outputs + task.output + o;
+            store.c = run.y + shape_.y_images[image] + output * shape_.y_channel + window;
+            if (run.residual) {
+                store.add =
+                    run.residual + shape_.r_images[image] + output * shape_.r_channel + window;
+            }
+            if (run.bias) store.row_bias = run.bias + output;
+            loops_.turn(task.sums + c * row + o, row, int(taken),
+                        int(std::min(width, task.outputs - o)), store);
         }
     }
 }
@@ -258,10 +318,10 @@ void ImplicitGemm::scatter(const ImplicitGemmRun& run, const Task& task) const {
             const float* from = task.sums + o * output_step + part->column * column_step;
             float* y = run.y + shape_.y_images[image] + output * shape_.y_channel +
                        windows_.target(*part, &WindowAxis::y_pitch);
-            const float* residual =
-                adds ? run.residual + shape_.r_images[image] + output * shape_.r_channel +
-                           windows_.target(*part, &WindowAxis::r_pitch)
-                     : nullptr;
+            const float* residual = adds ? run.residual + shape_.r_images[image] +
+                                               output * shape_.r_channel +
+                                               windows_.target(*part, &WindowAxis::r_pitch)
+                                         : nullptr;
             for (std::int64_t i = 0; i < part->count; ++i) {
                 float value = from[i * column_step];
                 if (residual) value += residual[i * r_step];

@@ -121,8 +121,7 @@ class Pack final : public Kernel {
         const Spec& weight = problem.reads[0];
         require(weight.rank == 2, "weight");
         require_flat(weight, weight.size(), "weight");
-        product_ =
-            std::make_unique<ImplicitGemm>(shape_of(0, weight.dims[1], weight.dims[0]));
+        product_ = std::make_unique<ImplicitGemm>(shape_of(0, weight.dims[1], weight.dims[0]));
         places_ = {0, 1, weight.dims[1], {0}};
         require_flat(problem.writes[0], product_->packed_size(), "packed weight");
     }

@@ -3,7 +3,7 @@
 
 #include "lrn.h"
 
-#include <algorithm>
+#include <cstdint>
 
 #include "core/kernel.h"
 #include "error.h"
@@ -31,7 +31,9 @@ class LrnKernel : public Kernel {
         const Attrs& attrs = problem.attrs;
         lrn_ = {attrs.integer("radius"), float(attrs.real("shift")), float(attrs.real("share")),
                 float(attrs.real("beta"))};
-        if (lrn_.radius < 0) throw Error("GC-A001", name + ": the radius is negative");
+        if (lrn_.radius < 0 || lrn_.radius > INT32_MAX) {
+            throw Error("GC-A001", name + ": the radius is negative or too large");
+        }
     }
 
   protected:
@@ -50,34 +52,41 @@ class LrnAcross final : public LrnKernel {
         const bool is_flat = x_.height <= 1 || (x_.pitch == x_.width && y_.pitch == x_.width);
         rows_ = is_flat ? 1 : x_.height;
         row_ = is_flat ? x_.height * x_.width : x_.width;
-        blocks_ = (row_ + kLrnBlock - 1) / kLrnBlock;
+        const Index lines = greater(x_.samples * rows_, 1);
+        const Index share = (row_ * lines / kShares + kStep - 1) / kStep * kStep;
+        block_ = lesser(greater(share, kStep), kLrnBlock);
+        blocks_ = (row_ + block_ - 1) / block_;
     }
 
     void run(const Run& run) const override {
         const Index units = x_.size() == 0 ? 0 : x_.samples * rows_ * blocks_;
         split(units, threads(run), [&](Index begin, Index end) {
             for (Index unit = begin; unit < end; ++unit) {
-                const Index first = unit % blocks_ * kLrnBlock, line = unit / blocks_;
+                const Index first = unit % blocks_ * block_, line = unit / blocks_;
                 const Index n = line / rows_, h = line % rows_;
                 loops_.lrn_across(lrn_, run.in(0) + n * x_.sample_step + h * x_.pitch + first,
                                   x_.channel_step,
                                   run.out(0) + n * y_.sample_step + h * y_.pitch + first,
-                                  y_.channel_step, x_.channels, lesser(kLrnBlock, row_ - first));
+                                  y_.channel_step, x_.channels, lesser(block_, row_ - first));
             }
         });
     }
 
   private:
-    Index rows_ = 1, row_ = 0, blocks_ = 0;  // runs of pixels, how long, and the blocks of one
+    static constexpr Index kShares = 16, kStep = 64;  // enough blocks for threads, none too small
+
+    Index rows_ = 1, row_ = 0;      // runs of pixels, and how long they are
+    Index block_ = 0, blocks_ = 0;  // pixels of a block, and blocks of a run
 };
 
 class LrnWithin final : public LrnKernel {
   public:
     explicit LrnWithin(const Problem& problem) : LrnKernel(problem, "lrn_within") {
-        if (x_.width <= kLrnRow) {
+        const Index reach = lesser(lrn_.radius, x_.width - 1);
+        if (x_.width + 2 * reach <= kLrnRow) {
             piece_ = x_.width;
-        } else if (lrn_.radius <= kLrnRow / 4) {
-            piece_ = kLrnRow - 2 * lrn_.radius;
+        } else if (reach <= kLrnRow / 4) {
+            piece_ = kLrnRow - 2 * reach;
         }
     }
 

@@ -17,10 +17,12 @@ namespace graphc {
 
 namespace {
 
-constexpr Index kFewElements = 64;     // of a window, so that a float holds their sum
-constexpr Index kIndexable = 1 << 20;  // elements of a window, so that floats hold their indices
-constexpr Index kIndices = 4096;       // windows whose indices are found at once
-constexpr Index kManyPlanes = 64;      // from so many on, threads share out whole planes
+constexpr Index kFewElements = 64;      // of a window, so that a float holds their sum
+constexpr Index kIndexable = 1 << 20;   // elements of a window, so that floats hold their indices
+constexpr Index kIndices = 4096;        // windows whose indices are found at once
+constexpr Index kManyPlanes = 64;       // from so many on, threads share out whole planes
+constexpr Index kLargest = UINT32_MAX;  // parameter, and
+constexpr Index kLongest = INT32_MAX;   // axis of windows: their products do not overflow
 constexpr double kNsPerTap = 0.05, kNsPerWindow = 0.2;
 
 class Pool : public Kernel {
@@ -37,6 +39,9 @@ class Pool : public Kernel {
         if (problem.reads[0].dtype != DType::f32 || problem.writes[0].dtype != DType::f32 ||
             x_.samples != y_.samples || x_.channels != y_.channels) {
             throw Error("GC-A001", name + ": x and y do not fit together");
+        }
+        if (std::max(y_.height, y_.width) > kLongest) {
+            throw Error("GC-A001", name + ": too many windows along an axis");
         }
         is_wide_ = cols_.kernel > kPoolWidest || y_.width == 1;
         const double taps =
@@ -85,7 +90,7 @@ class Pool : public Kernel {
     static PoolAxis axis(const Attrs& attrs, int i, Index size) {
         const auto at = [&](const char* name, Index least) {
             const auto& both = attrs.integers(name);
-            if (both.size() != 2 || both[i] < least || both[i] > UINT32_MAX) {
+            if (both.size() != 2 || both[i] < least || both[i] > kLargest) {
                 throw Error("GC-A001", std::string("pooling: bad parameter ") + name);
             }
             return Index(both[i]);
@@ -104,7 +109,7 @@ class MaxPool final : public Pool {
         for (int i = 1; i < int(problem.writes.size()); ++i) {
             const Spec& spec = problem.writes[i];
             Extra& extra = spec.dtype == DType::f32 ? mask_ : index_;
-            const bool holds = spec.dtype != DType::u8 || rows_.kernel * cols_.kernel <= 256;
+            const bool holds = spec.dtype != DType::u8 || rows_.kernel <= 256 / cols_.kernel;
             extra = {i, spec.dtype, Planes(spec, "max_pool")};
             if (!extra.planes.has_shape_of(y_) || spec.dtype == DType::i64 || !holds ||
                 problem.writes.size() > 3) {
@@ -200,7 +205,8 @@ class MeanPool final : public Pool {
   public:
     explicit MeanPool(const Problem& problem) : Pool(problem, "mean_pool") {
         if (problem.writes.size() != 1) throw Error("GC-A001", "mean_pool writes one operand");
-        for (Index q = 0; q < y_.width; ++q) widths_.push_back(float(pool_extent(cols_, q)));
+        for (Index q = 0; y_.size() > 0 && q < y_.width; ++q)
+            widths_.push_back(float(pool_extent(cols_, q)));
         is_wide_ = is_wide_ || rows_.kernel > kFewElements / cols_.kernel;
     }
 

@@ -44,8 +44,8 @@ std::int64_t inputs_of(const Problem& problem, int operand, int first) {
 
 }  // namespace
 
-RecurrentSums::RecurrentSums(const Problem& problem, const Roles& reads,
-                             const SequenceShape& shape, const Names& names, Room& room)
+RecurrentSums::RecurrentSums(const Problem& problem, const Roles& reads, const SequenceShape& shape,
+                             const Names& names, Room& room)
     : shape_(shape),
       x_(reads.at("x")),
       cont_(reads.at("cont")),
@@ -73,8 +73,8 @@ RecurrentSums::RecurrentSums(const Problem& problem, const Roles& reads,
         check(fixed_x_, shape.streams * fixed_inputs_, "x_static");
         check(fixed_, shape.rows * fixed_inputs_, names.fixed);
     }
-    const std::size_t dots = std::max({projection_.workspace(), fixed_projection_.workspace(),
-                                       recurrence_.workspace()});
+    const std::size_t dots =
+        std::max({projection_.workspace(), fixed_projection_.workspace(), recurrence_.workspace()});
     dots_at_ = room.take(std::int64_t(dots / sizeof(float)));
     fixed_at_ = room.take(fixed_x_ < 0 ? 0 : shape.streams * shape.rows);
     masked_at_ = room.take(shape.streams * shape.units);

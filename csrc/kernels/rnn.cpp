@@ -89,8 +89,7 @@ class Rnn final : public Kernel {
 
     void keep(const Run& run, int target, const float* state) const {
         if (target < 0) return;
-        const std::size_t bytes =
-            std::size_t(shape_.streams * shape_.units) * sizeof(float);
+        const std::size_t bytes = std::size_t(shape_.streams * shape_.units) * sizeof(float);
         if (bytes > 0) std::memcpy(run.out(target), state, bytes);
     }
 

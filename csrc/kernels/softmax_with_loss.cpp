@@ -1,5 +1,6 @@
 // "softmax_with_loss": loss = -sum log(max(prob[label], FLT_MIN)) / divisor; prob too, if asked.
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 
@@ -50,7 +51,11 @@ class SoftmaxWithLoss final : public Kernel {
         return around(reads[0], problem.attrs.integer("axis"));
     }
 
+    // log(sum) - score is -log(prob); cut off where prob is below FLT_MIN, NaN stays.
     double loss_of(const float* x, const float* labels, const SoftmaxRows::Item& item) const {
+        float logs[SoftmaxRows::kColumns];
+        std::copy_n(item.total, item.count, logs);
+        loops_.unary_of(Opcode::log)(logs, logs, item.count);
         double total = 0;
         for (int i = 0; i < item.count; ++i) {
             const std::int64_t column = item.first + i;
@@ -58,12 +63,14 @@ class SoftmaxWithLoss final : public Kernel {
             if (label < 0) continue;
             const std::int64_t row = item.outer * shape_.extent + label;
             const double score = double(x[row * shape_.inner + column]) - double(item.peak[i]);
-            const double prob = std::exp(score) / item.total[i];
-            total -= std::log(prob < double(FLT_MIN) ? double(FLT_MIN) : prob);
+            const double loss = double(logs[i]) - score;
+            total += loss > largest_ ? largest_ : loss;
         }
         return total;
     }
 
+    const double largest_ = -std::log(double(FLT_MIN));
+    const Spans& loops_ = spans();
     Around shape_;
     SoftmaxRows rows_;
     Labels labels_;

@@ -1,5 +1,5 @@
 // Elementary functions of float32, without branches so that loops over them vectorise. Errors are
-// below 2 units in the last place (tests/core/test_span_math.py); NaN, inf and -0 as in C's.
+// below 2.5 units in the last place (tests/core/test_span_math.py); NaN, inf and -0 as in C's.
 // Included inside an anonymous namespace, once per instruction set.
 
 constexpr float kInf = std::numeric_limits<float>::infinity();

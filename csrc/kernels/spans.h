@@ -7,6 +7,8 @@
 #include <cstdint>
 
 #include "core/isa.h"
+#include "rng/philox.h"
+#include "rng/stream.h"
 
 namespace graphc {
 
@@ -71,6 +73,11 @@ struct Spans {
     // out = exp(a - shift); returns the sum of out.
     double (*exp_sum)(float* out, const float* a, std::int64_t n, float shift);
     void (*add_to)(double* sums, const float* a, std::int64_t n);
+    // Element by element: first += a - shift, second += (a - shift)^2.
+    void (*add_moments)(double* first, double* second, const float* a, const float* shift,
+                        std::int64_t n);
+    // Elements 4 * block .. 4 * (block + count) - 1 of a random stream (rng/stream.h).
+    void (*draw)(float* out, const rng::Stream& stream, std::uint32_t block, std::int64_t count);
     // How many elements are at least `bound`.
     std::int64_t (*count_at_least)(const float* a, std::int64_t n, float bound);
 

@@ -152,6 +152,48 @@ void span_add_to(double* sums, const float* a, Index n) {
     _Pragma("omp simd") for (Index i = 0; i < n; ++i) sums[i] += double(a[i]);
 }
 
+void span_add_moments(double* first, double* second, const float* a, const float* shift, Index n) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) {
+        const double d = double(a[i]) - double(shift[i]);
+        first[i] += d;
+        second[i] += d * d;
+    }
+}
+
+// Philox as in rng/philox.h, kLanes blocks side by side.
+void span_draw(float* out, const rng::Stream& stream, std::uint32_t block, Index count) {
+    std::uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
+    for (Index start = 0; start < count; start += kLanes) {
+        std::uint32_t k0 = std::uint32_t(stream.seed), k1 = std::uint32_t(stream.seed >> 32);
+        for (int i = 0; i < kLanes; ++i) {
+            c0[i] = block + std::uint32_t(start) + std::uint32_t(i);
+            c1[i] = stream.step;
+            c2[i] = stream.layer;
+            c3[i] = stream.tag;
+        }
+        for (int round = 0; round < rng::kRounds; ++round) {
+            _Pragma("omp simd") for (int i = 0; i < kLanes; ++i) {
+                const std::uint64_t a = std::uint64_t{rng::kMultiplier[0]} * c0[i];
+                const std::uint64_t b = std::uint64_t{rng::kMultiplier[1]} * c2[i];
+                c0[i] = std::uint32_t(b >> 32) ^ c1[i] ^ k0;
+                c1[i] = std::uint32_t(b);
+                c2[i] = std::uint32_t(a >> 32) ^ c3[i] ^ k1;
+                c3[i] = std::uint32_t(a);
+            }
+            k0 += rng::kWeyl[0];
+            k1 += rng::kWeyl[1];
+        }
+        const int left = count - start < kLanes ? int(count - start) : kLanes;
+        float* const to = out + 4 * start;
+        for (int i = 0; i < left; ++i) {
+            to[4 * i] = float(std::int32_t(c0[i] >> 8)) * 0x1p-24f;
+            to[4 * i + 1] = float(std::int32_t(c1[i] >> 8)) * 0x1p-24f;
+            to[4 * i + 2] = float(std::int32_t(c2[i] >> 8)) * 0x1p-24f;
+            to[4 * i + 3] = float(std::int32_t(c3[i] >> 8)) * 0x1p-24f;
+        }
+    }
+}
+
 Index span_count_at_least(const float* a, Index n, float bound) {
     Index total = 0;
     for (Index start = 0; start < n; start += 4096) {
@@ -179,5 +221,7 @@ constexpr Spans make_spans() {
             span_normalize,
             span_exp_sum,
             span_add_to,
+            span_add_moments,
+            span_draw,
             span_count_at_least};
 }

@@ -8,8 +8,7 @@ namespace {
 
 constexpr std::int64_t kMost = std::int64_t(1) << 31;
 
-Extents read_extents(const Attrs& attrs, const char* name, std::size_t count,
-                     std::int64_t least) {
+Extents read_extents(const Attrs& attrs, const char* name, std::size_t count, std::int64_t least) {
     Extents values = attrs.integers(name);
     require(values.size() == count, std::string("attribute ") + name);
     for (const std::int64_t value : values) {

@@ -117,9 +117,9 @@ void Windows::make_pieces(const WindowRun* runs, int count, const std::int64_t* 
             const std::int64_t high = std::min(run.start + run.count, met.high);
             if (low >= high) continue;
             const std::int64_t lane_zero = (run.start - run.column) * step();
-            pieces[made++] = make_piece(image_offsets[run.image] + met.at + lane_zero,
-                                        int(run.column + low - run.start),
-                                        int(run.column + high - run.start));
+            pieces[made++] =
+                make_piece(image_offsets[run.image] + met.at + lane_zero,
+                           int(run.column + low - run.start), int(run.column + high - run.start));
         }
     }
 }

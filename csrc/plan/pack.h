@@ -1,16 +1,23 @@
 // Packing: offsets in one arena for buffers whose lifetimes are known (static allocation).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace graphc::plan {
 
 // A buffer of `size` bytes, alive from step `first` to step `last`, both included; `align` > 0.
-// `hangs`: rather at the top of the arena than at its bottom.
 struct Item {
     std::int64_t first, last, size, align;
-    bool hangs;
+};
+
+// How items are placed: one by one in `order`, each into the smallest gap that takes it, or, if
+// it `hangs` (by item number), as high as there is room below the ceiling.
+struct Recipe {
+    std::vector<std::int32_t> order;
+    std::vector<char> hangs;
 };
 
 struct Packing {
@@ -18,18 +25,42 @@ struct Packing {
     std::vector<std::int64_t> offsets;
 };
 
-using Order = std::vector<std::int32_t>;
+class Packer {
+  public:
+    // `ceiling`: what items hang from, and what is good enough: a size no packing can be under.
+    Packer(std::vector<Item> items, std::int64_t ceiling)
+        : items_(std::move(items)), ceiling_(ceiling) {}
 
-// Puts items one by one, in `order`, into the smallest gap that takes them; those that hang as high
-// as they can be below `ceiling` (0: none do). Quadratic in the number of items. Throws Error
-// (GC-M002) for an arena of 2^62 bytes or more.
-Packing place(const std::vector<Item>& items, const Order& order, std::int64_t ceiling);
+    // Places the first `past` items of the recipe. Quadratic in their number. Throws Error
+    // (GC-M002) for an arena of 2^62 bytes or more.
+    Packing place(const Recipe& recipe, std::size_t past) const;
 
-// The best packing of all orders, each with a ceiling at `bound` and without one; while it is over
-// `bound`, for at most `rounds` more placements, an item that touches the top is moved to an
-// earlier place in the best order. The same arguments give the same packing. `bound`: a size that
-// no packing can be under.
-Packing pack(const std::vector<Item>& items, const std::vector<Order>& orders, std::int64_t bound,
-             int rounds);
+    // Local search for a recipe whose first `past` items need fewer bytes: an item over the
+    // ceiling, or one alive with it, is placed earlier, or hangs or no longer does; changes stay
+    // within the order's positions first .. past - 1. Ends at the ceiling, or after about `work`
+    // comparisons of two items. The same arguments give the same recipe.
+    Recipe improve(Recipe recipe, std::size_t first, std::size_t past, std::int64_t work) const;
+
+  private:
+    // A placed item; lists of these are sorted by offset.
+    struct Placed {
+        std::int64_t offset, end, first, last;
+    };
+    struct State {
+        std::vector<Placed> placed;
+        Packing packing;
+    };
+    class Search;
+
+    std::int64_t best_gap(const std::vector<Placed>& placed, const Item& item) const;
+    std::int64_t highest_gap(const std::vector<Placed>& placed, const Item& item) const;
+    // Places the items at the order's positions from .. to - 1, until more than `limit` bytes are
+    // needed.
+    void extend(State& state, const Recipe& recipe, std::size_t from, std::size_t to,
+                std::int64_t limit) const;
+
+    std::vector<Item> items_;
+    std::int64_t ceiling_;
+};
 
 }  // namespace graphc::plan

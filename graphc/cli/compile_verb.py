@@ -41,7 +41,9 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
 @click.option("--no-passes", is_flag=True, help="Run no pass at all.")
 @click.option("--train", is_flag=True, help="Compile forward and backward.")
 @click.option(
-    "--target", default="reference", show_default=True, metavar="T", help="Where it will run."
+    "--target",
+    metavar="T",
+    help="Where it will run: cpu or reference.  [default: cpu, with --train reference]",
 )
 @click.option("--memory", metavar="SIZE", help="Memory budget, as 512MiB.")
 @click.option(
@@ -69,6 +71,8 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     from graphc import driver
 
     started = time.perf_counter()
+    if options["target"] is None:
+        options["target"] = driver.default_target(options["train"])
     driver.check_target(options["target"], options["memory"], options["train"])
     passes = _passes(options)
     target = _target(net, output)

@@ -129,6 +129,8 @@ class _Work:
         try:
             made = _core.make_kernel(symbol, reads, writes, call.attrs, self.threads)
         except GraphError as error:
+            if error.code == "GC-M002":
+                raise
             owner = self.graph.nodes[call.node if node is None else node]
             reason = f"kernel {symbol!r} refuses what its row offers: {error.message}"
             raise owner.located(GraphError("GC-O001", reason)) from None

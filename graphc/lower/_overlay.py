@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from graphc.ir.graph import Value, typed
 from graphc.ir.op import Kind
 from graphc.lower._draft import Draft, Uses
-from graphc.lower._layout import overlap
 from graphc.lower._forest import Forest
+from graphc.lower._layout import overlap
 
 EARLIER = 3
 """How many calls before its own first write a root may start, to take up a producer's result."""

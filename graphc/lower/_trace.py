@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import cast
 
+from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Node, Role, Value
 from graphc.ir.op import Effect, Trait
 from graphc.lower._draft import Alias, Draft
@@ -86,6 +87,10 @@ class _Layer:
         reads = (*node.ins, *node.params) if part.reads is None else part.reads
         writes = (*node.outs, *inner) if part.writes is None else part.writes
         kept = [role for role in writes if role in known]
+        unknown = [role for role in reads if role not in known]
+        if unknown:
+            told = f"a part reads {unknown[0]!r}, which the layer does not have"
+            raise node.located(GraphError("GC-O001", told))
         effects = part.effects | (self.op.effects & WORLD)
         updates = tuple((role, role) for role in kept if role in node.params and role in reads)
         pure = effects <= {Effect.RNG}

@@ -12,8 +12,8 @@ from graphc.ir.graph import Graph, Value
 from graphc.lower._buffers import program_of
 from graphc.lower._cost import V100, estimate
 from graphc.lower._draft import Draft
-from graphc.lower._overlay import Overlay
 from graphc.lower._forest import Forest
+from graphc.lower._overlay import Overlay
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._views import place_views

@@ -54,6 +54,10 @@ class Atoms:
 
     def _cut(self, family: Sequence[Buffer]) -> int:
         regions: Sequence[_Region] = [_region(buffer) for buffer in family]
+        if not any(region.length for region in regions):
+            for buffer in family:
+                self.of[buffer.id] = ()
+            return 0
         if all(region == regions[0] for region in regions):
             return 1
         regions = _in_one_period(regions)

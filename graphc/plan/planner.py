@@ -49,14 +49,14 @@ class _Planner:
 
     def run(self) -> Plan:
         items = [chain.item for chain in self.chains]
-        work, offsets = pack_items(items, list(self.scratch.values()))
+        needs = [*items, *self.scratch.values()]
+        work, offsets = pack_items(needs)
         places: dict[int, tuple[int, int]] = {}
         for chain, offset in zip(self.chains, offsets, strict=False):
             places.update(dict.fromkeys(chain.members, (1, offset)))
         weights = self._place_weights(places)
         spaces = dict(zip(self.scratch, offsets[len(self.chains) :], strict=True))
         calls, entries = self.schedule.calls, self.schedule.entries
-        needs = [*items, *self.scratch.values()]
         live = live_bytes(needs, max(1, len(calls)))
         fullest = live.index(max(live))
         return Plan(

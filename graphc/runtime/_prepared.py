@@ -13,7 +13,7 @@ from graphc.ir.types import ITEM_BYTES
 from graphc.plan.data import WEIGHTS, Plan
 from graphc.program import BufferKind, Call, Program
 from graphc.runtime._steps import places_of, steps_of
-from graphc.runtime._weights import WeightMemory
+from graphc.runtime._weights import WeightMemory, memory_of
 
 DTYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
 PARAMS, KEPT, FIRST = 0, 1, 2
@@ -33,6 +33,7 @@ class Prepared:
         self._kept, nbytes = _kept_offsets(program)
         sizes = [0 if a.name == WEIGHTS else a.nbytes for a in plan.arenas]
         self.regions = [weights.pages, _core.Pages(nbytes), *map(_core.Pages, sizes)]
+        self._memories = [memory_of(pages) for pages in self.regions]
         self.entries = list(plan.entries)
         steps = [steps_of(program, plan, entry, self._locate) for entry in self.entries]
         self.session = _core.Session(self.regions, steps, threads)
@@ -52,7 +53,7 @@ class Prepared:
         root, inner = (buffer, 0) if found.view_of is None else found.view_of
         region, offset = self._places[root]
         strides = tuple(s * ITEM_BYTES[found.dtype] for s in found.strides)
-        memory = memoryview(self.regions[region])
+        memory = self._memories[region]
         array: npt.NDArray[Any] = np.ndarray(found.dims, dtype, memory, offset + inner, strides)
         return array
 

@@ -7,10 +7,19 @@ import weakref
 import numpy as np
 
 from graphc import _core
+from graphc.errors import fail
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Kind
 
 _LINE = 64  # bytes; kernels like their operands aligned
+
+
+def memory_of(pages: _core.Pages) -> memoryview:
+    """The bytes of `pages`. Raises GC-M002."""
+    try:
+        return memoryview(pages)
+    except BufferError:
+        fail("GC-M002", "no memory left to look at the arena", "use a smaller batch")
 
 
 class WeightMemory:
@@ -29,6 +38,7 @@ class WeightMemory:
             self.offsets[value.name] = end
             end += -(-typed(value).nbytes // _LINE) * _LINE
         self.pages = _core.Pages(end)
+        self._memory = memory_of(self.pages)
         self._lent: list[weakref.ref[Array]] = []
         self._changed = True
         for value in values:
@@ -43,7 +53,7 @@ class WeightMemory:
             return np.empty(shape, np.float32)
         offset = self.offsets[value.storage.name]
         # numpy's views of it keep it alive, since its own base is no array: see `changed`
-        array: Array = np.ndarray(shape, np.float32, memoryview(self.pages), offset)
+        array: Array = np.ndarray(shape, np.float32, self._memory, offset)
         return array
 
     def lend(self) -> dict[str, tuple[Array, ...]]:

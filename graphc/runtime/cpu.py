@@ -22,6 +22,7 @@ from graphc.plan import Plan, plan_program, verify_plan
 from graphc.program import Call
 from graphc.runtime._prepared import Prepared
 from graphc.runtime._weights import WeightMemory
+from graphc.runtime.feeds import double
 from graphc.runtime.reference import ReferenceExecutor
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
@@ -142,8 +143,9 @@ class CpuExecutor(ReferenceExecutor):
         value = node.ins.get(role)
         if value is not None and value in self.shapes:
             array = _live(array, self.shapes[value])
-        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-            return np.asarray(array, np.float64)
+        operand = double(array)
+        operand.flags.writeable = False
+        return operand
 
     def _check_live(self, value: Value, role: str, shape: tuple[int, ...]) -> None:
         """Data-dependent extents may be below what was planned, all others are as inferred."""

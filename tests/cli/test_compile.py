@@ -88,7 +88,7 @@ def test_output_option(cli, tiny, tmp_path):
         (["--target", "cpu", "--train"], 6, "GC-X001: target 'cpu' has no gradients yet"),
         (["--target", "cuda"], 6, "GC-X001: target 'cuda' is not built yet"),
         (["--target", "gpu"], 2, "GC-R002: no target 'gpu'"),
-        (["--memory", "1GiB"], 4, "GC-U001: target 'reference' obeys no memory budget yet"),
+        (["--memory", "1GiB"], 4, "GC-U001: target 'cpu' obeys no memory budget yet"),
         (["--no-passes", "--pass", "remove_dropout"], 2, "GC-C001: --no-passes contradicts"),
         (["--pass", "remove_drop"], 2, "did you mean 'remove_dropout'"),
         (["--pass", "remove_dropout:x=1"], 2, "GC-T001: pass 'remove_dropout' has no option 'x'"),

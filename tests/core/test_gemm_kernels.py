@@ -163,7 +163,7 @@ def test_epilogues(name: str, bias: bool, slope: float | None, isa: str) -> None
 @pytest.mark.parametrize("name", ["3x3", "few windows", "one window", "dw 3x3", "4x4 by 2"])
 def test_a_sample_does_not_depend_on_the_batch(name: str, isa: str) -> None:
     """Micro-batches give the bits of the whole batch."""
-    shape, told = TABLE[name]
+    shape, _ = TABLE[name]
     whole = layer_of(name)
     values = filled(whole)
     many = agree(whole, values)["y0"]
@@ -266,5 +266,5 @@ def test_unfit_operands_are_refused() -> None:
 
 def test_an_unknown_instruction_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHC_ISA", "avx1024")
-    with pytest.raises(GraphError, match="GC-R004.*avx1024"):
+    with pytest.raises(GraphError, match=r"GC-R004.*avx1024"):
         _core.make_kernel("conv", [X, PACKED], [Y], GOOD)

@@ -161,8 +161,8 @@ NORMS: dict[str, tuple[tuple[int, ...], LRNAttrs]] = {
     "within, odd": ((2, 3, 19, 37), LRNAttrs(5, 2.0, 0.5, WITHIN)),
     "within all": ((2, 3, 9, 7), LRNAttrs(51, 2.0, 0.75, WITHIN)),
     "within, any power": ((2, 3, 9, 7), LRNAttrs(7, 2.0, 1.2, WITHIN)),
-    "within, long rows": ((1, 1, 5, 2500), LRNAttrs(7, 2.0, 0.75, WITHIN)),
-    "within, long rows and windows": ((1, 1, 3, 1100), LRNAttrs(601, 2.0, 0.75, WITHIN)),
+    "within, long rows": ((1, 1, 5, 9500), LRNAttrs(7, 2.0, 0.75, WITHIN)),
+    "within, long rows and windows": ((1, 1, 2, 4500), LRNAttrs(2101, 2.0, 0.75, WITHIN)),
 }
 
 
@@ -218,9 +218,11 @@ NORM = {"radius": 2, "shift": 1.0, "share": 0.1, "beta": 0.75}
         ("max_pool", [DENSE], [SMALL], {**HALF, "pad": (0,)}, "pad"),
         ("mean_pool", [DENSE], [SMALL], {**HALF, "kernel": (2, 1 << 40)}, "kernel"),
         ("mean_pool", [DENSE], [SMALL, SMALL], HALF, "one operand"),
+        ("mean_pool", [DENSE], [("f32", (2, 3, 1 << 40, 0), None)], HALF, "too many windows"),
         ("lrn_across", [DENSE], [SMALL], NORM, "differ"),
         ("lrn_within", [DENSE, DENSE], [DENSE], NORM, "one operand"),
         ("lrn_across", [DENSE], [DENSE], {**NORM, "radius": -1}, "negative"),
+        ("lrn_within", [DENSE], [DENSE], {**NORM, "radius": 1 << 40}, "too large"),
     ],
 )
 def test_wrong_problems_are_refused(symbol, reads, writes, attrs, word) -> None:

@@ -25,6 +25,9 @@ from graphc.ir.verify import verify
 from graphc.limits import Limits
 from graphc.ops.registry import find, load_file
 from graphc.passes.base import Pass, PassContext
+from graphc.plan.data import Plan
+from graphc.plan.verify import verify_plan
+from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
 from graphc.runtime.reference import ReferenceExecutor
 
 INPUT = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }\n'
@@ -137,9 +140,17 @@ def out_of_memory(b: Bench) -> None:
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    exe = b.compile(INPUT + IP)
+    exe = b.compile(INPUT + IP, target="reference")
     b.patch.setattr(ReferenceExecutor, "_run_forward", exhausted)
     exe.run({"x": np.zeros((2, 3))})
+
+
+def unsound_plan(b: Bench) -> None:
+    made = Buffer(0, "x", BufferKind.ACT, "f32", (4,), (1,), 64)
+    reads = Operand("x", 0, 1)  # version 1, though no call writes it
+    call = Call(0, "r", -1, "forward", (Variant("expr"),), (reads,), ())
+    program = Program("model", (made,), (call,), {"forward": (0,)})
+    verify_plan(program, Plan("model", (), {}, (), {}, {}, (), 0, 0.0))
 
 
 def invalid_graph(b: Bench) -> None:
@@ -215,6 +226,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-T001": lambda b: graphc.optimize(b.load(INPUT + IP), ["no-such-pass"]),
     "GC-T002": inexact_pass,
     "GC-X001": lambda b: b.compile(INPUT + IP, target="cuda"),
+    "GC-V003": unsound_plan,
     "GC-M002": out_of_memory,
     "GC-C001": lambda b: invoke(["compyle"]),
     "GC-C002": internal_mistake,

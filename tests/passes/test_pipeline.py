@@ -324,7 +324,7 @@ def test_context():
 
     net = graph(*NET)
     optimize(net, [Look], keep="t", calibration={"data": np.ones((2, 3))})
-    plain = graphc.compile(net, passes=()).run({"data": np.ones((2, 3))})
+    plain = graphc.compile(net, target="reference", passes=()).run({"data": np.ones((2, 3))})
     np.testing.assert_array_equal(seen["out"]["y"], plain["y"])
     assert sorted(seen["out"]) == ["t", "y"] and seen["us"] > 0
     assert seen["rng"][0] == seen["rng"][1] != seen["rng"][2]

@@ -104,7 +104,7 @@ def test_a_view_survives_its_owner():
         layer("Silence", "a", name="hush"),
     )
     feeds = {"data": np.ones((2, 3)), "more": np.arange(12.0).reshape(2, 6)}
-    plain = graphc.compile(net, passes=()).run(feeds)
+    plain = graphc.compile(net, target="reference", passes=()).run(feeds)
     exe = graphc.compile(net, passes=["remove_dead_code"], train=True)
     np.testing.assert_array_equal(exe.run(feeds)["b"], plain["b"])
     assert list(exe.params) == ["b"]

@@ -38,7 +38,30 @@ struct Simd {
         const __mmask16 keeps = _mm512_cmp_ps_mask(x, zero(), _CMP_GT_OQ);
         return _mm512_mask_mov_ps(_mm512_mul_ps(x, slope), keeps, x);
     }
-    static float sum(Reg x) { return _mm512_reduce_add_ps(x); }
+    // Of a square tile, a register per row.
+    static void transpose(Reg* rows) {
+        Reg pairs[16], fours[16], eights[16];
+        for (int i = 0; i < 16; i += 2) {
+            pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+            pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+        }
+        for (int i = 0; i < 16; i += 4) {
+            for (int j = 0; j < 2; ++j) {
+                fours[i + 2 * j] = _mm512_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0x44);
+                fours[i + 2 * j + 1] = _mm512_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0xee);
+            }
+        }
+        for (int i = 0; i < 4; ++i) {
+            for (int j = 0; j < 16; j += 8) {
+                eights[j + i] = _mm512_shuffle_f32x4(fours[j + i], fours[j + i + 4], 0x88);
+                eights[j + i + 4] = _mm512_shuffle_f32x4(fours[j + i], fours[j + i + 4], 0xdd);
+            }
+        }
+        for (int i = 0; i < 8; ++i) {
+            rows[i] = _mm512_shuffle_f32x4(eights[i], eights[i + 8], 0x88);
+            rows[i + 8] = _mm512_shuffle_f32x4(eights[i], eights[i + 8], 0xdd);
+        }
+    }
 
     template <int Step>
     static Reg put(Reg made, const float* source, const Piece& piece, std::int64_t step) {
@@ -47,11 +70,23 @@ struct Simd {
         if constexpr (Step == 1) {
             return _mm512_mask_loadu_ps(made, mask, from);
         } else if constexpr (Step == 2) {
-            const Reg low = _mm512_maskz_loadu_ps(__mmask16(piece.spread), from);
-            const Reg high = _mm512_maskz_loadu_ps(__mmask16(piece.spread >> 16), from + 16);
+            const std::uint32_t bits = _pdep_u32(mask, 0x55555555u);
             const __m512i even =
                 _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            const Reg low = _mm512_maskz_loadu_ps(__mmask16(bits), from);
+            const Reg high = _mm512_maskz_loadu_ps(__mmask16(bits >> 16), from + 16);
             return _mm512_mask_mov_ps(made, mask, _mm512_permutex2var_ps(low, even, high));
+        } else if constexpr (Step == 4) {
+            const std::uint64_t bits = _pdep_u64(mask, 0x1111111111111111u);
+            const __m512i fourth =
+                _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+            Reg quarter[4];
+            for (int i = 0; i < 4; ++i) {
+                quarter[i] = _mm512_maskz_loadu_ps(__mmask16(bits >> 16 * i), from + 16 * i);
+            }
+            const Reg low = _mm512_permutex2var_ps(quarter[0], fourth, quarter[1]);
+            const Reg high = _mm512_permutex2var_ps(quarter[2], fourth, quarter[3]);
+            return _mm512_mask_mov_ps(made, mask, _mm512_mask_mov_ps(low, 0xff00, high));
         } else {
             const __m512i lanes =
                 _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

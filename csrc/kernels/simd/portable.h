@@ -11,9 +11,13 @@ namespace graphc::portable {
 
 struct Simd {
     static constexpr int width = 4;
-    static constexpr int tile_rows = 6;   // rows of a tile of two vectors whose sums fit registers
-    static constexpr int dot_rows = 2;    // left rows, and
-    static constexpr int dot_columns = 4; // right rows of a block of dot products, likewise
+    // Rows of a tile of two vectors, and left and right rows of a block of dot products, such that
+    // all sums stay in registers.
+#if defined(__aarch64__)
+    static constexpr int tile_rows = 8, dot_rows = 4, dot_columns = 6;
+#else
+    static constexpr int tile_rows = 4, dot_rows = 2, dot_columns = 4;
+#endif
 
 #if defined(__GNUC__) || defined(__clang__)
     using Reg = float __attribute__((vector_size(16)));
@@ -66,7 +70,16 @@ struct Simd {
     static Reg rectify(Reg x, Reg slope) {
         return make([=](int i) { return x[i] > 0 ? x[i] : slope[i] * x[i]; });
     }
-    static float sum(Reg x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+    // Of a square tile, a register per row.
+    static void transpose(Reg* rows) {
+        for (int i = 0; i < width; ++i) {
+            for (int j = 0; j < i; ++j) {
+                const float above = rows[j][i];
+                rows[j][i] = rows[i][j];
+                rows[i][j] = above;
+            }
+        }
+    }
 
     // `made` with the lanes of one piece put in.
     template <int Step>

@@ -14,6 +14,8 @@ GRAPHC_TARGET_AVX2
 
 namespace graphc::avx2 {
 
+namespace {
+
 // As in portable.cpp.
 struct Lanes : Simd {
     // max gives its second operand for NaN and for two zeros.
@@ -37,6 +39,8 @@ struct Lanes : Simd {
         return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
     }
 };
+
+}  // namespace
 
 }  // namespace graphc::avx2
 

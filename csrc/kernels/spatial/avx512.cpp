@@ -14,6 +14,8 @@ GRAPHC_TARGET_AVX512
 
 namespace graphc::avx512 {
 
+namespace {
+
 // As in portable.cpp.
 struct Lanes : Simd {
     // max gives its second operand for NaN and for two zeros. (maskz, as GCC 12 warns of max_ps.)
@@ -38,6 +40,8 @@ struct Lanes : Simd {
         return _mm512_add_epi32(even, _mm512_set1_epi32(start));
     }
 };
+
+}  // namespace
 
 }  // namespace graphc::avx512
 

@@ -20,8 +20,9 @@ struct PoolBlock {
 // How wide a window may be for max_block() and sum_block().
 constexpr Index kPoolWidest = 32;
 
-// How many pixels lrn_across() takes, and how long a row lrn_within() takes.
-constexpr Index kLrnBlock = 256, kLrnRow = 1024;
+// How many pixels lrn_across() takes at once; and how many lrn_within(), the window's reach to both
+// sides counted in.
+constexpr Index kLrnBlock = 512, kLrnRow = 4096;
 
 struct SpatialLoops {
     // Maxima of a block into rows of y, `pitch` apart (y: that of window p0, q0), and their indices

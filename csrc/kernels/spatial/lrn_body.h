@@ -18,22 +18,26 @@ void finish(const Lrn& lrn, const float* x, const float* sums, Index count, floa
     }
 }
 
-// sums += x^2 of kRows rows, `step` apart.
-template <int kRows>
-void add_squares(const float* x, Index step, Index count, float* __restrict sums) {
+// sums += terms of kRows rows, `step` apart; a term is x^2, or x itself.
+template <int kRows, bool kSquares>
+void add_rows(const float* x, Index step, Index count, float* __restrict sums) {
     for (Index i = 0; i < count; ++i) {
         float sum = sums[i];
-        for (int k = 0; k < kRows; ++k) sum += x[k * step + i] * x[k * step + i];
+        for (int k = 0; k < kRows; ++k) {
+            const float value = x[k * step + i];
+            sum += kSquares ? value * value : value;
+        }
         sums[i] = sum;
     }
 }
 
-// sums = x^2 of `rows` rows, `step` apart.
-void sum_squares(const float* x, Index step, Index rows, Index count, float* sums) {
+// sums = terms of `rows` rows, `step` apart.
+template <bool kSquares>
+void sum_rows(const float* x, Index step, Index rows, Index count, float* sums) {
     for (Index i = 0; i < count; ++i) sums[i] = 0;
-    for (; rows >= 5; rows -= 5, x += 5 * step) add_squares<5>(x, step, count, sums);
-    for (; rows >= 3; rows -= 3, x += 3 * step) add_squares<3>(x, step, count, sums);
-    for (; rows >= 1; rows -= 1, x += step) add_squares<1>(x, step, count, sums);
+    for (; rows >= 5; rows -= 5, x += 5 * step) add_rows<5, kSquares>(x, step, count, sums);
+    for (; rows >= 3; rows -= 3, x += 3 * step) add_rows<3, kSquares>(x, step, count, sums);
+    for (; rows >= 1; rows -= 1, x += step) add_rows<1, kSquares>(x, step, count, sums);
 }
 
 void lrn_across(const Lrn& lrn, const float* x, Index x_step, float* y, Index y_step,
@@ -42,23 +46,22 @@ void lrn_across(const Lrn& lrn, const float* x, Index x_step, float* y, Index y_
     for (Index c = 0; c < channels; ++c) {
         const Index first = greater(c - lrn.radius, 0);
         const Index stop = lesser(c + lrn.radius + 1, channels);
-        sum_squares(x + first * x_step, x_step, stop - first, count, sums);
+        sum_rows<true>(x + first * x_step, x_step, stop - first, count, sums);
         finish(lrn, x + c * x_step, sums, count, y + c * y_step);
     }
 }
 
 void lrn_within(const Lrn& lrn, const float* plane, Index height, Index width, Index pitch, Index h,
                 Index first, Index stop, float* y) {
-    float down[kLrnRow], sums[kLrnRow];
+    float down[kLrnRow], sums[kLrnRow];  // of columns; `down` with zeros beyond the row's ends
+    const Index reach = lesser(lrn.radius, width - 1), start = first - reach;
     const Index top = greater(h - lrn.radius, 0), bottom = lesser(h + lrn.radius + 1, height);
-    const Index left = greater(first - lrn.radius, 0), right = lesser(stop + lrn.radius, width);
-    sum_squares(plane + top * pitch + left, pitch, bottom - top, right - left, down);
-    for (Index w = first; w < stop; ++w) sums[w - first] = 0;
-    const Index reach = lesser(lrn.radius, width - 1);
-    for (Index shift = -reach; shift <= reach; ++shift) {
-        const Index lo = greater(first, -shift), hi = lesser(stop, width - shift);
-        for (Index w = lo; w < hi; ++w) sums[w - first] += down[w + shift - left];
-    }
+    const Index left = greater(start, 0), right = lesser(stop + reach, width);
+    for (Index w = start; w < left; ++w) down[w - start] = 0;
+    for (Index w = right; w < stop + reach; ++w) down[w - start] = 0;
+    sum_rows<true>(plane + top * pitch + left, pitch, bottom - top, right - left,
+                   down + (left - start));
+    sum_rows<false>(down, 1, 2 * reach + 1, stop - first, sums);
     finish(lrn, plane + h * pitch + first, sums, stop - first, y);
 }
 

@@ -224,10 +224,9 @@ double wide_sum(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols) {
             if (++taken == 8) flush();
         });
     flush();
-    for (int half = 8; half > 0; half /= 2) {
-        for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
-    }
-    return sums[0];
+    for (int i = 0; i < 8; ++i) sums[i] += sums[i + 8];
+    for (int i = 0; i < 4; ++i) sums[i] += sums[i + 4];
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
 }  // namespace

@@ -4,12 +4,21 @@
 
 namespace graphc::portable {
 
+namespace {
+
 struct Lanes : Simd {
-    // b where it is more than a, else a.
+    // larger: b where it is more than a, else a; and `where` becomes `mark` where it is more.
+#if defined(__GNUC__) || defined(__clang__)
+    static Reg larger(Reg a, Reg b) { return b > a ? b : a; }
+    static Reg larger(Reg a, Reg b, Reg mark, Reg& where) {
+        where = b > a ? mark : where;
+        return b > a ? b : a;
+    }
+    static Reg divide(Reg a, Reg b) { return a / b; }
+#else
     static Reg larger(Reg a, Reg b) {
         return make([=](int i) { return b[i] > a[i] ? b[i] : a[i]; });
     }
-    // The same, and `mark` where it is more, else what `where` held.
     static Reg larger(Reg a, Reg b, Reg mark, Reg& where) {
         where = make([=](int i) { return b[i] > a[i] ? mark[i] : where[i]; });
         return larger(a, b);
@@ -17,14 +26,17 @@ struct Lanes : Simd {
     static Reg divide(Reg a, Reg b) {
         return make([=](int i) { return a[i] / b[i]; });
     }
-    // Every other element of a and b in a row, from the first or second on.
-    static Reg even(Reg a, Reg b) {
-        return make([=](int i) { return i < 2 ? a[2 * i] : b[2 * i - 4]; });
-    }
-    static Reg odd(Reg a, Reg b) {
-        return make([=](int i) { return i < 2 ? a[2 * i + 1] : b[2 * i - 3]; });
-    }
-    // Lanes low .. high - 1 come from memory, of which nothing else is touched; others are `fill`.
+#endif
+    // even, odd: every other element of a and b in a row, from the first or second on.
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+    static Reg even(Reg a, Reg b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6); }
+    static Reg odd(Reg a, Reg b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7); }
+#else
+    static Reg even(Reg a, Reg b) { return {a[0], a[2], b[0], b[2]}; }
+    static Reg odd(Reg a, Reg b) { return {a[1], a[3], b[1], b[3]}; }
+#endif
+    // load_where: lanes low .. high - 1 come from memory, of which nothing else is touched; the
+    // others are `fill`.
     struct Mask {
         int low, high;
     };
@@ -33,6 +45,8 @@ struct Lanes : Simd {
         return make([=](int i) { return i >= mask.low && i < mask.high ? from[i] : fill[i]; });
     }
 };
+
+}  // namespace
 
 }  // namespace graphc::portable
 

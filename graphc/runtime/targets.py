@@ -1,0 +1,48 @@
+"""Targets by name: which there are, what each can do, and the executor behind it."""
+
+from __future__ import annotations
+
+from graphc.errors import fail
+from graphc.ir.graph import Graph, Value
+from graphc.runtime.reference import ReferenceExecutor
+
+TARGETS = ("reference", "cpu", "cuda", "fake")
+BUILT = ("reference", "cpu")
+
+
+def default_target(train: bool) -> str:
+    """The fastest target that runs everywhere; cpu has no gradients yet."""
+    return "reference" if train else "cpu"
+
+
+def check_target(target: str, memory: str | int | None = None, train: bool = False) -> None:
+    """Raise GC-R002 for an unknown target, GC-X001 for one that cannot do this, GC-U001 for a
+    memory budget, which none obeys yet."""
+    if target not in TARGETS:
+        fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
+    if target not in BUILT:
+        told = " and ".join(map(repr, BUILT))
+        fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
+    if train and target != "reference":
+        fail("GC-X001", f"target {target!r} has no gradients yet", "target='reference' has")
+    if memory is not None:
+        fail("GC-U001", f"target {target!r} obeys no memory budget yet", "leave it out")
+
+
+def make_executor(
+    target: str,
+    graph: Graph,
+    pinned: set[Value],
+    seed: int,
+    threads: int | None,
+    plan: str | None,
+) -> ReferenceExecutor:
+    """The executor of a target; `plan`: an artefact's, see `graphc.runtime._plans`."""
+    if target == "reference":
+        return ReferenceExecutor(graph, pinned, seed)
+    from graphc.runtime.cpu import CpuExecutor
+
+    return CpuExecutor(graph, pinned, seed, threads, plan)
+
+
+__all__ = ["BUILT", "TARGETS", "check_target", "default_target", "make_executor"]

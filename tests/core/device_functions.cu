@@ -1,0 +1,22 @@
+// Calls everything in kernels/*.h from a GPU kernel, so that a CUDA compiler sees all of it.
+#include "device.h"
+#include "gather.h"
+#include "lrn.h"
+#include "pool.h"
+#include "strided.h"
+
+using namespace graphc;
+
+extern "C" __global__ void everything(const float* x, float* y, Walk walk, Lrn lrn, PoolAxis rows,
+                                      PoolAxis cols) {
+    const Index i = blockIdx.x * Index(blockDim.x) + threadIdx.x;
+    const PoolSpan down = pool_span(rows, i), across = pool_span(cols, i);
+    const PoolPeak peak = pool_max(x, cols.size, down, across, cols.kernel);
+    y[0] = peak.value + pool_mask(peak, down, across, cols.kernel, cols.size);
+    y[1] = pool_sum<float>(x, cols.size, down, across) / float(pool_extent(rows, i));
+    y[2] = float(pool_sum<double>(x, cols.size, down, across));
+    y[3] = lrn_across(lrn, x, rows.size, cols.size, i);
+    y[4] = lrn_within(lrn, x, rows.size, cols.size, cols.size, i, i);
+    y[5] = float(sample_of(x[i], greater(rows.size, 1)));
+    copy_element(walk, i, x, y);
+}
