@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphc.errors import GraphError
     from graphc.ir.graph import Graph
     from graphc.limits import Limits
+    from graphc.memory import plan
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
 
@@ -30,6 +31,7 @@ _HOME = {
     "load": "graphc.driver",
     "open": "graphc.driver",
     "optimize": "graphc.driver",
+    "plan": "graphc.memory",
 }
 
 __version__ = "0.1.0"
@@ -44,6 +46,7 @@ __all__ = [
     "load",
     "open",
     "optimize",
+    "plan",
 ]
 
 

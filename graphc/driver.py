@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from graphc.errors import GraphError, fail
+from graphc.errors import GraphError, Loc, fail
 from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph
 from graphc.ir.infer import Shapes, infer
@@ -21,14 +21,14 @@ from graphc.ir.verify import verify
 from graphc.limits import Limits
 from graphc.ops.fillers import fill_weights, filler
 from graphc.runtime.executable import Executable, Keep, check_kept, kept_names
+from graphc.runtime.targets import check_target as check_target
+from graphc.runtime.targets import default_target as default_target
 from graphc.services import Services, sample_inputs, should_measure
 
 if TYPE_CHECKING:
     from graphc.passes.base import Pass
     from graphc.passes.meter import Meter
 
-TARGETS = ("reference", "cpu", "cuda", "fake")
-BUILT = ("reference", "cpu")
 SEED = 1
 NO_WEIGHTS = "no weights given"
 PassLike: TypeAlias = Union[str, "Pass", "type[Pass]"]
@@ -227,25 +227,6 @@ def limits_for(strict: bool) -> Limits:
     return Limits.strict() if strict else Limits()
 
 
-def default_target(train: bool) -> str:
-    """The fastest target that runs everywhere; cpu has no gradients yet."""
-    return "reference" if train else "cpu"
-
-
-def check_target(target: str, memory: str | int | None = None, train: bool = False) -> None:
-    """Raise GC-R002 for an unknown target, GC-X001 for one that cannot do this, GC-U001 for a
-    memory budget, which none obeys yet."""
-    if target not in TARGETS:
-        fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
-    if target not in BUILT:
-        told = " and ".join(map(repr, BUILT))
-        fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
-    if train and target != "reference":
-        fail("GC-X001", f"target {target!r} has no gradients yet", "target='reference' has")
-    if memory is not None:
-        fail("GC-U001", f"target {target!r} obeys no memory budget yet", "leave it out")
-
-
 def assemble(
     graph: Graph,
     *,
@@ -295,12 +276,10 @@ def open(
     now = kept_names(keep)
     kept: Keep = "all" if "all" in (now, before) else (*before, *now)
     shape(graph, shapes, batch)
-    return assemble(
-        graph,
-        target=target or compiled_for,
-        train=train,
-        keep=kept,
-        seed=seed,
-        threads=threads,
-        meta=meta,
-    )
+    target = compiled_for if target is None else target
+    try:
+        return assemble(
+            graph, target=target, train=train, keep=kept, seed=seed, threads=threads, meta=meta
+        )
+    except GraphError as error:
+        raise error.at(loc=Loc(str(path))) if error.code == "GC-A001" else error from None

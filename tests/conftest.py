@@ -21,6 +21,8 @@ SHARED = Path(os.environ.get("GRAPHC_SHARED") or ROOT.parent / "shared").resolve
 _others = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
 if PathFinder.find_spec("graphc", _others):
     sys.path[:] = _others
+    # tests that start a Python of their own in the checkout must not find its source tree either
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def _place() -> Path:

@@ -35,6 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("services",),
     ("driver",),
+    ("memory",),
     ("train", "methods"),
     ("*",),
     ("cli", "report"),

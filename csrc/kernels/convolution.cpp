@@ -54,7 +54,11 @@ class ConvolutionPack final : public Kernel {
         const Spec& weight = problem.reads[0];
         const std::int64_t taps = options.taps();
         require(weight.rank >= 2 && weight.dims[0] % options.groups == 0, "weight");
-        require_flat(weight, weight.dims[0] * weight.dims[1] * taps, "weight");
+        require_flat(weight, product({weight.dims[0], weight.dims[1], taps}), "weight");
+        require_flat(
+            problem.writes[0],
+            packed_floats(options.groups, weight.dims[0] / options.groups, weight.dims[1], taps),
+            "packed weight");
         ImplicitGemmShape shape;
         shape.groups = options.groups;
         shape.outputs = weight.dims[0] / options.groups;
@@ -65,7 +69,6 @@ class ConvolutionPack final : public Kernel {
         places_.group = places_.output * shape.outputs;
         for (std::int64_t t = 0; t < taps; ++t) places_.taps.push_back(t);
         product_ = std::make_unique<ImplicitGemm>(std::move(shape));
-        require_flat(problem.writes[0], product_->packed_size(), "packed weight");
     }
 
     void run(const Run& run) const override {

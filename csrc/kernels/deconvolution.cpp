@@ -201,12 +201,12 @@ class DeconvolutionPack final : public Kernel {
         const Spec& weight = problem.reads[0];
         const std::int64_t taps = options.taps();
         require(weight.rank >= 2 && weight.dims[0] % options.groups == 0, "weight");
-        require_flat(weight, weight.dims[0] * weight.dims[1] * taps, "weight");
+        require_flat(weight, product({weight.dims[0], weight.dims[1], taps}), "weight");
         // Remainders no output leaves, which a small y may have, take up room as well.
-        require_flat(problem.writes[0],
-                     ImplicitGemm::packed_size(options.groups, weight.dims[1],
-                                               weight.dims[0] / options.groups * taps),
-                     "packed weight");
+        require_flat(
+            problem.writes[0],
+            packed_floats(options.groups, weight.dims[1], weight.dims[0] / options.groups, taps),
+            "packed weight");
         std::int64_t packed = 0;
         for (const Phase& phase : phases_of(options)) {
             ImplicitGemmShape shape;

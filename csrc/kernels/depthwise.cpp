@@ -12,6 +12,7 @@
 #include "kernels/gemm_types.h"
 #include "kernels/parallel.h"
 #include "kernels/spatial_options.h"
+#include "kernels/split.h"
 
 namespace graphc {
 
@@ -51,7 +52,7 @@ class Depthwise final : public Kernel {
             r_ = layout_of(problem.reads.back(), out, "residual");
             require(r_.images.size() == y_.images.size(), "residual");
         }
-        require_flat(problem.reads[1], outputs_ * options_.taps(), "weight");
+        require_flat(problem.reads[1], product({outputs_, options_.taps()}), "weight");
         if (has_bias_) require_flat(problem.reads[2], outputs_, "bias");
         if (options_.spatial() == 1) {  // one row
             options_.size.insert(options_.size.begin(), 1);
@@ -60,10 +61,15 @@ class Depthwise final : public Kernel {
             options_.pad.insert(options_.pad.begin(), 0);
             options_.dilation.insert(options_.dilation.begin(), 1);
         }
+        for (std::size_t i = 0; i < 2; ++i) {  // copied rows are not much larger than x's
+            const std::int64_t reach = options_.dilation[i] * (options_.kernel[i] - 1) + 1;
+            require(reach <= options_.size[i] && options_.pad[i] < reach, "kernel beyond x");
+        }
         height_ = options_.windows(0);
         width_ = options_.windows(1);
-        threads_ = problem.threads;
         plan();
+        const double sums = double(y.size()) * double(options_.taps());
+        threads_ = threads_for(0.2 * sums, problem.threads);
     }
 
     std::size_t workspace() const override { return own_bytes() * std::size_t(threads_); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/parallel.h"
+#include "kernels/split.h"
 
 namespace graphc {
 
@@ -24,7 +25,8 @@ DotProducts::DotProducts(std::int64_t rows, std::int64_t outputs, std::int64_t d
       block_rows_(std::min(rows, kRows)),
       block_outputs_(std::min(outputs, kGroups * loops_.dot_columns)),
       chunk_(rows <= loops_.dot_rows ? std::max<std::int64_t>(depth, 1) : kChunk),
-      threads_(threads) {
+      // A weight takes as long to fetch as ten multiplications.
+      threads_(threads_for(0.02 * double(outputs) * double(depth) * double(rows + 9), threads)) {
     const std::int64_t lanes = block_rows_ * block_outputs_ * loops_.width;
     own_bytes_ = (std::size_t(lanes) * sizeof(float) + 63) / 64 * 64;
 }

@@ -23,11 +23,13 @@ class Im2col final : public Kernel {
         require(x.rank > options.axis && y.rank > options.axis, "axes of x or y");
         const std::size_t axis = std::size_t(options.axis);
         channels_ = x.dims[axis];
+        const std::int64_t planes = product({channels_, options.taps()});
+        require(y.dims[axis] == planes, "channels of y");
         Extents in = options.size, out;
         std::vector<WindowAxis> axes = options.window_axes();
         for (const WindowAxis& each : axes) out.push_back(each.windows);
         in.insert(in.begin(), channels_);
-        out.insert(out.begin(), channels_ * options.taps());
+        out.insert(out.begin(), planes);
         require_image(x, options.axis, in, "x");
         require_image(y, options.axis, out, "y");
         require_flat(x, x.size(), "x");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/parallel.h"
+#include "kernels/split.h"
 
 namespace graphc {
 
@@ -28,6 +29,9 @@ ImplicitGemm::ImplicitGemm(ImplicitGemmShape shape)
       depth_(shape_.channels * windows_.taps()),
       k_blocks_(std::max<std::int64_t>(1, ceil_div(depth_, kDepth))) {
     plan_lanes();
+    const double outputs = double(shape_.groups) * double(shape_.outputs);
+    const double sums = outputs * double(windows_.count()) * double(images_);
+    shape_.threads = threads_for(0.02 * sums * double(depth_), shape_.threads);
     plan_blocks();
 }
 

@@ -20,11 +20,18 @@ SpatialProblem::SpatialProblem(const Problem& told)
         require(x.dims[axis] % options.groups == 0, "group");
         require(y.dims[axis] == outputs() && outputs() % options.groups == 0, "group");
     }
-    const std::int64_t depth = told.reads[0].dims[axis] / options.groups * options.taps();
-    require_flat(weight(),
-                 ImplicitGemm::packed_size(options.groups, outputs() / options.groups, depth),
-                 "packed weight");
+    const std::int64_t channels = told.reads[0].dims[axis] / options.groups;
+    require_flat(
+        weight(),
+        packed_floats(options.groups, outputs() / options.groups, channels, options.taps()),
+        "packed weight");
     if (has_bias) require_flat(told.reads[std::size_t(pairs) + 1], outputs(), "bias");
+}
+
+std::int64_t packed_floats(std::int64_t groups, std::int64_t outputs, std::int64_t channels,
+                           std::int64_t taps) {
+    product({groups, outputs + kMaxWidth, channels, taps});
+    return ImplicitGemm::packed_size(groups, outputs, channels * taps);
 }
 
 ImplicitGemmShape SpatialProblem::shape(int i, const Extents& out) const {

@@ -28,6 +28,10 @@ struct SpatialProblem {
     void set_pitches(int i, std::vector<WindowAxis>& axes) const;
 };
 
+// Floats of a packed weight; throws Error (GC-A001) where that is no sensible number.
+std::int64_t packed_floats(std::int64_t groups, std::int64_t outputs, std::int64_t channels,
+                           std::int64_t taps);
+
 // Addresses of a run of pair i.
 ImplicitGemmRun run_of(const Run& run, int i, int pairs, bool has_bias, bool has_residual,
                        const ActivationOptions& act);

@@ -20,6 +20,7 @@ from graphc.errors import GraphError, fail, near
 VERBS = {
     "compile": "Compile a network into an artefact (.gcz).",
     "run": "Run a network or artefact on images or arrays.",
+    "plan": "Say how much memory a network takes, and what for.",
     "inspect": "Show layers, shapes and history of a network or artefact.",
     "count": "Count multiply-adds, parameters and activations.",
     "ops": "List layer types, or describe one.",

@@ -67,12 +67,11 @@ class _Work:
             return replace(call, variants=(self._variant("copy", call, estimate),))
         if not rows:
             return replace(call, variants=(Variant(HOST, est_us=estimate),))
-        best = rows[0]
+        best, *others = rows
         own = dict(self.rows.attrs(draft, best))
         # variants share operands and parameters, so that the planner may swap them
-        alike = [
-            r for r in rows if r.packs == best.packs and dict(self.rows.attrs(draft, r)) == own
-        ]
+        alike = [r for r in others if r.packs == best.packs]
+        alike = [best, *(r for r in alike if dict(self.rows.attrs(draft, r)) == own)]
         packs = {pack.of: pack for pack in best.packs}
         reads = tuple(
             self._packed_operand(call, draft, packs[o.role], o, own) if o.role in packs else o

@@ -90,12 +90,23 @@ def _in_one_period(
     a: int, a_levels: Levels, b: int, b_levels: Levels
 ) -> tuple[tuple[int, Levels], tuple[int, Levels]] | None:
     """Both without their outermost level, if that is the same and neither crosses its period."""
+    a_levels, b_levels = _split(a_levels, b_levels), _split(b_levels, a_levels)
     if not a_levels or not b_levels or a_levels[0] != b_levels[0]:
         return None
     period = a_levels[0][1]
     inner = (a % period, a_levels[1:]), (b % period, b_levels[1:])
     crosses = any(at + _span(levels) > period for at, levels in inner)
     return None if crosses or a // period != b // period else inner
+
+
+def _split(levels: Levels, like: Levels) -> Levels:
+    """The outermost level as two, if the outer of them is then that of `like`."""
+    if not levels or not like:
+        return levels
+    (extent, stride), (count, period) = levels[0], like[0]
+    if period > stride and period % stride == 0 and extent * stride == count * period:
+        return [like[0], (period // stride, stride), *levels[1:]]
+    return levels
 
 
 def _span(levels: Levels) -> int:

@@ -29,11 +29,13 @@ def _told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
 
 
 def _is_depthwise(a: ConvolutionAttrs, s: Sig) -> bool:
-    """One channel per group and few outputs of it, so that there is nothing to block."""
+    """One channel per group and few outputs of it, so that there is nothing to block; and a kernel
+    that fits into the image."""
     x = s.ins["x0"]
     axis, pairs = x.axis(a.axis), len(s.many("x"))
     few = a.num_output <= 4 * a.group
-    return pairs == 1 and few and a.group == x.shape[axis] and x.rank - axis in (2, 3)
+    inside = all(w.reach <= w.size and w.pad < w.reach for w in conv_windows(a, x))
+    return pairs == 1 and few and inside and a.group == x.shape[axis] and x.rank - axis in (2, 3)
 
 
 def _packed(a: ConvolutionAttrs, s: Sig) -> int:

@@ -105,7 +105,7 @@ class Kernel:
     `packs`: operands prepared once, not in every run. `strided`: takes operands with any strides
     but of the last axis, which has 1 (else dense ones only). `fuses`: what may follow y in the same
     call: "relu" (attributes relu=True and slope, for negative y) and before it "residual"
-    (attribute residual=True; the summand, shaped as y, is the last read).
+    (attribute residual=True; the summand, shaped as y, is the last read, and may share y's bytes).
     """
 
     backend: str

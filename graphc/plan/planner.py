@@ -13,6 +13,7 @@ from graphc.plan.sharing import share_in_place
 from graphc.program import PERSISTENT, BufferKind, Call, Program
 
 WORKSPACE_ALIGN = 64
+_Alive = tuple[str, BufferKind, int]
 
 
 def plan_program(program: Program) -> Plan:
@@ -59,17 +60,18 @@ class _Planner:
         calls, entries = self.schedule.calls, self.schedule.entries
         live = live_bytes(needs, max(1, len(calls)))
         fullest = live.index(max(live))
+        alive = self._alive(fullest)
         return Plan(
             self.program.target,
             tuple(self._step(step, places, spaces.get(step)) for step in range(len(calls))),
             dict(entries),
             (Arena(WEIGHTS, weights), Arena(WORK, work)),
             {root: places[root] for root in sorted(self._at_home()) if root in places},
-            self._breakdown(fullest, weights + work),
+            self._breakdown(alive, fullest, weights + work),
             live=tuple(live),
             op_bound=op_bound(self.program, calls),
             est_us=sum(c.variants[v].est_us for c, v in zip(calls, self.variants, strict=True)),
-            owner=self._owner(fullest),
+            owner=self._owner(alive, fullest),
         )
 
     def _chains(self, chain: Mapping[int, int]) -> list[_Chain]:
@@ -122,7 +124,7 @@ class _Planner:
             workspace=None if workspace is None else (1, workspace),
         )
 
-    def _alive(self, step: int) -> list[tuple[str, BufferKind, int]]:
+    def _alive(self, step: int) -> list[_Alive]:
         """(name, kind, bytes) of every chain alive in a step, by its newest member."""
         found = []
         for chain in self.chains:
@@ -132,23 +134,23 @@ class _Planner:
                 found.append((newest.name, newest.kind, chain.item.nbytes))
         return sorted(found, key=lambda each: -each[2])
 
-    def _breakdown(self, fullest: int, total: int) -> dict[str, int]:
+    def _breakdown(self, alive: list[_Alive], fullest: int, total: int) -> dict[str, int]:
         parts = {kind.value: 0 for kind in BufferKind} | {"workspace": 0}
         for buffer in self.program.buffers:
             if buffer.kind in PERSISTENT and buffer.view_of is None:
                 parts[buffer.kind.value] += buffer.nbytes
-        for _, kind, nbytes in self._alive(fullest):
+        for _, kind, nbytes in alive:
             parts[kind.value] += nbytes
         if fullest in self.scratch:
             parts["workspace"] = self.scratch[fullest].nbytes
         return parts | {"unused": total - sum(parts.values())}
 
-    def _owner(self, fullest: int) -> Owner | None:
+    def _owner(self, alive: list[_Alive], fullest: int) -> Owner | None:
         if fullest >= len(self.schedule.calls):
             return None
         call = self.schedule.calls[fullest]
-        alive = tuple((name, kind.value, nbytes) for name, kind, nbytes in self._alive(fullest))
-        return Owner(fullest, call.name, call.part, alive)
+        buffers = tuple((name, kind.value, nbytes) for name, kind, nbytes in alive)
+        return Owner(fullest, call.name, call.part, buffers)
 
 
 def _fastest(call: Call) -> int:

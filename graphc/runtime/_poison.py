@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from graphc.program import PERSISTENT, BufferKind, Call, Program
+from graphc.program import PERSISTENT, Call, Program
 
 Place = tuple[int, int, int]
 """(region, byte offset, bytes)."""
@@ -42,7 +42,7 @@ def poison_ranges(
             last[home] = at
         full.update(h for h in reads if first[h] == at and h not in writes)
     stays = {program.root(b).id for b in program.kept}
-    stays |= {b.id for b in program.buffers if b.kind in PERSISTENT or b.kind is BufferKind.IO}
+    stays |= {b.id for b in program.buffers if b.kind in PERSISTENT}
     ranges: list[Ranges] = []
     for at, (reads, writes) in enumerate(touched):
         homes = dict.fromkeys((*reads, *writes))

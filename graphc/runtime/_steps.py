@@ -72,7 +72,7 @@ def _step(
         read_places=places[:count],
         write_places=places[count:],
         workspace=workspace,
-        poison_before=poison[0],
+        poison_before=[*poison[0], workspace],
         poison_after=poison[1],
     )
 

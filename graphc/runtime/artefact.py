@@ -1,8 +1,9 @@
 """The artefact `.gcz`: a compiled network in one file, opened without protobuf, front or passes.
 
 A ZIP of stored members: `meta.json`, `graph.txt` (the IR's text form), `weights.safetensors` (by
-value name; CARRY values start from zero), `provenance.json`, and `recipe.toml` where a recipe was
-used. The same graph gives the same bytes. See `graphc.runtime.archive` for what is refused.
+value name; CARRY values start from zero), `provenance.json`, `recipe.toml` where a recipe was used,
+and `plan.json` where the target plans memory. The same graph gives the same bytes. See
+`graphc.runtime.archive` for what is refused.
 """
 
 from __future__ import annotations
@@ -27,30 +28,31 @@ from graphc.tensorfile import parse_tensors, tensors_size, write_tensors
 
 FORMAT = 1
 GRAPH, WEIGHTS, META = "graph.txt", "weights.safetensors", "meta.json"
-PROVENANCE, RECIPE = "provenance.json", "recipe.toml"
+PROVENANCE, RECIPE, PLAN = "provenance.json", "recipe.toml", "plan.json"
 REQUIRED = (META, GRAPH, WEIGHTS, PROVENANCE)
-OPTIONAL = (RECIPE, "plan.json")
+OPTIONAL = (RECIPE, PLAN)
+APART = {"recipe": RECIPE, "plan": PLAN}
 _SHAPED_LIKE_A_BREAK = ("GC-V001", "GC-V002", "GC-W003", "GC-S001", "GC-P002")
 
 
 def write_artefact(path: str | Path, graph: Graph, meta: Mapping[str, Any] | None = None) -> None:
     """Write a compiled graph: all at once, or the old file stays.
 
-    `meta`: JSON values; its text "recipe" becomes a member of its own. Raises GC-F002, GC-S004 (a
-    graph without shapes), GC-W002 (a parameter without an array).
+    `meta`: JSON values; its texts "recipe" and "plan" become members of their own. Raises GC-F002,
+    GC-S004 (a graph without shapes), GC-W002 (a parameter without an array).
     """
     if not graph.shaped:
         fail("GC-S004", "the network has no shapes yet", "infer shapes before writing an artefact")
     tensors = {v.name: graph.weight(v) for v in graph.param_values() if v.kind is not Kind.CARRY}
-    words = {key: value for key, value in dict(meta or {}).items() if key != "recipe"}
+    own = dict(meta or {})
+    apart = {member: own.pop(key, None) for key, member in APART.items()}
     provenance = {"history": [asdict(r) for r in graph.history], "notes": graph.notes}
     texts = {
-        META: _json({"format": FORMAT, **words}),
+        META: _json({"format": FORMAT, **own}),
         GRAPH: print_graph(graph),
         PROVENANCE: _json(provenance),
     }
-    if meta and meta.get("recipe"):
-        texts[RECIPE] = str(meta["recipe"])
+    texts |= {member: str(text) for member, text in apart.items() if text}
     streams = {WEIGHTS: (tensors_size(tensors), lambda file: write_tensors(file, tensors))}
     write_members(path, texts, streams)
 
@@ -77,8 +79,10 @@ def read_artefact(
         graph.base, graph.limits = Path(path).parent, replace(limits, confined=True)
         _take_weights(graph, parse_tensors(members[WEIGHTS], limits))
         _take_provenance(graph, _object(_text(members[PROVENANCE], PROVENANCE), PROVENANCE))
-        if RECIPE in members:
-            meta["recipe"] = _text(members[RECIPE], RECIPE)
+        for key, member in APART.items():
+            meta.pop(key, None)
+            if member in members:
+                meta[key] = _text(members[member], member)
         _check(graph)
         return graph, meta
     except GraphError as error:

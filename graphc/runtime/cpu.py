@@ -18,8 +18,9 @@ from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ir.op import Kind
 from graphc.lower.cpu import lower
 from graphc.ops.spec import F64, OpSpec
-from graphc.plan import Plan, plan_program, verify_plan
+from graphc.plan import Plan
 from graphc.program import Call
+from graphc.runtime._plans import plan_for, plan_text
 from graphc.runtime._prepared import Prepared
 from graphc.runtime._weights import WeightMemory
 from graphc.runtime.feeds import double
@@ -32,8 +33,9 @@ class CpuExecutor(ReferenceExecutor):
     """A compiled network on the C++ core; see `ReferenceExecutor`.
 
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
-    process may use. `check` is for tests: "poison" and "audit", see csrc/core/session.h. Raises
-    GC-M002 where memory is short; it can then be used again.
+    process may use. `plan`: an artefact's, for the shapes of now. `check`: "poison", "audit" and
+    "measure", see csrc/core/session.h. Raises GC-M002 where memory is short; it can then be used
+    again.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CpuExecutor(ReferenceExecutor):
         pinned: set[Value],
         seed: int = 0,
         threads: int | None = None,
+        plan: str | None = None,
         check: tuple[str, ...] = (),
     ) -> None:
         super().__init__(graph, pinned, seed)
@@ -51,11 +54,14 @@ class CpuExecutor(ReferenceExecutor):
         self.weights = WeightMemory(graph)
         self._stale = True
         self._shapes_of_plan = self._input_shapes()
-        self.prepared = self._prepare()
+        self.prepared = self._prepare(plan)
 
     @property
     def plan(self) -> Plan:
         return self.prepared.plan
+
+    def plan_text(self) -> str:
+        return plan_text(self.prepared.program, self.prepared.plan)
 
     def params(self) -> dict[str, tuple[Array, ...]]:
         """Arrays that may be written; the next run packs them anew."""
@@ -79,18 +85,22 @@ class CpuExecutor(ReferenceExecutor):
                 self._show(value)
         self.step += 1
 
+    def timings(self) -> list[tuple[Call, float]]:
+        """Each call of the last forward that ran with the check "measure", and its microseconds."""
+        prepared = self.prepared
+        times = prepared.session.times(prepared.entries.index("forward"))
+        return list(zip(prepared.calls("forward"), times.tolist(), strict=True))
+
     def backward(self, seeds: Mapping[str, F64]) -> None:
         fail("GC-X001", "target 'cpu' has no gradients yet", "compile with target='reference'")
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
         return [typed(v).shape for v in self.graph.inputs]
 
-    def _prepare(self) -> Prepared:
+    def _prepare(self, kept: str | None = None) -> Prepared:
         """Lower and plan the graph as it is now; carried states move to the new memory."""
         program = lower(self.graph, self.pinned, self.threads)
-        plan = plan_program(program)
-        verify_plan(program, plan)
-        made = Prepared(program, plan, self.weights, self.threads)
+        made = Prepared(program, plan_for(program, kept), self.weights, self.threads)
         for value in self.graph.param_values():
             if value.kind is Kind.CARRY:
                 array = made.array(program.values[value.name])

@@ -30,7 +30,7 @@ from graphc.runtime.feeds import (
     reshape,
     single,
 )
-from graphc.runtime.reference import ReferenceExecutor
+from graphc.runtime.targets import make_executor
 
 Keep = Literal["all"] | Iterable[str]
 
@@ -72,7 +72,8 @@ class Executable:
         self._lock = threading.Lock()
         self._blobs = self._kept_blobs()
         self._slopes = self._told_slopes()
-        self._executor = _executor(target, graph, self._pinned(), seed, threads)
+        plan = self.meta.pop("plan", None)
+        self._executor = make_executor(target, graph, self._pinned(), seed, threads, plan)
         self._ran = False
 
     def _kept_blobs(self) -> dict[str, Value]:
@@ -191,6 +192,7 @@ class Executable:
         if self.keep:
             meta["keep"] = self.keep if isinstance(self.keep, str) else list(self.keep)
         with self._lock:
+            meta["plan"] = self._executor.plan_text()
             write_artefact(Path(path), forward_part(self.graph), meta)
 
     def close(self) -> None:
@@ -253,16 +255,6 @@ class Executable:
                 flat = array.reshape(typed(owner).shape)
                 totals[owner] = totals[owner] + flat if owner in totals else flat
         return {owner: single(total) for owner, total in totals.items()}
-
-
-def _executor(
-    target: str, graph: Graph, pinned: set[Value], seed: int, threads: int | None
-) -> ReferenceExecutor:
-    if target == "reference":
-        return ReferenceExecutor(graph, pinned, seed)
-    from graphc.runtime.cpu import CpuExecutor
-
-    return CpuExecutor(graph, pinned, seed, threads)
 
 
 def kept_names(keep: Keep) -> Literal["all"] | tuple[str, ...]:

@@ -65,6 +65,10 @@ class ReferenceExecutor:
     def plan(self) -> Plan:
         fail("GC-R003", "the reference target plans no memory", "compile with target='cpu'")
 
+    def plan_text(self) -> str | None:
+        """The plan as an artefact keeps it, if there is one."""
+        return None
+
     def params(self) -> dict[str, tuple[Array, ...]]:
         """PARAM and STATE arrays by layer; whoever has them may write."""
         return self.graph.params

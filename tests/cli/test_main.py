@@ -61,7 +61,7 @@ def test_unknown_verb(cli):
     done = cli("comple")
     assert (done.code, done.out) == (2, "")
     assert "GC-C001: no verb 'comple'" in done.err and "hint: did you mean 'compile'?" in done.err
-    assert "compile, run, inspect" in cli("zzz").err
+    assert "compile, run, plan, inspect" in cli("zzz").err
 
 
 @pytest.mark.parametrize(

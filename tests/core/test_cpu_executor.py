@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,46 @@ def test_poison_and_audit_change_nothing(load: Any) -> None:
     for _ in range(2):
         watched = exe.run({"data": x})
         assert all(np.array_equal(plain[name], watched[name]) for name in plain)
+
+
+RESIDUALS = {
+    "1x1": "Convolution:num_output: 6 kernel_size: 1",
+    "3x3": "Convolution:num_output: 6 kernel_size: 3 pad: 1",
+    "deep": "Convolution:num_output: 6 kernel_size: 7 pad: 3",
+    "group": "Convolution:num_output: 6 kernel_size: 3 pad: 1 group: 2",
+    "depthwise": "Convolution:num_output: 6 kernel_size: 3 pad: 1 group: 6",
+    "deconvolution": "Deconvolution:num_output: 6 kernel_size: 3 pad: 1",
+    "depthwise deconvolution": "Deconvolution:num_output: 6 kernel_size: 3 pad: 1 group: 6",
+    "inner product": "InnerProduct:num_output: 20 axis: 3",
+    "large inner product": "InnerProduct:num_output: 20 axis: 3",
+}
+
+
+@pytest.mark.parametrize("relu", ["", "negative_slope: 0.2", None])
+@pytest.mark.parametrize("kind", RESIDUALS)
+def test_a_residual_is_overwritten_in_place(load: Any, kind: str, relu: str | None) -> None:
+    type_, _, options = RESIDUALS[kind].partition(":")
+    field = {"InnerProduct": "inner_product_param"}.get(type_, "convolution_param")
+    batch = 40 if kind.startswith("large") else 2
+    text = f"""
+    layer {{ name: "x" type: "Input" top: "x"
+            input_param {{ shape {{ dim: {batch} dim: 6 dim: 11 dim: 20 }} }} }}
+    layer {{ name: "r" type: "Power" bottom: "x" top: "r" power_param {{ scale: 2 }} }}
+    layer {{ name: "c" type: "{type_}" bottom: "x" top: "c" {field} {{ {options}
+            weight_filler {{ type: "gaussian" std: 0.2 }}
+            bias_filler {{ type: "gaussian" std: 1 }} }} }}
+    layer {{ name: "s" type: "Eltwise" bottom: "r" bottom: "c" top: "s" }}
+    """
+    if relu is not None:
+        text += f'layer {{ name: "y" type: "ReLU" bottom: "s" top: "s" relu_param {{ {relu} }} }}'
+    for threads in (1, 2):
+        cpu, reference = _pair(load(text), threads=threads)
+        x = {"x": _draw((batch, 6, 11, 20))}
+        _close(cpu.run(x), reference.run(x))
+        calls = cpu._executor.prepared.program.calls
+        assert [c.name for c in calls if c.part == "forward"] == ["r", "c"]
+        homes = {place.offset for place in cpu.plan.steps[-1].operands[-2:]}
+        assert len(homes) == 1, "the sum is not made in place"
 
 
 def test_results_are_the_callers(load: Any) -> None:
@@ -285,6 +326,7 @@ def test_two_networks_in_two_threads(load: Any) -> None:
     assert not wrong
 
 
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="it keeps freed memory")
 def test_many_executables_leave_nothing_behind(load: Any) -> None:
     resource = pytest.importorskip("resource")
     net, x = load(), {"data": _draw((2, 3, 9, 8))}

@@ -119,6 +119,19 @@ def test_against_the_reference(name: str, isa: str) -> None:
     agree(layer)
 
 
+LARGE: Table = {
+    "windows in lanes": ((2, 40, 37, 41), options(70, 3, pad=1)),
+    "outputs in lanes": ((6, 100, 7, 7), options(300, 3, pad=1)),
+    "depthwise": ((4, 48, 60, 63), options(48, 3, group=48, pad=1)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_work_that_is_worth_threads(name: str, isa: str) -> None:
+    shape, told = LARGE[name]
+    agree(Layer.of(Convolution, Convolution.Attrs(**told), shape))
+
+
 @pytest.mark.parametrize("name", ["3x3", "few windows", "dw 3x3", "4x4 by 2", "by 1", "1-D"])
 def test_operands_with_gaps(name: str) -> None:
     layer = layer_of(name)
@@ -188,7 +201,8 @@ def test_nan_and_infinity_pass(name: str, isa: str) -> None:
 
 def test_random_convolutions() -> None:
     rng = np.random.default_rng(7)
-    for _ in range(60):
+    done = 0
+    for _ in range(120):
         group = int(rng.integers(1, 4))
         kernel, dilation = (int(v) for v in rng.integers(1, 5, 2))
         stride, pad = int(rng.integers(1, 4)), int(rng.integers(0, 4))
@@ -202,6 +216,8 @@ def test_random_convolutions() -> None:
         except GraphError:
             continue  # a deconvolution whose padding leaves nothing
         agree(layer)
+        done += 1
+    assert done > 90
 
 
 @pytest.mark.parametrize("name", ["3x3", "7x7 by 2", "dilated", "mostly padding", "1-D", "3-D"])

@@ -47,6 +47,8 @@ SHAPES = [
     ((71, 1601), 29),
     ((130, 17), 1),
     ((2, 1), 6),
+    ((70, 1100), 90),
+    ((1, 3000), 333),
 ]
 
 
@@ -137,6 +139,15 @@ def test_sequences(op: Any, static: bool, expose: bool, isa: str) -> None:
     bare, _ = layer.without(*unread).run(values | made)
     for role in layer.sig.tops:
         assert bare[role].tobytes() == made[role].tobytes()
+
+
+@pytest.mark.parametrize("op", [LSTM, RNN])
+def test_a_sequence_that_is_worth_threads(op: Any) -> None:
+    layer = Layer.of(op, op.Attrs(num_output=150), (3, 64, 80), (3, 64))
+    values = filled(layer)
+    for name, t in layer.sig.params.items():
+        values[name] *= np.float32(1 / np.sqrt(t.count(1)))
+    agree(layer, values | {"cont": np.ones((3, 64), np.float32)}, long=250)
 
 
 def test_lstm_starts_afresh_where_cont_is_0() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -101,7 +102,7 @@ def test_guard_pages_stop_a_stray_write(at: int) -> None:
         f"ctypes.memset(start + {at}, 7, 1)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
-    assert done.returncode < 0
+    assert done.returncode != 0 and b"Error" not in done.stderr.split(b"AddressSanitizer")[0]
 
 
 def test_the_end_touches_the_guard() -> None:
@@ -253,6 +254,7 @@ def test_the_lock_is_free_while_kernels_run() -> None:
     assert counted > 100
 
 
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="it keeps freed memory")
 def test_a_thousand_sessions_leave_nothing_behind() -> None:
     resource = pytest.importorskip("resource")
 

@@ -1,0 +1,102 @@
+"""plan: the memory that a network will take, to the byte, without weights and without a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphc import driver
+from graphc.autodiff import differentiate
+from graphc.errors import fail
+from graphc.ir.clone import forward_part
+from graphc.ir.graph import Graph, Value
+from graphc.ir.op import Kind
+from graphc.ir.verify import verify
+from graphc.lower import cpu, model
+from graphc.plan import Plan, plan_program, verify_plan
+from graphc.program import Program
+from graphc.runtime.executable import Keep, check_kept, kept_names
+from graphc.services import Services
+
+TARGETS = ("model", "cpu")
+
+
+def plan(
+    net: Graph | str | Path,
+    *,
+    train: bool = False,
+    batch: int | None = None,
+    target: str = "model",
+    keep: Keep = (),
+) -> Plan:
+    """The memory plan of a network; a Graph given is not changed.
+
+    `train=True`: forward and backward, in phase TRAIN if `net` is a file; the gradients of all
+    parameters are kept to the end, those of inputs are not computed, and a net without a loss takes
+    its outputs' gradients as inputs. `target`: "model", plain float32 NCHW without workspaces, the
+    measure of published figures, or "cpu", what the C++ core runs. `keep`: blobs that must not be
+    overwritten, or "all". Raises GC-R002 for what does not exist, GC-X001 for a target without
+    gradients, and what loading raises.
+    """
+    return planned(net, train=train, batch=batch, target=target, keep=keep)[1]
+
+
+def planned(
+    net: Graph | str | Path,
+    *,
+    train: bool = False,
+    batch: int | None = None,
+    target: str = "model",
+    keep: Keep = (),
+) -> tuple[Program, Plan]:
+    """What `plan` plans, and the plan; verified."""
+    if target not in TARGETS:
+        fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
+    if train and target == "cpu":
+        fail("GC-X001", "target 'cpu' has no gradients yet", "target='model' has")
+    graph = _prepared(net, train, batch, keep)
+    pinned = _pinned(graph, keep)
+    program = (cpu if target == "cpu" else model).lower(graph, pinned)
+    made = plan_program(program)
+    verify_plan(program, made)
+    return program, made
+
+
+def _prepared(net: Graph | str | Path, train: bool, batch: int | None, keep: Keep) -> Graph:
+    """A copy, of primitives alone, with gradients if `train`; its weights are never made."""
+    from graphc.passes.expand import Expand
+    from graphc.passes.pipeline import run_passes
+    from graphc.passes.registry import resolve
+
+    kept = kept_names(keep)
+    if isinstance(net, Graph):
+        graph = forward_part(net)
+        graph.weights = dict(graph.weights)
+    else:
+        graph = driver.load(net, phase="TRAIN" if train else "TEST")
+    driver.shape(graph, batch=batch)
+    names = frozenset(() if kept == "all" else kept)
+    check_kept(names, _tops(graph))
+    passes = [Expand(), *resolve(() if train else "default")]
+    run_passes(graph, passes, Services(driver.assemble, names))
+    if train:
+        has_loss = any(any(node.loss.values()) for node in graph.forward_nodes())
+        differentiate(graph, inputs=False, outputs=not has_loss)
+    verify(graph, 1)
+    return graph
+
+
+def _tops(graph: Graph) -> dict[str, Value]:
+    return {n.outs[r].name: n.outs[r] for n in graph.forward_nodes() for r in n.tops}
+
+
+def _pinned(graph: Graph, keep: Keep) -> set[Value]:
+    """Kept blobs and the gradients of parameters; with "all", of everything."""
+    tops, names = _tops(graph), kept_names(keep)
+    if names == "all":
+        return {*tops.values(), *graph.grads.values()}
+    kinds = {value.name: value.kind for value in graph.values()}
+    learned = {g for name, g in graph.grads.items() if kinds.get(name) is Kind.PARAM}
+    return {tops[name] for name in names} | learned
+
+
+__all__ = ["TARGETS", "plan", "planned"]
