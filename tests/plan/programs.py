@@ -270,3 +270,27 @@ class Chance:
 
 def random_program(seed: int, calls: int | None = None) -> Program:
     return Chance(seed, calls or 3 + seed * 7 % 28).run()
+
+
+def long_chain(length: int) -> Program:
+    """y_k = f(y_{k-1}) forward, and backward d_{k-1} = g(d_k, y_{k-1}) in place."""
+    rng = random.Random(0)
+    buffers = [Buffer(0, "x", BufferKind.IO, "f32", (4,), (1,), 64)]
+    calls: list[Call] = []
+
+    def add(size: int, reads: Sequence[int], over: Pairs = ()) -> None:
+        made = len(buffers)
+        buffers.append(Buffer(made, f"y{made}", BufferKind.ACT, "f32", (4,), (1,), size))
+        operands = tuple(Operand(f"r{i}", b, int(b > 0)) for i, b in enumerate(reads))
+        write = (Operand("w", made, 1),)
+        index = len(calls)
+        variants = (Variant("made up"),)
+        calls.append(Call(index, f"call{index}", -1, "part", variants, operands, write, over))
+
+    for k in range(length):
+        add(64 * rng.randint(1, 50), [k])
+    for k in reversed(range(length)):
+        add(64 * rng.randint(1, 50), [len(buffers) - 1, k], (("w", "r0"),))
+    entries = {"forward": tuple(range(length)), "backward": tuple(range(length, 2 * length))}
+    last = frozenset({len(buffers) - 1})
+    return Program("test", tuple(buffers), tuple(calls), entries, {"x": 0}, kept=last)

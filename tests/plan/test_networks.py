@@ -1,0 +1,134 @@
+"""Plans of real networks on target model: next to no waste, and the published figures."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import graphc
+from graphc.ir.infer import infer
+from graphc.ir.op import Effect
+from graphc.memory import planned
+from graphc.plan.timeline import timeline
+from graphc.program import BufferKind
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted(p.name for p in (ROOT / "models").iterdir() if p.is_dir())
+MIB = 1 << 20
+WASTE = 1.002
+
+# MiB per image at batch 32 of activations, their gradients and the images, at most.
+PER_IMAGE = {
+    "alexnet": 6.1,
+    "vgg16": 60.0,
+    "googlenet": 23.2,
+    "resnet50": 78.0,
+    "resnet101": 116.1,
+    "resnet152": 164.3,
+    "inception_v4": 136.6,
+}
+IMAGE = (3, 227, 227)
+SOURCES = {
+    "cifar10": ((100, 3, 32, 32), (100,)),
+    "lenet/lenet_train_test": ((64, 1, 28, 28), (64,)),
+    "lenet/mnist_autoencoder": ((100, 1, 28, 28), (100,)),
+    "googlenet": ((32, 3, 224, 224), (32,)),
+    "": ((32, *IMAGE), (32,)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_our_networks_waste_nothing(name: str) -> None:
+    for file, train in (("deploy", False), ("train", True)):
+        plan = graphc.plan(ROOT / "models" / name / f"{file}.prototxt", train=train)
+        assert plan.live_bound <= plan.work_bytes <= WASTE * plan.live_bound, file
+        assert plan.breakdown["unused"] == plan.peak_bytes - sum(
+            nbytes for kind, nbytes in plan.breakdown.items() if kind != "unused"
+        )
+
+
+@pytest.mark.parametrize("name", PER_IMAGE)
+def test_published_figures(name: str) -> None:
+    program, plan = planned(ROOT / "models" / name / "train.prototxt", train=True, batch=32)
+    found = timeline(program).most(BufferKind.ACT, BufferKind.IO) / 32 / MIB
+    assert found <= PER_IMAGE[name]
+    assert plan.work_bytes <= WASTE * plan.live_bound
+
+
+@pytest.mark.parametrize("batch", [1, 8, 64])
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet50", "squeezenet_v1.0"])
+def test_other_batches_waste_nothing(name: str, batch: int) -> None:
+    path = ROOT / "models" / name / "train.prototxt"
+    plan = graphc.plan(path, train=True, batch=batch)
+    assert plan.work_bytes <= WASTE * plan.live_bound
+
+
+@cache
+def zoo_files(shared: Path) -> list[Path]:
+    found = sorted((shared / "zoo").rglob("*.prototxt"))
+    return [path for path in found if "solver" not in path.name]
+
+
+def load(path: Path, shared: Path, phase: str) -> graphc.Graph:
+    """A network of the zoo; its data layers get the shapes that its readme tells."""
+    stages = ("test-on-train",) if "autoencoder" in path.name and phase == "TEST" else ()
+    graph = graphc.load(path, phase=phase, stages=stages)
+    if graph.shaped:
+        return graph
+    name = str(path.relative_to(shared / "zoo"))
+    data, label = next(shapes for key, shapes in SOURCES.items() if name.startswith(key))
+    sources = [n for n in graph.nodes if n.has(Effect.SOURCE)]
+    shapes = {v.name: data if r == "data" else label for n in sources for r, v in n.outs.items()}
+    infer(graph, shapes)
+    return graph
+
+
+def test_the_zoos_networks_waste_nothing(shared: Path) -> None:
+    wasteful = {}
+    for path in zoo_files(shared):
+        for phase, train in (("TEST", False), ("TRAIN", True)):
+            plan = graphc.plan(load(path, shared, phase), train=train)
+            if plan.work_bytes > WASTE * plan.live_bound:
+                wasteful[path.name, train] = plan.work_bytes / plan.live_bound
+    assert not wasteful
+
+
+def test_a_graph_given_is_not_changed() -> None:
+    graph = graphc.load(ROOT / "models/lenet/train.prototxt", phase="TRAIN")
+    before = graph.value("conv1").type, len(graph.nodes), dict(graph.grads), dict(graph.weights)
+    plan = graphc.plan(graph, train=True, batch=3)
+    after = graph.value("conv1").type, len(graph.nodes), dict(graph.grads), dict(graph.weights)
+    assert before == after
+    assert plan.peak_bytes < graphc.plan(graph, train=True).peak_bytes
+
+
+def test_training_without_a_loss_takes_gradients_of_outputs() -> None:
+    path = ROOT / "models/lenet/deploy.prototxt"
+    program, plan = planned(path, train=True, keep=("conv1",))
+    assert list(program.seeds) == ["prob"]
+    assert set(plan.entries) == {"forward", "backward"}
+    assert program.values["conv1"] in program.kept
+    everything, _ = planned(path, train=True, keep="all")
+    assert everything.kept > program.kept
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ({"target": "cuda"}, "GC-R002"),
+        ({"target": "cpu", "train": True}, "GC-X001"),
+        ({"keep": ("nothing",)}, "GC-R002"),
+        ({"batch": -1}, "GC-"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(words: dict[str, object], code: str) -> None:
+    with pytest.raises(graphc.GraphError, match=code):
+        graphc.plan(ROOT / "models/lenet/deploy.prototxt", **words)
+
+
+def test_the_package_is_the_function_as_well() -> None:
+    import graphc.plan as package
+
+    assert package.Plan is type(package(ROOT / "models/lenet/deploy.prototxt"))
