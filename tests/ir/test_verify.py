@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -421,24 +420,3 @@ def test_a_repeated_input_is_read_twice() -> None:
     graph = sample()
     graph.nodes.append(Node(Double, "again", None, {"x": top(graph, 2)}, {"y": Value("a")}))
     verify(graph, 0)
-
-
-def chain(length: int) -> Graph:
-    value = Value("data", Type((1,)))
-    nodes = [Node(Feed, "data", None, outs={"y": value})]
-    for i in range(length):
-        following = Value(f"v{i}", Type((1,)))
-        nodes.append(Node(Double, f"n{i}", None, {"x": value}, {"y": following}))
-        value = following
-    return Graph(nodes=nodes, outputs=[value])
-
-
-def test_verification_is_linear() -> None:
-    """Ten times the nodes take well below a hundred times as long."""
-    times = []
-    for length in (1_000, 10_000):
-        graph = chain(length)
-        start = time.perf_counter()
-        verify(graph, 2)
-        times.append(time.perf_counter() - start)
-    assert times[1] < 50 * times[0] + 0.1
