@@ -58,6 +58,8 @@ class Overlay:
                 root = self.forest.root(read)
                 if self._is_whole(read) or self.forest.root(made) is not made:
                     continue
+                if self._first_write(made) < at:  # what is added to already has a place
+                    continue
                 if not self._is_free(root) or self._last_read(root, read) > at:
                     continue
                 if self._last_use(made) <= max(self._last_read(root), at):

@@ -76,7 +76,8 @@ class Plan:
 
     `breakdown`: what the device bytes are for, by BufferKind's value, "workspace" and "unused"
     (gaps); of the work arena at its fullest step, `owner`. `live`: bytes of the work arena that
-    each step needs. `op_bound`: what no plan's work arena can be under that runs these calls.
+    each step needs, and after the last, if its entry has no steps, that one's inputs. `op_bound`:
+    what no plan's work arena can be under that runs these calls.
     """
 
     target: str

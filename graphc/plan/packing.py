@@ -54,8 +54,9 @@ def pack_items(items: Sequence[Item]) -> tuple[int, list[int]]:
     return _Policy(items).run()
 
 
-def live_bytes(items: Sequence[Item], steps: int) -> list[int]:
-    """Bytes needed in each step."""
+def live_bytes(items: Sequence[Item], steps: int = 1) -> list[int]:
+    """Bytes needed in each step, of at least `steps`."""
+    steps = max(steps, 1 + max((item.last for item in items), default=0))
     change = [0] * (steps + 1)
     for item in items:
         change[item.first] += item.nbytes
@@ -74,7 +75,7 @@ class _Policy:
         self.count = len(items)
         table = np.array([(i.first, i.last, i.nbytes, i.align) for i in items], np.int64)
         self.first, self.last, size, _ = table.T
-        self.live = np.array(live_bytes(items, 1 + int(self.last.max())), np.int64)
+        self.live = np.array(live_bytes(items), np.int64)
         self.bound = int(self.live.max())
         self.packer = _core.Packer(table, self.bound)
         hangs = np.array([item.hangs for item in items], np.int64)

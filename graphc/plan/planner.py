@@ -58,7 +58,7 @@ class _Planner:
         weights = self._place_weights(places)
         spaces = dict(zip(self.scratch, offsets[len(self.chains) :], strict=True))
         calls, entries = self.schedule.calls, self.schedule.entries
-        live = live_bytes(needs, max(1, len(calls)))
+        live = live_bytes(needs, len(calls))
         fullest = live.index(max(live))
         alive = self._alive(fullest)
         return Plan(

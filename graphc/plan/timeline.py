@@ -38,7 +38,7 @@ def timeline(program: Program) -> Timeline:
             if last >= life.first:
                 item = Item(life.first, last, buffer.nbytes, buffer.align)
                 items.setdefault(buffer.kind, []).append(item)
-    steps = max(1, len(schedule.calls))
+    steps = max(len(schedule.calls), 1 + max((life.last for life in lives.values()), default=0))
     return Timeline({kind: live_bytes(each, steps) for kind, each in items.items()})
 
 
