@@ -31,27 +31,31 @@ class Lowered:
     program: Program
     plan: Plan
 
-    def run(self, *, planned: bool = True, seed: int = 0) -> dict[str, Array]:
-        """Kept values by name, weights and states included."""
-        given = self._given(seed)
+    def run(
+        self, *, planned: bool = True, feeds: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Kept values by name, weights and states included. Without `feeds` inputs are random."""
+        given = self._given(feeds)
         plan = self.plan if planned else None
         results = Machine(self.program, plan, given, computes(self.graph)).run()
         return {self.program.buffers[b].name: array for b, array in results.items()}
 
-    def _given(self, seed: int) -> dict[int, Array]:
-        rng = np.random.default_rng(seed)
+    def _given(self, feeds: Mapping[str, Array] | None) -> dict[int, Array]:
+        rng = np.random.default_rng(0)
         values = {v.name: v for v in self.graph.values()}
         given: dict[int, Array] = {}
         for buffer in self.program.buffers:
             if buffer.kind in PERSISTENT and buffer.view_of is None:
                 given[buffer.id] = self.graph.weight(values[buffer.name])
         for name, index in self.program.inputs.items():
-            given[index] = feed(rng, name, self.program.buffers[index].dims)
+            dims = self.program.buffers[index].dims
+            given[index] = feed(rng, name, dims) if feeds is None else feeds[name]
         for name, index in self.program.seeds.items():
             node = values[name].producer
             weights = {} if node is None else {node.outs[r].name: w for r, w in node.loss.items()}
             dims = self.program.buffers[index].dims
-            given[index] = np.full(dims, weights.get(name, 0.0)) or rng.standard_normal(dims)
+            weight = weights.get(name)
+            given[index] = rng.standard_normal(dims) if weight is None else np.full(dims, weight)
         return given
 
 

@@ -66,7 +66,8 @@ class Machine:
                     if last.get(program.root(buffer).id) == entry:
                         self.results[buffer] = self._home(buffer).copy()
         for buffer in program.buffers:
-            if self._persists(buffer):
+            is_kept = buffer.id in program.kept and program.root(buffer.id).kind in PERSISTENT
+            if self._persists(buffer) or is_kept:
                 self.results[buffer.id] = self._home(buffer.id).copy()
         return self.results
 
