@@ -1,9 +1,11 @@
 // BatchNorm in parts: "batch_norm" with the state's statistics; "batch_norm_statistics",
-// "batch_norm_normalize" and "batch_norm_update" with the batch's.
+// "batch_norm_normalize" and "batch_norm_update" with the batch's. The first takes x and y in
+// blocks of channels, too (see blocked.h), if it has the parameter channels.
 
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/blocked.h"
 #include "kernels/expr.h"
 #include "kernels/moments.h"
 #include "kernels/shapes.h"
@@ -24,22 +26,29 @@ bool is_row(const Spec& row, std::int64_t size) {
 // kept in the workspace.
 class Normalize {
   public:
-    Normalize(const Problem& problem, double eps)
-        : eps_(eps), channels_(channels_of(problem.reads[0])), expr_(program(problem, channels_)) {}
+    // `row`: a number per channel, as it lies along the axes of x from `start` on (-1: along all);
+    // it may be padded.
+    Normalize(const Problem& problem, double eps, std::int64_t channels, const Spec& row, int start)
+        : eps_(eps), channels_(channels), size_(row.size()), expr_(program(problem, row, start)) {}
 
-    std::size_t workspace() const { return std::size_t(channels_) * 3 * sizeof(float); }
+    Normalize(const Problem& problem, double eps)
+        : Normalize(problem, eps, channels_of(problem.reads[0]), row_of(problem.reads[0]),
+                    row_of(problem.reads[0]).rank) {}
+
+    std::size_t workspace() const { return std::size_t(size_) * 3 * sizeof(float); }
 
     // A channel's statistics are mean[c] * scale and variance[c] * scale.
     void run(const Run& run, const float* mean, const float* variance, double scale) const {
         float* const high = reinterpret_cast<float*>(run.workspace);
-        float* const low = high + channels_;
-        float* const factor = low + channels_;
+        float* const low = high + size_;
+        float* const factor = low + size_;
         for (std::int64_t c = 0; c < channels_; ++c) {
             const Centre centre(double(mean[c]) * scale);
             high[c] = centre.high;
             low[c] = centre.low;
             factor[c] = float(1 / std::sqrt(double(variance[c]) * scale + eps_));
         }
+        for (std::int64_t c = channels_; c < size_; ++c) high[c] = low[c] = factor[c] = 0;
         const char* reads[] = {run.reads[0], reinterpret_cast<const char*>(high),
                                reinterpret_cast<const char*>(low),
                                reinterpret_cast<const char*>(factor)};
@@ -47,12 +56,15 @@ class Normalize {
     }
 
   private:
-    static Problem program(const Problem& problem, std::int64_t channels) {
+    static Spec row_of(const Spec& x) {
         Spec row;
-        row.rank = problem.reads[0].rank > 1 ? 1 : 0;
-        row.dims[0] = channels;
+        row.rank = x.rank > 1 ? 1 : 0;
+        row.dims[0] = channels_of(x);
         row.strides[0] = 1;
-        const std::int64_t start = row.rank;
+        return row;
+    }
+
+    static Problem program(const Problem& problem, const Spec& row, std::int64_t start) {
         Problem made{{problem.reads[0], row, row, row}, problem.writes, {}};
         made.attrs.set("starts", std::vector<std::int64_t>{-1, start, start, start});
         made.attrs.set("constants", std::vector<double>{});
@@ -61,14 +73,14 @@ class Normalize {
     }
 
     double eps_;
-    std::int64_t channels_;
+    std::int64_t channels_, size_;
     Expr expr_;
 };
 
 class Global final : public Kernel {
   public:
     explicit Global(const Problem& problem)
-        : normalize_(checked(problem), problem.attrs.real("eps")) {}
+        : normalize_(made(problem, problem.attrs.real("eps"))) {}
 
     std::size_t workspace() const override { return normalize_.workspace(); }
 
@@ -78,14 +90,22 @@ class Global final : public Kernel {
     }
 
   private:
-    static const Problem& checked(const Problem& problem) {
+    static Normalize made(const Problem& problem, double eps) {
         expect(problem.reads.size() == 4 && problem.writes.size() == 1,
                "batch_norm has another number of operands");
-        const std::int64_t channels = channels_of(problem.reads[0]);
+        const bool is_blocked = problem.attrs.has("channels");
+        const std::int64_t channels =
+            is_blocked ? problem.attrs.integer("channels") : channels_of(problem.reads[0]);
         expect(is_row(problem.reads[1], channels) && is_row(problem.reads[2], channels) &&
                    is_row(problem.reads[3], 1),
                "batch_norm has a mean and a variance per channel, and one factor");
-        return problem;
+        if (!is_blocked) return Normalize(problem, eps);
+        const Blocked x(problem.reads[0], channels, "batch_norm");
+        static_cast<void>(Blocked(problem.writes[0], channels, "batch_norm"));
+        Spec row = problem.reads[0];
+        row.dims[0] = row.dims[2] = row.dims[3] = 1;
+        row.strides = {x.blocks * x.lanes, x.lanes, x.lanes, x.lanes, 1};
+        return Normalize(problem, eps, channels, row, -1);
     }
 
     Normalize normalize_;

@@ -8,11 +8,11 @@
 
 namespace graphc {
 
-Steps steps_of(const Spec& operand, int start, const Spec& whole) {
+Steps steps_of(const Spec& operand, int start, const Spec& whole, bool repeats) {
     const int first = start < 0 ? 0 : start;
     bool fits = start < 0 ? operand.rank == whole.rank : start + operand.rank <= whole.rank;
     for (int i = 0; fits && i < operand.rank; ++i) {
-        fits = operand.dims[i] == whole.dims[first + i];
+        fits = operand.dims[i] == whole.dims[first + i] || (repeats && operand.dims[i] == 1);
     }
     if (!fits) {
         throw Error("GC-A001", "an operand does not lie along the result's axes from " +
@@ -20,7 +20,10 @@ Steps steps_of(const Spec& operand, int start, const Spec& whole) {
     }
     Steps steps;
     steps.dtype = operand.dtype;
-    for (int i = 0; i < operand.rank; ++i) steps.along[first + i] = operand.strides[i];
+    for (int i = 0; i < operand.rank; ++i) {
+        const bool is_one = operand.dims[i] == 1 && whole.dims[first + i] != 1;
+        steps.along[first + i] = is_one ? 0 : operand.strides[i];
+    }
     return steps;
 }
 

@@ -16,9 +16,10 @@ struct Steps {
     std::array<std::int64_t, kMaxRank> along{};
 };
 
-// `operand` lies along the axes of `whole` from `start` on (-1: along all of them). Throws Error
-// (GC-A001) if it does not fit there.
-Steps steps_of(const Spec& operand, int start, const Spec& whole);
+// `operand` lies along the axes of `whole` from `start` on (-1: along all of them); `repeats`:
+// where it has one element, that counts all along the axis. Throws Error (GC-A001) if it does not
+// fit.
+Steps steps_of(const Spec& operand, int start, const Spec& whole, bool repeats);
 
 class Blocks {
   public:

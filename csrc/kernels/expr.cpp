@@ -27,11 +27,11 @@ Blocks blocks_of(const Problem& problem) {
         if (starts[i] < -1 || starts[i] > kMaxRank || problem.reads[i].dtype == DType::i64) {
             throw Error("GC-A001", "expr cannot read its operand " + std::to_string(i));
         }
-        operands.push_back(steps_of(problem.reads[i], int(starts[i]), whole));
+        operands.push_back(steps_of(problem.reads[i], int(starts[i]), whole, true));
     }
     for (auto result = problem.writes.rbegin(); result != problem.writes.rend(); ++result) {
         if (result->dtype == DType::i64) throw Error("GC-A001", "expr writes no int64");
-        operands.push_back(steps_of(*result, -1, whole));
+        operands.push_back(steps_of(*result, -1, whole, false));
     }
     return Blocks(whole, std::move(operands), problem.attrs.has("layer"));
 }
@@ -170,7 +170,7 @@ void Expr::load(State& state, int operand, const char* source, std::int64_t rows
                 std::int64_t columns) const {
     auto& loaded = state.loaded[operand];
     const bool is_same =
-        loaded.source == source && loaded.rows == rows && loaded.columns >= columns;
+        loaded.source == source && loaded.rows >= rows && loaded.columns >= columns;
     if (is_same && (rows == 1 || loaded.columns == columns)) return;
     loaded = {source, rows, columns};
     float* const out = state.slots[operand];

@@ -17,7 +17,8 @@ class Expr {
     // `code`: instructions opcode, target, sources; sources are slots, first the operands, then the
     //     constants, the draw if there is one, then registers. A target is a register's slot, or
     //     -1 - k for result k; results are written after everything has been read.
-    // `constants`; `starts`: by operand, the axis of the result at which it starts, -1: has all.
+    // `constants`; `starts`: by operand, the axis of the result at which it starts, -1: has all;
+    //     an operand's axis of one element repeats it.
     // `layer`, only if there is a draw: the random stream's word of the layer.
     // Throws Error (GC-A001) for a program that is not sound.
     Expr(const Problem& problem, const Spans& loops = spans());

@@ -1,5 +1,6 @@
-// "lrn_across", "lrn_within": read x, write y. Parameters: radius (half the window), shift, share
-// (the weight of one square), beta.
+// "lrn_across", "lrn_within": read x, write y. "lrn_across_blocked": the same in blocks of
+// channels, see blocked.h. Parameters: radius (half the window), shift, share (the weight of one
+// square), beta; in blocks also channels.
 
 #include "lrn.h"
 
@@ -7,6 +8,7 @@
 
 #include "core/kernel.h"
 #include "error.h"
+#include "kernels/blocked.h"
 #include "kernels/planes.h"
 #include "kernels/spatial/loops.h"
 #include "kernels/split.h"
@@ -17,23 +19,31 @@ namespace {
 
 constexpr double kNsPerElement = 1.5;
 
+void check_floats(const Problem& problem, const std::string& name) {
+    if (problem.reads.size() != 1 || problem.writes.size() != 1 ||
+        problem.reads[0].dtype != DType::f32 || problem.writes[0].dtype != DType::f32) {
+        throw Error("GC-A001", name + " reads one operand of floats and writes one");
+    }
+}
+
+Lrn lrn_of(const Attrs& attrs, const std::string& name) {
+    const Lrn lrn = {attrs.integer("radius"), float(attrs.real("shift")),
+                     float(attrs.real("share")), float(attrs.real("beta"))};
+    if (lrn.radius < 0 || lrn.radius > INT32_MAX) {
+        throw Error("GC-A001", name + ": the radius is negative or too large");
+    }
+    return lrn;
+}
+
 class LrnKernel : public Kernel {
   public:
     LrnKernel(const Problem& problem, const std::string& name)
         : loops_(spatial_loops(chosen_isa())) {
-        if (problem.reads.size() != 1 || problem.writes.size() != 1 ||
-            problem.reads[0].dtype != DType::f32 || problem.writes[0].dtype != DType::f32) {
-            throw Error("GC-A001", name + " reads one operand of floats and writes one");
-        }
+        check_floats(problem, name);
         x_ = Planes(problem.reads[0], name);
         y_ = Planes(problem.writes[0], name);
         if (!x_.has_shape_of(y_)) throw Error("GC-A001", name + ": x and y differ in shape");
-        const Attrs& attrs = problem.attrs;
-        lrn_ = {attrs.integer("radius"), float(attrs.real("shift")), float(attrs.real("share")),
-                float(attrs.real("beta"))};
-        if (lrn_.radius < 0 || lrn_.radius > INT32_MAX) {
-            throw Error("GC-A001", name + ": the radius is negative or too large");
-        }
+        lrn_ = lrn_of(problem.attrs, name);
     }
 
   protected:
@@ -112,7 +122,49 @@ class LrnWithin final : public LrnKernel {
     Index piece_ = 0;  // pixels of a row that fit the loop's buffers; 0: one by one
 };
 
+class LrnAcrossBlocked final : public Kernel {
+  public:
+    explicit LrnAcrossBlocked(const Problem& problem) {
+        const std::string name = "lrn_across_blocked";
+        check_floats(problem, name);
+        const Index channels = problem.attrs.integer("channels");
+        x_ = Blocked(problem.reads[0], channels, name);
+        y_ = Blocked(problem.writes[0], channels, name);
+        if (x_.samples != y_.samples || x_.lanes != y_.lanes || x_.height != y_.height ||
+            x_.width != y_.width) {
+            throw Error("GC-A001", name + ": x and y differ in shape");
+        }
+        lrn_ = lrn_of(problem.attrs, name);
+        loops_ = &blocked_loops(x_.lanes);
+        piece_ = kLrnBlock / x_.lanes;
+        pieces_ = (x_.pixels() + piece_ - 1) / piece_;
+    }
+
+    void run(const Run& run) const override {
+        const Index units = x_.size() == 0 ? 0 : x_.samples * pieces_ * x_.blocks;
+        const int threads = threads_for(kNsPerElement * double(x_.size()), run.threads);
+        split(units, threads, [&](Index begin, Index end) {
+            for (Index unit = begin; unit < end; ++unit) {
+                const Index block = unit % x_.blocks, line = unit / x_.blocks;
+                const Index n = line / pieces_, first = line % pieces_ * piece_;
+                const Index i = n * x_.blocks + block, count = lesser(piece_, x_.pixels() - first);
+                const float* x = run.in(0) + n * x_.sample_step + first * x_.lanes;
+                float* y = run.out(0) + y_.offset(i) + first * x_.lanes;
+                loops_->lrn_blocked(lrn_, x, x_.plane(), block, x_.blocks, x_.lanes, count, y);
+                y_.clear_padding(i, y, count);
+            }
+        });
+    }
+
+  private:
+    const SpatialLoops* loops_;
+    Blocked x_, y_;
+    Lrn lrn_ = {};
+    Index piece_ = 0, pieces_ = 0;  // pixels done at once; pieces of a sample
+};
+
 GRAPHC_KERNEL("lrn_across", LrnAcross)
+GRAPHC_KERNEL("lrn_across_blocked", LrnAcrossBlocked)
 GRAPHC_KERNEL("lrn_within", LrnWithin)
 
 }  // namespace

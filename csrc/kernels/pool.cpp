@@ -3,13 +3,13 @@
 
 #include "pool.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "core/kernel.h"
 #include "error.h"
 #include "kernels/planes.h"
+#include "kernels/pool_windows.h"
 #include "kernels/spatial/loops.h"
 #include "kernels/split.h"
 
@@ -17,13 +17,9 @@ namespace graphc {
 
 namespace {
 
-constexpr Index kFewElements = 64;      // of a window, so that a float holds their sum
-constexpr Index kIndexable = 1 << 20;   // elements of a window, so that floats hold their indices
-constexpr Index kIndices = 4096;        // windows whose indices are found at once
-constexpr Index kManyPlanes = 64;       // from so many on, threads share out whole planes
-constexpr Index kLargest = UINT32_MAX;  // parameter, and
-constexpr Index kLongest = INT32_MAX;   // axis of windows: their products do not overflow
-constexpr double kNsPerTap = 0.05, kNsPerWindow = 0.2;
+constexpr Index kIndexable = 1 << 20;  // elements of a window, so that floats hold their indices
+constexpr Index kIndices = 4096;       // windows whose indices are found at once
+constexpr Index kManyPlanes = 64;      // from so many on, threads share out whole planes
 
 class Pool : public Kernel {
   public:
@@ -34,19 +30,14 @@ class Pool : public Kernel {
         }
         x_ = Planes(problem.reads[0], name);
         y_ = Planes(problem.writes[0], name);
-        rows_ = axis(problem.attrs, 0, x_.height);
-        cols_ = axis(problem.attrs, 1, x_.width);
+        rows_ = pool_axis(problem.attrs, 0, x_.height, y_.height);
+        cols_ = pool_axis(problem.attrs, 1, x_.width, y_.width);
         if (problem.reads[0].dtype != DType::f32 || problem.writes[0].dtype != DType::f32 ||
             x_.samples != y_.samples || x_.channels != y_.channels) {
             throw Error("GC-A001", name + ": x and y do not fit together");
         }
-        if (std::max(y_.height, y_.width) > kLongest) {
-            throw Error("GC-A001", name + ": too many windows along an axis");
-        }
         is_wide_ = cols_.kernel > kPoolWidest || y_.width == 1;
-        const double taps =
-            double(lesser(rows_.kernel, rows_.size)) * double(lesser(cols_.kernel, cols_.size));
-        work_ = double(y_.size()) * (kNsPerWindow + kNsPerTap * taps);
+        work_ = pool_work(rows_, cols_, y_.size());
         cut(INT64_MAX);
     }
 
@@ -87,17 +78,6 @@ class Pool : public Kernel {
     bool is_wide_ = false;  // take windows one by one, each in many lanes
 
   private:
-    static PoolAxis axis(const Attrs& attrs, int i, Index size) {
-        const auto at = [&](const char* name, Index least) {
-            const auto& both = attrs.integers(name);
-            if (both.size() != 2 || both[i] < least || both[i] > kLargest) {
-                throw Error("GC-A001", std::string("pooling: bad parameter ") + name);
-            }
-            return Index(both[i]);
-        };
-        return {size, at("kernel", 1), at("stride", 1), at("pad", 0)};
-    }
-
     Index height_ = 0, width_ = 0;  // windows of a block
     Index down_ = 0, across_ = 0;   // blocks of a plane
     double work_ = 0;               // nanoseconds
@@ -207,7 +187,7 @@ class MeanPool final : public Pool {
         if (problem.writes.size() != 1) throw Error("GC-A001", "mean_pool writes one operand");
         for (Index q = 0; y_.size() > 0 && q < y_.width; ++q)
             widths_.push_back(float(pool_extent(cols_, q)));
-        is_wide_ = is_wide_ || rows_.kernel > kFewElements / cols_.kernel;
+        is_wide_ = is_wide_ || is_wide_sum(rows_, cols_);
     }
 
   private:

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
+#include <limits>
 
 #include "kernels/gemm_types.h"
 
@@ -46,7 +48,9 @@ struct Lanes : Simd {
 }  // namespace graphc::avx512
 
 #define GRAPHC_LOOPS avx512
+#include "kernels/spatial/block_body.h"
 #include "kernels/spatial/lrn_body.h"
+#include "kernels/spatial/pool_blocked_body.h"
 #include "kernels/spatial/pool_body.h"
 #include "kernels/spatial/table_body.h"
 

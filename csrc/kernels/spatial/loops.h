@@ -17,6 +17,18 @@ struct PoolBlock {
     Index p0, p1, q0, q1;
 };
 
+// A row of windows of a blocked operand: `rows` is what they meet of x, `extent` their extent in
+// the padded image, `cols.size` also x's width. `is_wide`: windows with so many elements that their
+// sum needs more digits than a float has.
+struct BlockedRow {
+    PoolAxis cols;
+    PoolSpan rows;
+    Index extent;
+    Index windows;
+    Index lanes;
+    bool is_wide;
+};
+
 // How wide a window may be for max_block() and sum_block().
 constexpr Index kPoolWidest = 32;
 
@@ -41,6 +53,20 @@ struct SpatialLoops {
     // Columns first .. stop - 1 of row h of a plane.
     void (*lrn_within)(const Lrn&, const float* plane, Index height, Index width, Index pitch,
                        Index h, Index first, Index stop, float* y);
+    // Blocked operands (kernels/blocked.h), whose `lanes` must be whole vectors. `count` pixels of
+    // one block, of which `channels` are no padding; those of the plain operand lie channel_step
+    // apart.
+    void (*block)(const float* x, Index channel_step, Index channels, Index lanes, Index count,
+                  float* y);
+    void (*unblock)(const float* x, Index lanes, Index channels, Index count, float* y,
+                    Index channel_step);
+    // Maxima and means of a row of windows; `x` is the block's start.
+    void (*max_blocked)(const BlockedRow&, const float* x, float* y);
+    void (*mean_blocked)(const BlockedRow&, const float* x, float* y);
+    // Neighbouring pixels of one block, kLrnBlock floats at most. `x` is the first pixel in block
+    // 0 of `blocks`, which lie `plane` apart.
+    void (*lrn_blocked)(const Lrn&, const float* x, Index plane, Index block, Index blocks,
+                        Index lanes, Index pixels, float* y);
 };
 
 const SpatialLoops& spatial_loops(Isa isa);

@@ -4,6 +4,8 @@ namespace graphc::GRAPHC_LOOPS {
 
 namespace {
 
+#include "kernels/span_math.h"
+
 // y = x * (shift + share * sum)^-beta; the common exponents need square roots alone.
 void finish(const Lrn& lrn, const float* x, const float* sums, Index count, float* __restrict y) {
     if (lrn.beta == 0.75F) {
@@ -13,8 +15,12 @@ void finish(const Lrn& lrn, const float* x, const float* sums, Index count, floa
         }
     } else if (lrn.beta == 0.5F) {
         for (Index i = 0; i < count; ++i) y[i] = x[i] / sqrtf(lrn.shift + lrn.share * sums[i]);
+    } else if (lrn.beta == 0) {
+        for (Index i = 0; i < count; ++i) y[i] = x[i];
     } else {
-        for (Index i = 0; i < count; ++i) y[i] = lrn_value(lrn, x[i], sums[i]);
+        for (Index i = 0; i < count; ++i) {
+            y[i] = x[i] * exp_of(-lrn.beta * log_of(lrn.shift + lrn.share * sums[i]));
+        }
     }
 }
 
@@ -63,6 +69,45 @@ void lrn_within(const Lrn& lrn, const float* plane, Index height, Index width, I
                    down + (left - start));
     sum_rows<false>(down, 1, 2 * reach + 1, stop - first, sums);
     finish(lrn, plane + h * pitch + first, sums, stop - first, y);
+}
+
+// The Lanes::width channels from the `group`-th vector of channels on; null where there are none.
+inline const float* channels_at(const float* x, Index plane, Index lanes, Index blocks,
+                                Index group) {
+    const Index each = lanes / Lanes::width;
+    if (group < 0 || group >= blocks * each) return nullptr;
+    return x + group / each * plane + group % each * Lanes::width;
+}
+
+void lrn_blocked(const Lrn& lrn, const float* x, Index plane, Index block, Index blocks,
+                 Index lanes, Index pixels, float* y) {
+    float sums[kLrnBlock];
+    const Index count = pixels * lanes, reach = lesser(lrn.radius, blocks * lanes);
+    for (Index i = 0; i < count; ++i) sums[i] = 0;
+    // What lies `shift` channels further comes from two neighbouring vectors.
+    for (Index shift = -reach; shift <= reach; ++shift) {
+        const Index whole =
+            shift >= 0 ? shift / Lanes::width : -((Lanes::width - 1 - shift) / Lanes::width);
+        const int part = int(shift - whole * Lanes::width);
+        const auto lower = Lanes::mask(0, Lanes::width - part),
+                   upper = Lanes::mask(Lanes::width - part, Lanes::width);
+        for (Index c = 0; c < lanes; c += Lanes::width) {
+            const Index group = (block * lanes + c) / Lanes::width + whole;
+            const float* low = channels_at(x, plane, lanes, blocks, group);
+            const float* high =
+                part > 0 ? channels_at(x, plane, lanes, blocks, group + 1) : nullptr;
+            if (!low && !high) continue;
+            for (Index i = c; i < count; i += lanes) {
+                Lanes::Reg each = Lanes::zero();
+                if (low) each = Lanes::load_where(lower, low + (i - c) + part, each);
+                if (high)
+                    each = Lanes::load_where(upper, high + (i - c) + part - Lanes::width, each);
+                Lanes::store(sums + i,
+                             Lanes::add(Lanes::load(sums + i), Lanes::multiply(each, each)));
+            }
+        }
+    }
+    finish(lrn, x + block * plane, sums, count, y);
 }
 
 }  // namespace

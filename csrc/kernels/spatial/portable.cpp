@@ -1,5 +1,9 @@
 #include "kernels/simd/portable.h"
 
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
 #include "kernels/spatial/loops.h"
 
 namespace graphc::portable {
@@ -51,7 +55,9 @@ struct Lanes : Simd {
 }  // namespace graphc::portable
 
 #define GRAPHC_LOOPS portable
+#include "kernels/spatial/block_body.h"
 #include "kernels/spatial/lrn_body.h"
+#include "kernels/spatial/pool_blocked_body.h"
 #include "kernels/spatial/pool_body.h"
 #include "kernels/spatial/table_body.h"
 

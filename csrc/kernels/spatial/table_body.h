@@ -2,7 +2,8 @@
 
 namespace graphc::GRAPHC_LOOPS {
 
-const SpatialLoops spatial_loops = {max_block, mean_block, wide_max,
-                                    wide_sum,  lrn_across, lrn_within};
+const SpatialLoops spatial_loops = {max_block,   mean_block,   wide_max,   wide_sum,
+                                    lrn_across,  lrn_within,   block,      unblock,
+                                    max_blocked, mean_blocked, lrn_blocked};
 
 }  // namespace graphc::GRAPHC_LOOPS
