@@ -1,11 +1,18 @@
-"""Builds graphc._core from csrc/; everything else is in pyproject.toml."""
+"""Builds graphc._core from csrc/; everything else is in pyproject.toml.
 
+csrc/dnnl, the kernels of oneDNN, is built where oneDNN's packages are installed. The environment
+variable GRAPHC_ONEDNN=0 leaves it out; with GRAPHC_ONEDNN=1 it is an error if they are missing.
+"""
+
+import os
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 
 # -ffp-contract=off: float results must not depend on which compiler fuses a multiply with an add.
 # errno and floating-point exception flags are read nowhere; loops vectorise without them.
@@ -16,8 +23,63 @@ FLAGS = (
     if IS_WINDOWS
     else ["-O3", "-Wall", "-Wextra", "-ffp-contract=off", "-fopenmp", *UNSEEN]
 )
-SOURCES = sorted(str(path) for path in Path("csrc").rglob("*.cpp"))
-HEADERS = sorted(str(path) for folder in ("csrc", "kernels") for path in Path(folder).rglob("*.h"))
+ONEDNN, ONEDNN_HEADERS = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
+
+
+def installed(package: str, tail: str) -> Path:
+    """The installed file of a package whose path ends so."""
+    for file in metadata.files(package) or ():
+        path = Path(file.locate()).resolve()
+        if file.as_posix().endswith(tail) and path.exists():
+            return path
+    raise FileNotFoundError(f"{package} has no {tail}")
+
+
+def find_onednn() -> tuple[Path | None, dict[str, Path]]:
+    """oneDNN's include folder, and what lies beside the extension: {name there: source}."""
+    told = os.environ.get("GRAPHC_ONEDNN", "")
+    if told not in ("", "0", "1"):
+        raise SystemExit(f"GRAPHC_ONEDNN is {told!r}; it may be 0 or 1")
+    if told == "0":
+        return None, {}
+    try:
+        header = installed(ONEDNN_HEADERS, "include/oneapi/dnnl/dnnl.hpp")
+        beside = {
+            "libdnnl.so.3": installed(ONEDNN, "libdnnl.so.3"),
+            "libdnnl.LICENSE": installed(ONEDNN, "doc/onednn/LICENSE"),
+            "libdnnl.THIRD-PARTY-PROGRAMS": installed(ONEDNN, "THIRD-PARTY-PROGRAMS"),
+        }
+    except (metadata.PackageNotFoundError, FileNotFoundError) as error:
+        if told == "1":
+            raise SystemExit(f"GRAPHC_ONEDNN=1, but: {error}") from error
+        print(f"graphc: building without oneDNN: {error}", file=sys.stderr)
+        return None, {}
+    return header.parents[2], beside
+
+
+class BuildExt(build_ext):
+    """Lays a copy of oneDNN beside the extension, where its run path finds it: packages that only
+    the build has are gone later, and installers differ in where they put libraries."""
+
+    def run(self) -> None:
+        super().run()
+        folder = Path(self.get_ext_fullpath("graphc._core")).parent
+        for name, source in BESIDE.items():
+            self.copy_file(str(source), str(folder / name))
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """{built file: file in the source tree}, from which a strict editable install is linked."""
+        mapping = super().get_output_mapping()
+        for built, source in list(mapping.items()):
+            for name in BESIDE:
+                mapping[str(Path(built).with_name(name))] = str(Path(source).with_name(name))
+        return mapping
+
+
+INCLUDE, BESIDE = find_onednn()
+SOURCES = [path for path in Path("csrc").rglob("*.cpp") if INCLUDE or "dnnl" not in path.parts]
+HEADERS = [path for folder in ("csrc", "kernels") for path in Path(folder).rglob("*.h")]
+LINK = [] if IS_WINDOWS else ["-fopenmp"]
 
 ParallelCompile("GRAPHC_BUILD_JOBS").install()
 
@@ -25,15 +87,18 @@ ParallelCompile("GRAPHC_BUILD_JOBS").install()
 with tempfile.TemporaryDirectory() as aside:
     setup(
         options={"build": {"build_base": aside}},
+        cmdclass={"build_ext": BuildExt},
         ext_modules=[
             Pybind11Extension(
                 "graphc._core",
-                SOURCES,
-                depends=HEADERS,
-                include_dirs=["csrc", "kernels"],
+                sorted(map(str, SOURCES)),
+                depends=sorted(map(str, HEADERS)),
+                include_dirs=["csrc", "kernels", *([str(INCLUDE)] if INCLUDE else [])],
+                define_macros=[("GRAPHC_HAS_ONEDNN", "1" if INCLUDE else "0")],
+                extra_objects=[str(path) for name, path in BESIDE.items() if ".so" in name],
                 cxx_std=17,
                 extra_compile_args=FLAGS,
-                extra_link_args=[] if IS_WINDOWS else ["-fopenmp"],
+                extra_link_args=[*LINK, "-Wl,-rpath,$ORIGIN"] if INCLUDE else LINK,
             )
         ],
     )

@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "bind_values.h"
 #include "core/kernel.h"
 #include "core/memory.h"
+#include "dnnl/provider.h"
 #include "error.h"
 
 namespace py = pybind11;
@@ -75,10 +77,20 @@ class LooseKernel {
     std::unique_ptr<graphc::Kernel> kernel_;
 };
 
+std::vector<std::string> usable_symbols() {
+    std::vector<std::string> names = graphc::kernel_symbols();
+    if (graphc::onednn::channel_block() > 0) return names;
+    const auto is_missing = [](const std::string& name) { return name.rfind("dnnl_", 0) == 0; };
+    names.erase(std::remove_if(names.begin(), names.end(), is_missing), names.end());
+    return names;
+}
+
 }  // namespace
 
 void bind_core(py::module_& m) {
-    m.def("kernel_symbols", &graphc::kernel_symbols);
+    m.def("kernel_symbols", &usable_symbols);
+    m.def("onednn_version", &graphc::onednn::version);
+    m.def("channel_block", &graphc::onednn::channel_block);
     py::class_<LooseKernel>(m, "Kernel")
         .def_property_readonly("workspace", &LooseKernel::workspace)
         .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"), py::arg("threads") = 1,

@@ -21,7 +21,16 @@ def crc32(data: bytes) -> int:
     """CRC-32 of ISO 3309, as zlib's."""
 
 def kernel_symbols() -> list[str]:
-    """The kernels of this build, by name."""
+    """The kernels that can be made, by name: those of oneDNN only where `channel_block()` is not 0.
+    Raises GC-R004 for a bad GRAPHC_ISA."""
+
+def onednn_version() -> str:
+    """oneDNN's version; "" in builds without it."""
+
+def channel_block() -> int:
+    """Channels in a block of oneDNN's blocked tensors: 16 with AVX-512, 8 with AVX2. 0 if it is not
+    built in, if GRAPHC_ISA says portable, or if GRAPHC_ISA is no longer what oneDNN was bound to
+    when this process first asked. Raises GC-R004 for a bad GRAPHC_ISA."""
 
 class Kernel:
     """One kernel made for operands of given specs; see `make_kernel`."""

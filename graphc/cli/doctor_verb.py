@@ -57,6 +57,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         if row[2] == MISSING:
             row = (name, "", MISSING, f"for {use}: pip install 'graphc[data]'")
         rows.append(row)
+    rows.append(_onednn())
     rows += [(f"target {t}", "", state, remark) for t, (state, remark) in TARGETS.items()]
     settings = describe(Config.load())
     healthy = all(row[2] == OK for row in core)
@@ -88,6 +89,22 @@ def _package(name: str, module: str, use: str) -> Row:
     else:
         state = OK
     return (name, "" if module.startswith("graphc.") else _version(name), state, use)
+
+
+def _onednn() -> Row:
+    """What the C++ extension, if it can be imported, has of oneDNN."""
+    try:
+        core = importlib.import_module("graphc._core")
+    except Exception:  # the row of the extension says what is wrong with it
+        return ("oneDNN", "", MISSING, "comes with the C++ extension")
+    version = core.onednn_version()
+    if not version:
+        return ("oneDNN", "", "not built", "target cpu has its own kernels alone, see README.md")
+    block = core.channel_block()
+    if block == 0:
+        return ("oneDNN", version, "unused", "needs AVX2, and a GRAPHC_ISA that is not portable")
+    instructions = "AVX-512" if block == 16 else "AVX2"
+    return ("oneDNN", version, OK, f"kernels for target cpu, {instructions}")
 
 
 def _version(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from graphc import _core
 from graphc.codes import CODES
 from graphc.ops.registry import all_ops
 from graphc.passes.registry import all_passes
@@ -144,6 +145,20 @@ def test_doctor(cli, monkeypatch):
     assert told["healthy"] is True and states["numpy"] == states["target cpu"] == "ok"
     assert states["target cuda"] == "not built"
     assert told["settings"]["GRAPHC_CACHE"] == "/somewhere"
+
+
+def test_doctor_knows_what_onednn_does(cli, monkeypatch):
+    def row() -> dict[str, str]:
+        return next(c for c in cli("doctor", "--json").json["checks"] if c["name"] == "oneDNN")
+
+    version, block = _core.onednn_version(), _core.channel_block()
+    assert row()["version"] == version
+    assert row()["state"] == ("not built" if not version else "ok" if block else "unused")
+    assert block == 0 or row()["remark"].endswith({16: "AVX-512", 8: "AVX2"}[block])
+    monkeypatch.setenv("GRAPHC_ISA", "portable")
+    assert row()["state"] == ("unused" if version else "not built")
+    monkeypatch.setattr(_core, "onednn_version", lambda: "")
+    assert row()["state"] == "not built"
 
 
 def test_doctor_finds_what_is_missing(cli, monkeypatch):
