@@ -13,6 +13,7 @@
 
 #include "bind_core.h"
 #include "bind_plan.h"
+#include "core/isa.h"
 #include "error.h"
 #include "rng/philox.h"
 #include "rng/stream.h"
@@ -68,6 +69,7 @@ PYBIND11_MODULE(_core, m) {
           py::arg("layer"), py::arg("tag"), py::arg("first") = 0);
     m.def("philox", &philox, py::arg("counter"), py::arg("key"));
     m.def("crc32", &crc32, py::arg("data"));
+    m.def("isa", [] { return std::string(graphc::isa_name(graphc::chosen_isa())); });
     bind_core(m);
     bind_plan(m);
 }

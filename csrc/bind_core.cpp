@@ -31,6 +31,7 @@ class LooseKernel {
     }
 
     std::size_t workspace() const { return kernel_->workspace(); }
+    std::size_t packed() const { return kernel_->packed(); }
 
     void run(const std::vector<py::array>& reads, const std::vector<py::array>& writes, int threads,
              std::uint64_t seed, std::uint32_t step) {
@@ -93,6 +94,7 @@ void bind_core(py::module_& m) {
     m.def("channel_block", &graphc::onednn::channel_block);
     py::class_<LooseKernel>(m, "Kernel")
         .def_property_readonly("workspace", &LooseKernel::workspace)
+        .def_property_readonly("packed", &LooseKernel::packed)
         .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"), py::arg("threads") = 1,
              py::arg("seed") = 0, py::arg("step") = 0);
     m.def(
@@ -101,6 +103,20 @@ void bind_core(py::module_& m) {
            const py::dict& attrs, int threads) {
             return std::make_unique<LooseKernel>(symbol, graphc::to_problem(reads, writes, attrs),
                                                  threads);
+        },
+        py::arg("symbol"), py::arg("reads"), py::arg("writes"), py::arg("attrs") = py::dict(),
+        py::arg("threads") = 1);
+    m.def(
+        "kernel_fits",
+        [](const std::string& symbol, const py::sequence& reads, const py::sequence& writes,
+           const py::dict& attrs, int threads) {
+            try {
+                LooseKernel(symbol, graphc::to_problem(reads, writes, attrs), threads);
+            } catch (const Error& error) {
+                if (error.code == "GC-A001") return false;
+                throw;
+            }
+            return true;
         },
         py::arg("symbol"), py::arg("reads"), py::arg("writes"), py::arg("attrs") = py::dict(),
         py::arg("threads") = 1);

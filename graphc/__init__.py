@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphc.memory import plan
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
+    from graphc.tuning import tune
 
 _HOME = {
     "Executable": "graphc.runtime.executable",
@@ -32,6 +33,7 @@ _HOME = {
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
+    "tune": "graphc.tuning",
 }
 
 __version__ = "0.1.0"
@@ -47,12 +49,37 @@ __all__ = [
     "open",
     "optimize",
     "plan",
+    "tune",
 ]
+
+
+# libgomp's own 300,000 rounds (over 10 ms) starve whoever else wants the processor, other networks
+# included; 1,000 bridge the gap between two kernels.
+_SPIN = ("GOMP_SPINCOUNT", "1000")
+
+
+def _load_core() -> Any:
+    """The C++ core. Its OpenMP library reads how long waiting threads spin when it is loaded, from
+    the environment, which is then as it was."""
+    import importlib
+    import os
+
+    name, value = _SPIN
+    is_ours = not {name, "OMP_WAIT_POLICY"} & os.environ.keys()
+    if is_ours:
+        os.environ[name] = value
+    try:
+        return importlib.import_module("graphc._core")
+    finally:
+        if is_ours:
+            del os.environ[name]
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name == "_core":
+        return _load_core()
     if name == "ops":  # graphc.ops.registry.load_file, after `import graphc` alone
         importlib.import_module("graphc.ops.registry")
         return importlib.import_module("graphc.ops")

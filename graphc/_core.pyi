@@ -20,6 +20,10 @@ def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
 def crc32(data: bytes) -> int:
     """CRC-32 of ISO 3309, as zlib's."""
 
+def isa() -> str:
+    """The instructions that hot loops use: "portable", "avx2" or "avx512". Raises GC-R004 for a bad
+    GRAPHC_ISA."""
+
 def kernel_symbols() -> list[str]:
     """The kernels that can be made, by name: those of oneDNN only where `channel_block()` is not 0.
     Raises GC-R004 for a bad GRAPHC_ISA."""
@@ -38,6 +42,11 @@ class Kernel:
     @property
     def workspace(self) -> int:
         """Bytes of workspace a run needs."""
+
+    @property
+    def packed(self) -> int:
+        """Floats of the packed weight, where only the kernel knows (oneDNN's); else 0. A kernel
+        made with a weight of no elements, ("f32", (0,), None), tells it, but cannot be run."""
 
     def run(
         self,
@@ -59,6 +68,16 @@ def make_kernel(
 ) -> Kernel:
     """The kernel called `symbol` for these operands; GC-A001 for what it cannot do. `threads`: the
     most its workspace has room for (a run with more makes the kernel anew)."""
+
+def kernel_fits(
+    symbol: str,
+    reads: Sequence[Spec],
+    writes: Sequence[Spec],
+    attrs: Mapping[str, Any] = ...,
+    threads: int = 1,
+) -> bool:
+    """Whether `make_kernel` would make it rather than raise GC-A001. Ask for oneDNN's with a packed
+    weight of no elements."""
 
 class Pages:
     """Zeroed memory that ends at a page nobody may touch; a writable buffer of bytes."""

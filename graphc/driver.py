@@ -21,8 +21,8 @@ from graphc.ir.verify import verify
 from graphc.limits import Limits
 from graphc.ops.fillers import fill_weights, filler
 from graphc.runtime.executable import Executable, Keep, check_kept, kept_names
+from graphc.runtime.targets import DEFAULT_TARGET as DEFAULT_TARGET
 from graphc.runtime.targets import check_target as check_target
-from graphc.runtime.targets import default_target as default_target
 from graphc.services import Services, sample_inputs, should_measure
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def compile(  # the name the API promises
 ) -> Executable:
     """Compile a network into something that runs; a Graph given is not changed.
 
-    `target` None: cpu, but reference to train. `train=True`: forward and backward, gradients of
+    `target` None: cpu. `train=True`: forward and backward, gradients of
     parameters and net inputs; the default passes are then off. `keep`: names of blobs to return
     beside the outputs and to protect from passes, or "all". `batch` replaces the batch size of all
     inputs. `seed`: of dropout, shuffles and crops. `threads` of target cpu: None, one for each CPU
@@ -204,8 +204,8 @@ def compile(  # the name the API promises
     """
     from graphc.passes.registry import resolve
 
-    target = default_target(train) if target is None else target
-    check_target(target, memory, train)
+    target = DEFAULT_TARGET if target is None else target
+    check_target(target, memory)
     kept = kept_names(keep)
     chosen = resolve(() if train and passes == "default" else passes)
     graph = _own(net) if isinstance(net, Graph) else load(net)
@@ -243,7 +243,7 @@ def assemble(
     """
     from graphc.autodiff import differentiate
 
-    check_target(target, train=train)
+    check_target(target)
     kept = kept_names(keep)
     fill_weights(graph)
     if train:

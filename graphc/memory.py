@@ -51,17 +51,15 @@ def planned(
     """What `plan` plans, and the plan; verified."""
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
-    if train and target == "cpu":
-        fail("GC-X001", "target 'cpu' has no gradients yet", "target='model' has")
-    graph = _prepared(net, train, batch, keep)
-    pinned = _pinned(graph, keep)
+    graph = prepared(net, train, batch, keep)
+    pinned = pinned_values(graph, keep)
     program = (cpu if target == "cpu" else model).lower(graph, pinned)
     made = plan_program(program)
     verify_plan(program, made)
     return program, made
 
 
-def _prepared(net: Graph | str | Path, train: bool, batch: int | None, keep: Keep) -> Graph:
+def prepared(net: Graph | str | Path, train: bool, batch: int | None, keep: Keep) -> Graph:
     """A copy, of primitives alone, with gradients if `train`; its weights are never made."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes
@@ -89,7 +87,7 @@ def _tops(graph: Graph) -> dict[str, Value]:
     return {n.outs[r].name: n.outs[r] for n in graph.forward_nodes() for r in n.tops}
 
 
-def _pinned(graph: Graph, keep: Keep) -> set[Value]:
+def pinned_values(graph: Graph, keep: Keep) -> set[Value]:
     """Kept blobs and the gradients of parameters; with "all", of everything."""
     tops, names = _tops(graph), kept_names(keep)
     if names == "all":
@@ -99,4 +97,4 @@ def _pinned(graph: Graph, keep: Keep) -> set[Value]:
     return {tops[name] for name in names} | learned
 
 
-__all__ = ["TARGETS", "plan", "planned"]
+__all__ = ["TARGETS", "pinned_values", "plan", "planned", "prepared"]

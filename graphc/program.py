@@ -70,12 +70,14 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One kernel that can do a call. All variants of a call share its operands' layouts."""
+    """One kernel that can do a call. All variants of a call share its operands' layouts. `basis`:
+    what the estimate rests on."""
 
     symbol: str
     workspace_bytes: int = 0
     est_us: float = 0.0
     deterministic: bool = True
+    basis: str = "roofline"
 
 
 HOST = "host"
@@ -108,9 +110,10 @@ class Call:
 class Program:
     """`entries`: name -> call ids in order: "prepare" (packing, whenever weights changed),
     "forward", "backward", "update". `inputs`, `outputs`: blob name -> buffer id; `kept`: buffers
-    that must hold their value when the entry ends, outputs among them. `values`: IR value name ->
-    buffer id, for those that exist. `seeds`: value name -> buffer of its gradient, which whoever
-    runs the Program fills before "backward"."""
+    that must hold their value when the entry ends that wrote it, outputs among them; `lasting`:
+    those that must hold it until the last entry ends, so that this one can run again. `values`: IR
+    value name -> buffer id, for those that exist. `seeds`: value name -> buffer of its gradient,
+    which whoever runs the Program fills before "backward"."""
 
     target: str
     buffers: tuple[Buffer, ...]
@@ -119,6 +122,7 @@ class Program:
     inputs: Mapping[str, int] = field(default_factory=dict)
     outputs: Mapping[str, int] = field(default_factory=dict)
     kept: frozenset[int] = frozenset()
+    lasting: frozenset[int] = frozenset()
     values: Mapping[str, int] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
 

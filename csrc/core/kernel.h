@@ -51,6 +51,9 @@ class Kernel {
     virtual ~Kernel() = default;
     // Bytes of workspace run() needs.
     virtual std::size_t workspace() const { return 0; }
+    // Floats of the packed weight, where only the library that packs it knows; else 0. A kernel
+    // made with an empty weight can tell this, though not run.
+    virtual std::size_t packed() const { return 0; }
     // Must not allocate or throw; everything that can fail is checked when the kernel is made.
     virtual void run(const Run& run) const = 0;
 };

@@ -72,8 +72,8 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
 
     started = time.perf_counter()
     if options["target"] is None:
-        options["target"] = driver.default_target(options["train"])
-    driver.check_target(options["target"], options["memory"], options["train"])
+        options["target"] = driver.DEFAULT_TARGET
+    driver.check_target(options["target"], options["memory"])
     passes = _passes(options)
     target = _target(net, output)
     with shape_hint():

@@ -22,6 +22,7 @@ VERBS = {
     "run": "Run a network or artefact on images or arrays.",
     "plan": "Say how much memory a network takes, and what for.",
     "inspect": "Show layers, shapes and history of a network or artefact.",
+    "tune": "Measure kernels on this machine, so that the fastest are chosen.",
     "count": "Count multiply-adds, parameters and activations.",
     "ops": "List layer types, or describe one.",
     "passes": "List passes and their options.",

@@ -27,13 +27,15 @@ def program_of(
     forest: Forest,
     *,
     pinned: Collection[Value] = (),
+    lasting: Collection[Value] = (),
     variants: Callable[[Draft], tuple[Variant, ...]],
     attrs: Callable[[Draft], Attrs] = lambda draft: {},
     align: int = 64,
 ) -> Program:
     """The Program of `drafts`, entries "forward" and, where there are such drafts, "backward".
 
-    `pinned`: values kept until their entry ends, beside the net's outputs. `align`: bytes, of which
+    `pinned`: values kept until their entry ends, beside the net's outputs; `lasting`: those kept
+    until the last entry ends. `align`: bytes, of which
     every root buffer also fills a whole number.
     """
     table = _Table(graph, forest, align)
@@ -76,6 +78,7 @@ def program_of(
         inputs={blob_of(v): ids[v] for v in graph.inputs},
         outputs={v.name: ids[v] for v in graph.outputs if v in ids},
         kept=frozenset(ids[v] for v in (*graph.outputs, *pinned) if v in ids),
+        lasting=frozenset(ids[v] for v in lasting if v in ids),
         values={v.name: ids[v] for v in ids},
         seeds={name: ids[v] for name, v in graph.seeds.items()},
     )
@@ -88,7 +91,7 @@ class _Table:
         self.forest, self.align = forest, align
         self.known: dict[Value, Buffer] = {}
         self._io = {*graph.inputs, *graph.seeds.values()}
-        self._grads = _weight_gradients(graph)
+        self._grads = weight_gradients(graph)
         for node in graph.forward_nodes():
             if node.has(Effect.SOURCE):
                 self._io.update(node.outs.values())
@@ -134,7 +137,7 @@ class _Table:
         return BufferKind.GRAD if value in self._grads else BufferKind.ACT
 
 
-def _weight_gradients(graph: Graph) -> set[Value]:
+def weight_gradients(graph: Graph) -> set[Value]:
     """Gradients of parameters, their summands included; those of blobs are activations."""
     found: set[Value] = set()
     for node in graph.nodes:
@@ -181,4 +184,4 @@ def _root_id(buffer: Buffer) -> int:
     return buffer.view_of[0] if buffer.view_of is not None else buffer.id
 
 
-__all__ = ["program_of"]
+__all__ = ["program_of", "weight_gradients"]

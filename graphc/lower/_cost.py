@@ -37,7 +37,7 @@ def estimate(graph: Graph, device: Roofline) -> Callable[[Draft], float]:
 
     def macs(draft: Draft) -> int:
         node = graph.nodes[draft.node]
-        if draft.is_copy or draft.is_sum:
+        if draft.mover or draft.is_sum:
             return 0
         owner = node.of or node
         if owner not in sigs:

@@ -9,6 +9,8 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Effect
 from graphc.ops.spec import View
 
+RESIDUAL = "residual"
+"""The read role of a summand that a kernel adds to what it has computed."""
 ADDEND = "addend"
 """The read role of what a call adds its result to: its own write, one version earlier."""
 
@@ -28,7 +30,8 @@ class Draft:
 
     `over`: (write role, read role) pairs that may share bytes. `aliases`: not a call at all, but
     these views. `can_add`: the kernel can add to what its write operand holds; `adds`: it does.
-    `is_sum`: autodiff's sum of gradients. `is_copy`: reads "x", writes "y", of the same dims.
+    `is_sum`: autodiff's sum of gradients. `mover`: the kernel of a draft that is no layer's part,
+    but copies "x" to "y", of the same dims, perhaps into another format.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Draft:
     can_add: bool = False
     adds: bool = False
     is_sum: bool = False
-    is_copy: bool = False
+    mover: str = ""
     is_backward: bool = False
 
     def values(self) -> Iterator[Value]:
@@ -76,4 +79,4 @@ class Uses:
         return self._writes.get(value, ())
 
 
-__all__ = ["ADDEND", "Alias", "Draft", "Uses"]
+__all__ = ["ADDEND", "RESIDUAL", "Alias", "Draft", "Uses"]

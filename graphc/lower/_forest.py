@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.ir.graph import Value, typed
-from graphc.lower._layout import Layout, dense, reshaped, sliced
+from graphc.lower._formats import Formats
+from graphc.lower._layout import Layout, dense, reshaped
 from graphc.ops.spec import View
 
 Accepts = Callable[[Value, Layout], bool]
@@ -15,16 +16,16 @@ WHOLE = View("")
 class Forest:
     """A forest: a value is a root with a buffer of its own, or the slice `view` of its parent.
 
-    `physical`: the layout a backend gives a root (dense unless it pads). `accepts`: may all that
+    `formats`: of the values; parent and child of a slice have the same. `accepts`: may all that
     read and write this value meet it under these strides? Asked for views with gaps only.
     """
 
     def __init__(
         self,
-        physical: Callable[[Value], Layout] = lambda value: dense(typed(value).shape),
+        formats: Formats | None = None,
         accepts: Accepts = lambda value, layout: True,
     ) -> None:
-        self._physical, self._accepts = physical, accepts
+        self.formats, self._accepts = formats or Formats(), accepts
         self._parent: dict[Value, tuple[Value, View]] = {}
         self._root: dict[Value, Value] = {}
         self._members: dict[Value, list[Value]] = {}
@@ -79,20 +80,14 @@ class Forest:
             value = self._parent[value][0]
         layout: Layout | None = self._layout.get(value)
         if layout is None:
-            layout = self._layout[value] = self._physical(value)
+            layout = self._layout[value] = dense(self.formats.dims(value))
         for inner in reversed(path):
-            layout = _within(layout, self._parent[inner][1], typed(inner).shape)
+            outer, view = self._parent[inner]
+            layout = reshaped(self.formats.sliced(outer, layout, view), self.formats.dims(inner))
             if layout is None:
                 return None
             self._layout[inner] = layout
         return layout
-
-
-def _within(layout: Layout, view: View, dims: tuple[int, ...]) -> Layout | None:
-    if view.axis is not None:
-        stop = layout.dims[view.axis] if view.stop is None else view.stop
-        layout = sliced(layout, view.axis, view.start, stop)
-    return reshaped(layout, dims)
 
 
 __all__ = ["WHOLE", "Accepts", "Forest"]

@@ -6,13 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Value
-from graphc.lower._draft import Draft
+from graphc.lower._draft import RESIDUAL, Draft
 from graphc.lower._rows import Rows
 from graphc.ops.eltwise import Eltwise
 from graphc.ops.relu import ReLU
-
-RESIDUAL = "residual"
-"""The read role of a summand that a kernel adds to what it has computed."""
 
 
 @dataclass
@@ -51,11 +48,13 @@ def fuse(
     told: dict[Draft, dict[str, bool | float]] = {}
     absorbed: set[int] = set()
     for at, draft in enumerate(drafts):
-        if at in absorbed or draft.aliases or len(draft.writes) != 1 or not rows.of(draft):
+        if at in absorbed or draft.aliases or draft.is_backward:
+            continue
+        if len(draft.writes) != 1 or not rows.of(draft):
             continue
         found = _Epilogue(draft, rows)
         reader = readers.sole(found.made)
-        if reader is not None and reader not in absorbed:
+        if reader is not None and reader not in absorbed and not drafts[reader].is_backward:
             other = _summand(drafts[reader], found.made, rows)
             is_there = other is not None and made_at.get(other, -1) < at
             if other is not None and is_there and found.add(other, drafts[reader]):
@@ -63,7 +62,8 @@ def fuse(
                 reader = readers.sole(found.made)
         if reader is not None and reader not in absorbed:
             next_ = drafts[reader]
-            if rows.node(next_).op is ReLU and not next_.aliases and found.activate(next_):
+            is_relu = rows.node(next_).op is ReLU and not next_.is_backward
+            if is_relu and not next_.aliases and found.activate(next_):
                 absorbed.add(reader)
         if found.told:
             told[draft] = found.told

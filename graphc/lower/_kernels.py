@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,14 @@ from graphc import _core
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.lower._draft import Draft
+from graphc.lower._problem import UNPACKED
+from graphc.lower._reorder import channels
 from graphc.lower._rows import Rows
-from graphc.ops.spec import Pack
-from graphc.program import HOST, Attrs, Buffer, BufferKind, Call, Operand, Program, Variant
+from graphc.lower._select import Price
+from graphc.ops.spec import Kernel, Pack
+from graphc.program import HOST, Buffer, BufferKind, Call, Operand, Program, Variant
 
 LINE = 64
-Told = Mapping[Draft, Mapping[str, Any]]
 
 
 def with_kernels(
@@ -23,18 +25,16 @@ def with_kernels(
     drafts: Sequence[Draft],
     graph: Graph,
     rows: Rows,
-    told: Told,
-    microseconds: Callable[[Draft], float],
+    price: Price,
     threads: int,
 ) -> Program:
     """`program` with variants, attributes and an entry "prepare" that packs weights.
 
-    `drafts`: those its calls were made of, in order; `told`: parameters beside the rows' own;
-    `threads`: the most that run a kernel, whose workspace may depend on them.
-    Raises GC-O001 for a kernel that refuses what its row offers.
+    `drafts`: those its calls were made of, in order; `threads`: the most that run a kernel, whose
+    workspace may depend on them. Raises GC-O001 for a kernel that refuses what its row offers.
     """
-    work = _Work(program, graph, rows, microseconds, threads)
-    calls = [work.call(c, d, told.get(d, {})) for c, d in zip(program.calls, drafts, strict=True)]
+    work = _Work(program, graph, rows, price, threads)
+    calls = [work.call(c, d) for c, d in zip(program.calls, drafts, strict=True)]
     packing = [replace(c, id=len(calls) + k) for k, c in enumerate(work.packing)]
     return replace(
         program,
@@ -46,49 +46,46 @@ def with_kernels(
 
 class _Work:
     def __init__(
-        self,
-        program: Program,
-        graph: Graph,
-        rows: Rows,
-        microseconds: Callable[[Draft], float],
-        threads: int,
+        self, program: Program, graph: Graph, rows: Rows, price: Price, threads: int
     ) -> None:
-        self.graph, self.rows, self.microseconds = graph, rows, microseconds
+        self.graph, self.rows, self.price = graph, rows, price
         self.threads = threads
         self.buffers = list(program.buffers)
         self.packing: list[Call] = []
         self._packed: dict[tuple[Any, ...], int] = {}
 
-    def call(self, call: Call, draft: Draft, extra: Mapping[str, Any]) -> Call:
+    def call(self, call: Call, draft: Draft) -> Call:
         """The call with the kernels that can do it, or as a host step."""
-        estimate = self.microseconds(draft)
         rows = self.rows.of(draft)
-        if draft.is_copy:
-            return replace(call, variants=(self._variant("copy", call, estimate),))
+        if draft.mover:
+            moved = replace(call, attrs=channels(draft))
+            return replace(moved, variants=(self._variant(moved, draft, draft.mover),))
         if not rows:
-            return replace(call, variants=(Variant(HOST, est_us=estimate),))
+            us, basis = self.price(draft, HOST, "")
+            return replace(call, variants=(Variant(HOST, est_us=us, basis=basis),))
         best, *others = rows
-        own = dict(self.rows.attrs(draft, best))
+        told = dict(self.rows.problem(draft, best).attrs)
         # variants share operands and parameters, so that the planner may swap them
         alike = [r for r in others if r.packs == best.packs]
-        alike = [best, *(r for r in alike if dict(self.rows.attrs(draft, r)) == own)]
+        alike = [r for r in alike if dict(self.rows.problem(draft, r).attrs) == told]
         packs = {pack.of: pack for pack in best.packs}
-        reads = tuple(
-            self._packed_operand(call, draft, packs[o.role], o, own) if o.role in packs else o
-            for o in call.reads
+        done = replace(call, attrs=told)
+        done = replace(
+            done,
+            reads=tuple(
+                self._packed_operand(done, draft, packs[o.role], o) if o.role in packs else o
+                for o in call.reads
+            ),
         )
-        done = replace(call, reads=reads, attrs={**own, **extra})
-        variants = tuple(
-            self._variant(row.symbol, done, estimate, row.deterministic) for row in alike
+        return replace(
+            done, variants=tuple(self._variant(done, draft, r.symbol, r) for r in (best, *alike))
         )
-        return replace(done, variants=variants)
 
-    def _packed_operand(
-        self, call: Call, draft: Draft, pack: Pack, source: Operand, attrs: Attrs
-    ) -> Operand:
+    def _packed_operand(self, call: Call, draft: Draft, pack: Pack, source: Operand) -> Operand:
         """The packed form of an operand; one for all calls that want the same."""
-        node = self.rows.node(draft)
-        size = pack.size(node.attrs, self.rows.sig(draft))
+        own = self.rows.attrs(draft, self.rows.of(draft)[0])
+        attrs = call.attrs if pack.size is None else own
+        size = self._packed_size(call, draft, pack)
         key = (source.buffer, pack.symbol, size, tuple(sorted(attrs.items())))
         if key not in self._packed:
             made = self._add(f"{self.buffers[source.buffer].name}.packed", size)
@@ -103,9 +100,18 @@ class _Work:
                 (Operand("packed", made, 1),),
                 attrs=dict(attrs),
             )
-            variant = self._variant(pack.symbol, packing, 0.0, node=call.node)
+            kernel = self._made(pack.symbol, packing, call.node)
+            variant = Variant(pack.symbol, kernel.workspace)
             self.packing.append(replace(packing, variants=(variant,)))
         return Operand(source.role, self._packed[key], 1)
+
+    def _packed_size(self, call: Call, draft: Draft, pack: Pack) -> int:
+        """Floats of a packed operand, by the declaration or by the kernel that reads it."""
+        if pack.size is not None:
+            return self.rows.packed_size(draft, pack)
+        row = self.rows.of(draft)[0]
+        unpacked = {p.of for p in row.packs}
+        return self._made(row.symbol, call, call.node, unpacked).packed
 
     def _add(self, name: str, size: int) -> int:
         nbytes = -(-size * 4 // LINE) * LINE
@@ -115,25 +121,28 @@ class _Work:
         self.buffers.append(made)
         return made.id
 
-    def _variant(
-        self,
-        symbol: str,
-        call: Call,
-        estimate: float,
-        deterministic: bool = True,
-        node: int | None = None,
-    ) -> Variant:
+    def _variant(self, call: Call, draft: Draft, symbol: str, row: Kernel | None = None) -> Variant:
         """A variant with the kernel's own word on its workspace."""
-        reads, writes = ([self._spec(o.buffer) for o in side] for side in (call.reads, call.writes))
+        key = "" if row is None else self.rows.problem(draft, row).key
+        us, basis = self.price(draft, symbol, key)
+        workspace = self._made(symbol, call, call.node).workspace
+        return Variant(symbol, workspace, us, row is None or row.deterministic, basis)
+
+    def _made(
+        self, symbol: str, call: Call, node: int, unpacked: Collection[str] = ()
+    ) -> _core.Kernel:
+        """A kernel for the call; of operands in `unpacked` the size is not known yet."""
+        reads = [
+            (*UNPACKED, (1,)) if o.role in unpacked else self._spec(o.buffer) for o in call.reads
+        ]
+        writes = [self._spec(o.buffer) for o in call.writes]
         try:
-            made = _core.make_kernel(symbol, reads, writes, call.attrs, self.threads)
+            return _core.make_kernel(symbol, reads, writes, call.attrs, self.threads)
         except GraphError as error:
-            if error.code == "GC-M002":
+            if error.code != "GC-A001":
                 raise
-            owner = self.graph.nodes[call.node if node is None else node]
             reason = f"kernel {symbol!r} refuses what its row offers: {error.message}"
-            raise owner.located(GraphError("GC-O001", reason)) from None
-        return Variant(symbol, made.workspace, estimate, deterministic)
+            raise self.graph.nodes[node].located(GraphError("GC-O001", reason)) from None
 
     def _spec(self, buffer: int) -> _core.Spec:
         found = self.buffers[buffer]

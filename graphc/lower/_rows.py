@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from graphc.ir.graph import Graph, Node, Value, typed
-from graphc.ir.op import Sig, Trait
-from graphc.lower._draft import Draft
-from graphc.lower._layout import Layout
-from graphc.ops.spec import Kernel, OpSpec
+from graphc.ir.op import Kind, Sig, Trait
+from graphc.lower._draft import RESIDUAL, Draft
+from graphc.lower._formats import Formats
+from graphc.lower._layout import Layout, dense
+from graphc.lower._problem import Problem, problem_of, told_of
+from graphc.ops.spec import BLOCKED, PLAIN, Kernel, OpSpec, Pack, Sides
 
 MAX_RANK = 8
 """Axes that a kernel's operand may have (csrc/core/tensor.h)."""
 
 
 class Rows:
-    """Rows of drafts, fastest first; none where only the reference will do. `built`: symbols of
-    the kernels there are. What depends on data-dependent extents is left to the reference."""
+    """Rows of drafts; none where only the reference will do. `built`: symbols of the kernels there
+    are; `fits`: does a kernel that may refuse a use take it? What depends on data-dependent extents
+    is left to the reference."""
 
-    def __init__(self, graph: Graph, backend: str, built: Iterable[str]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        backend: str,
+        built: Iterable[str],
+        formats: Formats | None = None,
+        fits: Callable[[Problem], bool] = lambda problem: True,
+    ) -> None:
         self._graph, self._backend, self._built = graph, backend, frozenset(built)
+        self.formats, self._fits = formats or Formats(), fits
         self._dynamic = _dynamic_values(graph)
         self._sigs: dict[Node, Sig] = {}
         self._known: dict[Draft, tuple[Kernel, ...]] = {}
+        self._told: Mapping[Draft, Mapping[str, Any]] = {}
+        self._sides: dict[Draft, Sides] = {}
 
     def sig(self, draft: Draft) -> Sig:
-        node = self._graph.nodes[draft.node]
+        node = self.node(draft)
         if node not in self._sigs:
             self._sigs[node] = node.sig(self._graph.env)
         return self._sigs[node]
 
     def node(self, draft: Draft) -> Node:
-        return self._graph.nodes[draft.node]
+        """The layer whose part, forward or gradient, the draft is; of a sum of gradients, it."""
+        node = self._graph.nodes[draft.node]
+        return node.of or node
 
     def of(self, draft: Draft) -> tuple[Kernel, ...]:
         if draft not in self._known:
@@ -44,8 +59,49 @@ class Rows:
         """From now on only rows that fuse all of `needs` do the draft."""
         self._known[draft] = tuple(r for r in self.of(draft) if needs.issubset(r.fuses))
 
+    def can_add(self, draft: Draft) -> bool:
+        """Can whoever does the draft add its result to what is there? References can."""
+        return draft.can_add and all(row.adds for row in self.of(draft))
+
+    def tell(self, told: Mapping[Draft, Mapping[str, Any]]) -> None:
+        """What kernels are told beside their rows' own attributes, of their epilogues."""
+        self._told = told
+
+    def problems(self, draft: Draft) -> dict[Sides, list[tuple[Kernel, Problem]]]:
+        """The rows that can do the draft, by the formats they do it in."""
+        found: dict[Sides, list[tuple[Kernel, Problem]]] = {}
+        for row in self.of(draft):
+            for sides in row.formats:
+                if self._suits(draft, row, sides):
+                    problem = self.problem(draft, row, sides)
+                    if not row.asks or self._fits(problem):
+                        found.setdefault(sides, []).append((row, problem))
+        return found
+
+    def problem(self, draft: Draft, row: Kernel, sides: Sides | None = None) -> Problem:
+        """What a row is told of a draft, in these formats or those that were chosen."""
+        sides = sides or self._sides.get(draft, (PLAIN, PLAIN))
+        attrs = {**self.attrs(draft, row), **self.epilogue(draft), **told_of(sides, self.formats)}
+        if draft.adds:
+            attrs["accumulate"] = True
+        packed = {pack.of: self.packed_size(draft, pack) for pack in row.packs}
+        return problem_of(draft, row, sides, attrs, self.formats, packed)
+
+    def packed_size(self, draft: Draft, pack: Pack) -> int:
+        """Elements of a packed operand, 0 where only the kernel knows."""
+        return pack.size(self.node(draft).attrs, self.sig(draft)) if pack.size is not None else 0
+
+    def choose(self, draft: Draft, sides: Sides, rows: Iterable[Kernel]) -> None:
+        """From now on these rows do the draft, in these formats, the first of them by default."""
+        self._known[draft], self._sides[draft] = tuple(rows), sides
+
     def attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
+        """The row's own attributes."""
         return row.attrs(self.node(draft).attrs, self.sig(draft)) if row.attrs is not None else {}
+
+    def epilogue(self, draft: Draft) -> Mapping[str, Any]:
+        """Attributes of what the draft's kernel does after its own work."""
+        return self._told.get(draft, {})
 
     def is_plain(self, draft: Draft) -> bool:
         """May kernels and views do the draft at all?"""
@@ -54,14 +110,29 @@ class Rows:
 
     def accepts(self, drafts: Iterable[Draft], value: Value, layout: Layout) -> bool:
         """May all of these drafts meet a value under strides with gaps? References can."""
-        has_unit = not layout.dims or layout.dims[-1] == 1 or layout.strides[-1] == 1
-        return all(has_unit and self._is_strided(d) for d in drafts if self.of(d) or d.is_copy)
+        if self.formats.is_blocked(value):  # the samples of a slice of channels
+            has_unit = layout.strides[1:] == dense(layout.dims).strides[1:]
+        else:
+            has_unit = not layout.dims or layout.dims[-1] == 1 or layout.strides[-1] == 1
+        return all(has_unit and self._is_strided(d) for d in drafts if self.of(d) or d.mover)
 
     def _is_strided(self, draft: Draft) -> bool:
-        return draft.is_copy or all(row.strided for row in self.of(draft))
+        return bool(draft.mover) or all(row.strided for row in self.of(draft))
+
+    def _suits(self, draft: Draft, row: Kernel, sides: Sides) -> bool:
+        """May the operands have these formats?"""
+        if BLOCKED not in sides:
+            return True
+        formats = self.formats
+        images = [(v, sides[r == RESIDUAL]) for r, v in draft.reads if v.kind is Kind.ACT]
+        images += [(v, sides[1]) for _, v in draft.writes]
+        if sides[0] != sides[1] and len({v for v, _ in images}) < len(images):
+            return False  # one value in two formats
+        blocked = [v for v, side in images if side == BLOCKED]
+        return all(formats.can_block(v) and (not row.whole or formats.is_whole(v)) for v in blocked)
 
     def _find(self, draft: Draft) -> Iterator[Kernel]:
-        if draft.is_copy or not self.is_plain(draft):
+        if draft.mover or not self.is_plain(draft):
             return
         node = self.node(draft)
         for row in cast("type[OpSpec]", node.op).kernels:

@@ -9,6 +9,7 @@ from graphc.ir.op import Kind
 from graphc.ir.types import Type
 from graphc.lower._draft import Alias, Draft
 from graphc.lower._forest import Forest
+from graphc.lower._reorder import mover
 from graphc.ops.spec import View
 
 
@@ -57,7 +58,7 @@ def _copy(draft: Draft, alias: Alias, forest: Forest, *, outwards: bool) -> Draf
         [("x", ends[0])],
         [("y", ends[1])],
         batch_axis=draft.batch_axis,
-        is_copy=True,
+        mover=mover(ends[0], ends[1], forest.formats),
         is_backward=draft.is_backward,
     )
 
@@ -76,6 +77,7 @@ def _view(value: Value, view: View, dims: tuple[int, ...], forest: Forest) -> Va
     stop = "" if view.stop is None else view.stop
     where = f"[{view.start}:{stop}]" if view.axis is not None else "[:]"
     made = Value(f"{value.name}{where}", Type(dims, typed(value).dtype), value.kind)
+    forest.formats.adopt(made, value)
     linked = forest.link(made, value, view)
     assert linked, f"{made.name!r} cannot be a view"
     return made

@@ -1,50 +1,116 @@
-"""Lower a graph for the C++ core: float32 NCHW, kernels where there are any, else host steps."""
+"""Lower a graph for the C++ core: float32, kernels where there are any, else host steps.
+
+Images are plain (N, C, H, W) or channel-blocked, region by region, as what is measured or estimated
+of kernels and reorders says.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from graphc import _core
+from graphc.costs import Costs, known_costs
+from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Value
-from graphc.lower._buffers import program_of
-from graphc.lower._cost import Roofline, estimate
-from graphc.lower._draft import Uses
+from graphc.ir.op import Kind
+from graphc.lower._buffers import program_of, weight_gradients
+from graphc.lower._draft import ADDEND, Draft, Uses
 from graphc.lower._forest import Forest
+from graphc.lower._formats import Formats
 from graphc.lower._fuse import fuse
 from graphc.lower._kernels import with_kernels
 from graphc.lower._layout import Layout
 from graphc.lower._overlay import Overlay
+from graphc.lower._problem import Problem
 from graphc.lower._rows import Rows, without_views
+from graphc.lower._select import price_of, select
+from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._views import place_views
 from graphc.program import Program
 
-CORE = Roofline(flops=50e9, bandwidth=10e9, start_us=1.0)
-"""One ordinary core, for estimates where nothing was measured."""
 
+def lower(
+    graph: Graph,
+    pinned: Collection[Value] = (),
+    threads: int = 1,
+    costs: Costs | None = None,
+    repeatable: bool = False,
+) -> Program:
+    """The Program of a shaped graph; entries "prepare" (packs weights), "forward" and, where there
+    are gradient nodes, "backward".
 
-def lower(graph: Graph, pinned: Collection[Value] = (), threads: int = 1) -> Program:
-    """The Program of a shaped graph's forward; entries "prepare" (packs weights) and "forward".
-
-    `pinned`: values that must hold until the forward ends, beside the net's outputs. Net inputs
+    `pinned`: values that must hold until their entry ends, beside the net's outputs. Net inputs
     are buffers that somebody fills before; data layers and layers without a kernel are host steps.
-    Raises GC-O001 for a declaration that contradicts itself or its kernel.
+    `costs` None: what was measured on this machine, else the shipped table. `repeatable`: backward
+    leaves what the forward made, and can run again. Raises GC-O001 for a declaration that
+    contradicts itself or its kernel.
     """
     kept = {*graph.outputs, *pinned}
-    rows = Rows(graph, "cpu", _core.kernel_symbols())
-    drafts = [d for d in trace(graph) if not d.is_backward]
-    drafts, told = fuse(without_views(drafts, rows), rows, kept)
+    drafts, rows = _fused(graph, kept, threads)
+    price = price_of(graph, rows, known_costs(threads) if costs is None else costs)
+    given = {*graph.inputs, *graph.seeds.values()}
+    drafts = select(drafts, rows, price, given | kept)
+    lasting = _read_backward(drafts) if repeatable else set()
     uses = Uses(drafts)
 
     def accepts(value: Value, layout: Layout) -> bool:
         places = (*uses.reads(value), *uses.writes(value))
         return rows.accepts((drafts[at] for at in places), value, layout)
 
-    storage = Forest(accepts=accepts)
-    placed = place_views(drafts, storage, graph.inputs)
-    Overlay(placed, storage, graph.inputs, kept).run()
-    program = program_of("cpu", graph, placed, storage, pinned=kept, variants=lambda draft: ())
-    return with_kernels(program, placed, graph, rows, told, estimate(graph, CORE), threads)
+    storage = Forest(rows.formats, accepts)
+    placed = place_views(drafts, storage, given)
+    Overlay(placed, storage, given, kept | lasting).run()
+    program = program_of(
+        "cpu",
+        graph,
+        placed,
+        storage,
+        pinned=kept,
+        lasting=lasting,
+        variants=lambda draft: (),
+    )
+    return with_kernels(program, placed, graph, rows, price, threads)
 
 
-__all__ = ["lower"]
+def problems(graph: Graph, pinned: Collection[Value] = (), threads: int = 1) -> dict[str, Problem]:
+    """All that kernels might be told in lowering the graph, by key: what is worth measuring."""
+    drafts, rows = _fused(graph, {*graph.outputs, *pinned}, threads)
+    found: dict[str, Problem] = {}
+    for draft in drafts:
+        if not draft.aliases:
+            for candidates in rows.problems(draft).values():
+                found.update((problem.key, problem) for _, problem in candidates)
+    return found
+
+
+def _fused(graph: Graph, kept: Collection[Value], threads: int) -> tuple[list[Draft], Rows]:
+    def fits(problem: Problem) -> bool:
+        return make(problem, threads) is not None
+
+    formats = Formats(_core.channel_block(), weight_gradients(graph))
+    rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits)
+    drafts, told = fuse(without_views(trace(graph), rows), rows, kept)
+    rows.tell(told)
+    return accumulate(drafts, kept, rows.can_add), rows
+
+
+def _read_backward(drafts: Sequence[Draft]) -> set[Value]:
+    """What the backward reads but does not make."""
+    made = {v for d in drafts if d.is_backward for _, v in d.writes}
+    read = {v for d in drafts if d.is_backward for v in d.values()}
+    return {v for v in read - made if v.kind is Kind.ACT}
+
+
+def make(problem: Problem, threads: int) -> _core.Kernel | None:
+    """The kernel of a problem on dense operands, None where it refuses. Raises GC-M002."""
+    reads, writes = ([(*shape, None) for shape in side] for side in (problem.reads, problem.writes))
+    try:
+        return _core.make_kernel(problem.symbol, reads, writes, dict(problem.attrs), threads)
+    except GraphError as error:
+        if error.code != "GC-A001":
+            raise
+        return None
+
+
+__all__ = ["ADDEND", "lower", "make", "problems"]

@@ -35,7 +35,7 @@ def lower(graph: Graph, pinned: Collection[Value] = ()) -> Program:
     microseconds = estimate(graph, V100)
 
     def variants(draft: Draft) -> tuple[Variant, ...]:
-        return (Variant("copy" if draft.is_copy else HOST, est_us=microseconds(draft)),)
+        return (Variant(draft.mover or HOST, est_us=microseconds(draft)),)
 
     def attrs(draft: Draft) -> Attrs:
         return {"accumulate": True} if draft.adds else {}

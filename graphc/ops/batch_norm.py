@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Effect, Kind, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._draws import positive
-from graphc.ops.spec import F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.spec import BLOCKED, F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
 
 TRAINED = {"variance": positive, "factor": positive}
@@ -124,6 +124,19 @@ class BatchNorm(OpSpec):
 
     kernels = (
         Kernel("cpu", "forward", "batch_norm", attrs=lambda a, s: {"eps": a.eps}, strided=True),
+        *(
+            Kernel(
+                "cpu",
+                "forward",
+                symbol,
+                attrs=lambda a, s: {"eps": a.eps, "channels": s.ins["x"].shape[1]},
+                when=lambda a, s: s.ins["x"].rank == 4,
+                strided=True,
+                formats=((BLOCKED, BLOCKED),),
+                asks=True,
+            )
+            for symbol in ("batch_norm", "dnnl_batch_norm")
+        ),
         Kernel("cpu", "statistics", "batch_norm_statistics"),
         Kernel(
             "cpu",

@@ -19,7 +19,19 @@ from graphc.ops._conv import (
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Pack, Sample, Values, many
+from graphc.ops.spec import (
+    BLOCKED,
+    F64,
+    PLAIN,
+    Ctx,
+    Grad,
+    Kernel,
+    OpSpec,
+    Pack,
+    Sample,
+    Values,
+    many,
+)
 from graphc.ops.ties import Algebra
 
 
@@ -36,6 +48,17 @@ def _is_depthwise(a: ConvolutionAttrs, s: Sig) -> bool:
     few = a.num_output <= 4 * a.group
     inside = all(w.reach <= w.size and w.pad < w.reach for w in conv_windows(a, x))
     return pairs == 1 and few and inside and a.group == x.shape[axis] and x.rank - axis in (2, 3)
+
+
+def _is_image(a: ConvolutionAttrs, s: Sig) -> bool:
+    """One bottom (N, C, H, W)."""
+    x = s.ins["x0"]
+    return len(s.many("x")) == 1 and x.rank == 4 and x.axis(a.axis) == 1
+
+
+def _told_of_image(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    batch, channels, *_ = s.ins["x0"].shape
+    return {**_told(a, s), "batch": batch, "channels": channels, "outputs": a.num_output}
 
 
 def _packed(a: ConvolutionAttrs, s: Sig) -> int:
@@ -135,6 +158,18 @@ class Convolution(OpSpec):
             packs=(Pack("weight", "conv_pack", _packed),),
             strided=True,
             fuses=_FUSES,
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "dnnl_conv",
+            attrs=_told_of_image,
+            when=_is_image,
+            packs=(Pack("weight", "dnnl_conv_pack"),),
+            strided=True,
+            fuses=_FUSES,
+            formats=((BLOCKED, BLOCKED), (PLAIN, BLOCKED)),
+            asks=True,
         ),
     )
     samples = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._program import MAX_OPERANDS, MAX_REGISTERS, Program, encode
 from graphc.ops.scalar import F64, Expr, Var, evaluate, free_variables
-from graphc.ops.spec import Ctx, Forward, Grad, Kernel, OpSpec, Values, View
+from graphc.ops.spec import BLOCKED, Ctx, Forward, Grad, Kernel, OpSpec, Values, View
 from graphc.ops.ties import Algebra, Tie, same
 from graphc.rng import layer_word
 
@@ -34,7 +35,8 @@ class Elementwise(OpSpec):
         if "kernels" not in cls.__dict__:
             told, fits = cls._program, cls._is_encodable
             row = Kernel("cpu", "forward", "expr", attrs=told, when=fits, strided=True)
-            cls.kernels = (row,) if cls._is_standard() else ()
+            blocked = replace(row, when=cls._is_flat, formats=((BLOCKED, BLOCKED),), whole=True)
+            cls.kernels = (row, blocked) if cls._is_standard() else ()
         super().__init_subclass__(**kwargs)
 
     @staticmethod
@@ -160,6 +162,13 @@ class Elementwise(OpSpec):
         program, starts = cls._encoded(a, s), cls.starts(a, s)
         blocks = len(program.constants) + program.registers + len(starts) + len(s.outs)
         return blocks <= MAX_REGISTERS and len(s.ins) + len(s.params) <= MAX_OPERANDS
+
+    @classmethod
+    def _is_flat(cls, a: Any, s: Sig) -> bool:
+        """May the elements come in any order, as long as all operands have the same?"""
+        shapes = {s[role].shape for role in (*s.ins, *s.outs)}
+        plain = len(shapes) == 1 and not s.params and not cls._encoded(a, s).draws
+        return plain and cls._is_encodable(a, s)
 
     @classmethod
     def _program(cls, a: Any, s: Sig) -> dict[str, Any]:

@@ -31,6 +31,14 @@ def _told(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
     return {"axis": s.ins["x"].axis(a.axis), "bias": a.bias_term}
 
 
+def _told_whole(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
+    x = s.ins["x"]
+    axis = x.axis(a.axis)
+    depth = x.count(axis)
+    batch = math.prod(x.shape[:axis])
+    return {**_told(a, s), "batch": batch, "depth": depth, "outputs": a.num_output}
+
+
 def _packed(a: InnerProductAttrs, s: Sig) -> int:
     return packed_size(1, a.num_output, s.params["weight"].shape[0])
 
@@ -130,6 +138,16 @@ class InnerProduct(OpSpec):
             when=lambda a, s: bool(a.transpose),
             packs=(Pack("weight", "inner_product_pack", _packed),),
             fuses=("relu", "residual"),
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "dnnl_inner_product",
+            attrs=_told_whole,
+            when=lambda a, s: not a.transpose,
+            packs=(Pack("weight", "dnnl_inner_product_pack"),),
+            fuses=("relu", "residual"),
+            asks=True,
         ),
     )
     samples = (

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.spec import BLOCKED, F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Ordered, same
 
 ACROSS, WITHIN = "ACROSS_CHANNELS", "WITHIN_CHANNEL"
@@ -89,6 +89,19 @@ class LRN(OpSpec):
             attrs=lambda a, s: _numbers(a),
             when=lambda a, s: bool(a.norm_region == WITHIN),
             strided=True,
+        ),
+        *(
+            Kernel(
+                "cpu",
+                "forward",
+                symbol,
+                attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
+                when=lambda a, s: bool(a.norm_region == ACROSS) and set(s.outs) == {"y"},
+                strided=True,
+                formats=((BLOCKED, BLOCKED),),
+                asks=True,
+            )
+            for symbol in ("lrn_across_blocked", "dnnl_lrn")
         ),
     )
     samples = (

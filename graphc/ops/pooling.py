@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import MAX_DIM, Type
 from graphc.ops._pool import FLT_MAX, Pool, box_sum, maximum, scatter, spread
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, Limitation, OpSpec, Sample, Values
+from graphc.ops.spec import BLOCKED, F64, Ctx, Grad, Kernel, Limitation, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 
@@ -32,6 +33,19 @@ class PoolingAttrs:
     engine: str = "DEFAULT"
     global_pooling: bool = False
     round_mode: str = "CEIL"
+
+
+_BLOCKED_ROWS = (
+    ("MAX", "max_pool_blocked"),
+    ("MAX", "dnnl_max_pool"),
+    ("AVE", "mean_pool_blocked"),
+    ("AVE", "dnnl_mean_pool"),
+)
+
+
+def _is_alone(method: str) -> Callable[[PoolingAttrs, Sig], bool]:
+    """Is this the method, and neither mask nor index asked for?"""
+    return lambda a, s: bool(a.pool == method) and set(s.outs) == {"y"}
 
 
 class Pooling(OpSpec):
@@ -112,6 +126,19 @@ class Pooling(OpSpec):
             attrs=lambda a, s: _numbers(a, s),
             when=lambda a, s: bool(a.pool == "AVE"),
             strided=True,
+        ),
+        *(
+            Kernel(
+                "cpu",
+                "forward",
+                symbol,
+                attrs=lambda a, s: _numbers(a, s) | {"channels": s.ins["x"].shape[1]},
+                when=_is_alone(method),
+                strided=True,
+                formats=((BLOCKED, BLOCKED),),
+                asks=True,
+            )
+            for method, symbol in _BLOCKED_ROWS
         ),
     )
     limitations = (

@@ -73,7 +73,16 @@ class Softmax(OpSpec):
             return np.asarray((dy - mean[:, None, :]) * y).reshape(shape)
 
     kernels = (
-        Kernel("cpu", "forward", "softmax", attrs=lambda a, s: {"axis": s["x"].axis(a.axis)}),
+        *(
+            Kernel(
+                "cpu",
+                "forward",
+                symbol,
+                attrs=lambda a, s: {"axis": s["x"].axis(a.axis)},
+                asks=symbol != "softmax",
+            )
+            for symbol in ("softmax", "dnnl_softmax")
+        ),
     )
 
     samples = (

@@ -76,6 +76,11 @@ def lifetimes(program: Program, schedule: Schedule) -> dict[int, Lifetime]:
             life = found[root.id]
             life.kept = True
             life.last = max(life.last, schedule.end(written.get(root.id, life.first)))
+    for buffer in program.lasting:
+        root = program.root(buffer)
+        if root.id in found:
+            found[root.id].kept = True
+            found[root.id].last = max(found[root.id].last, len(schedule.calls) - 1)
     return found
 
 

@@ -103,7 +103,7 @@ class _Planner:
     def _at_home(self) -> set[int]:
         program = self.program
         given = {root for root, _ in given_roots(program)}
-        kept = {program.root(buffer).id for buffer in program.kept}
+        kept = {program.root(buffer).id for buffer in program.kept | program.lasting}
         return given | kept | {b.id for b in program.buffers if b.kind in PERSISTENT}
 
     def _step(

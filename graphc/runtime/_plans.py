@@ -46,6 +46,7 @@ def fingerprint(program: Program) -> str:
         sorted(program.entries.items()),
         sorted(program.inputs.values()),
         sorted(program.kept),
+        sorted(program.lasting),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 

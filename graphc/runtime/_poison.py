@@ -41,7 +41,7 @@ def poison_ranges(
             first.setdefault(home, at)
             last[home] = at
         full.update(h for h in reads if first[h] == at and h not in writes)
-    stays = {program.root(b).id for b in program.kept}
+    stays = {program.root(b).id for b in program.kept | program.lasting}
     stays |= {b.id for b in program.buffers if b.kind in PERSISTENT}
     ranges: list[Ranges] = []
     for at, (reads, writes) in enumerate(touched):

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.errors import GraphError, fail
-from graphc.ir.graph import Array, Graph, Node, Value, typed
+from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
 from graphc.ir.op import Kind
-from graphc.lower.cpu import lower
+from graphc.lower.cpu import ADDEND, lower
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
 from graphc.program import Call
@@ -47,14 +47,21 @@ class CpuExecutor(ReferenceExecutor):
         plan: str | None = None,
         check: tuple[str, ...] = (),
     ) -> None:
+        self.pinned: set[Value] = set()
+        self._shapes_of_plan: list[tuple[int, ...]] | None = None
         super().__init__(graph, pinned, seed)
-        self.pinned = pinned
         self.threads = threads or usable_cpus()
         self.check = dict.fromkeys(check, True)
         self.weights = WeightMemory(graph)
         self._stale = True
-        self._shapes_of_plan = self._input_shapes()
+        self._losses: dict[Value, F64] = {}
         self.prepared = self._prepare(plan)
+        self._shapes_of_plan = self._input_shapes()
+
+    def adopt(self, pinned: set[Value]) -> None:
+        """As `ReferenceExecutor`; the next forward plans anew."""
+        super().adopt(pinned)
+        self.pinned, self._shapes_of_plan = pinned, None
 
     @property
     def plan(self) -> Plan:
@@ -80,9 +87,13 @@ class CpuExecutor(ReferenceExecutor):
             self._run("prepare")
             self._stale = False
         self._run("forward")
-        for value in self.pinned:
-            if value.name in self.prepared.program.values:
-                self._show(value)
+        self._show_pinned("forward")
+        self._losses = {
+            node.outs[role]: self.env[node.outs[role]].copy()
+            for node in self.forward_nodes
+            for role in node.loss
+            if node.outs[role] in self.env
+        }
         self.step += 1
 
     def timings(self) -> list[tuple[Call, float]]:
@@ -92,14 +103,23 @@ class CpuExecutor(ReferenceExecutor):
         return list(zip(prepared.calls("forward"), times.tolist(), strict=True))
 
     def backward(self, seeds: Mapping[str, F64]) -> None:
-        fail("GC-X001", "target 'cpu' has no gradients yet", "compile with target='reference'")
+        """As `ReferenceExecutor`."""
+        tops = self.graph.by_name() if self.graph.seeds else {}
+        for name, value in self.graph.seeds.items():
+            given = seeds[name] if name in seeds else self._default_seed(tops[name])
+            _live(self._array(value), given.shape)[...] = given
+            self.shapes[value] = given.shape
+        if "backward" in self.prepared.entries:
+            self._run("backward")
+        self.env = dict(self._losses)
+        self._show_pinned("backward")
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
         return [typed(v).shape for v in self.graph.inputs]
 
     def _prepare(self, kept: str | None = None) -> Prepared:
         """Lower and plan the graph as it is now; carried states move to the new memory."""
-        program = lower(self.graph, self.pinned, self.threads)
+        program = lower(self.graph, self.pinned, self.threads, repeatable=True)
         made = Prepared(program, plan_for(program, kept), self.weights, self.threads)
         for value in self.graph.param_values():
             if value.kind is Kind.CARRY:
@@ -111,10 +131,15 @@ class CpuExecutor(ReferenceExecutor):
     def _array(self, value: Value) -> npt.NDArray[Any]:
         return self.prepared.array(self.prepared.program.values[value.name])
 
-    def _show(self, value: Value) -> None:
-        """Let a kept value be seen, as far as it is alive."""
-        shape = self.shapes.setdefault(value, typed(value).shape)
-        self.env[value] = _live(self._array(value), shape)
+    def _show_pinned(self, entry: str) -> None:
+        """Let the kept values be seen that an entry made or was given, as far as they are alive."""
+        program = self.prepared.program
+        for value in self.pinned:
+            made_by = value.producer.role if value.producer is not None else Role.GRAD
+            is_here = (made_by is Role.FWD) == (entry == "forward")
+            if is_here and value.name in program.values:
+                shape = self.shapes.setdefault(value, typed(value).shape)
+                self.env[value] = _live(self._array(value), shape)
 
     def _run(self, entry: str) -> None:
         prepared = self.prepared
@@ -132,10 +157,15 @@ class CpuExecutor(ReferenceExecutor):
             raise self.graph.nodes[calls[at].node].located(error) if at >= 0 else error from None
 
     def _run_host(self, node: Node, call: Call) -> None:
-        """A Forward part by its reference, from and to the plan's memory."""
+        """A Forward or Grad part by its reference, from and to the plan's memory."""
         op = cast("type[OpSpec]", node.op)
         operands = {o.role: self._operand_of(node, o.role, o.buffer) for o in call.reads}
-        results = op.reference(node.attrs, operands, self._ctx(node, call.part))
+        before = operands.pop(ADDEND, None)
+        ctx = self._ctx(node, call.part)
+        if node.of is not None:
+            results = {call.writes[0].role: op.vjp(node.attrs, call.part, operands, ctx)}
+        else:
+            results = op.reference(node.attrs, operands, ctx)
         for operand in call.writes:
             if operand.role not in results:
                 fail("GC-O001", f"its reference gives no {operand.role!r}")
@@ -146,7 +176,7 @@ class CpuExecutor(ReferenceExecutor):
                 self.shapes[value] = result.shape
                 target = _live(target, result.shape)
             with np.errstate(over="ignore", invalid="ignore"):
-                target[...] = result.reshape(target.shape)
+                target[...] = (result if before is None else before + result).reshape(target.shape)
 
     def _operand_of(self, node: Node, role: str, buffer: int) -> F64:
         array = self.prepared.array(buffer)

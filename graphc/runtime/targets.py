@@ -10,21 +10,18 @@ TARGETS = ("reference", "cpu", "cuda", "fake")
 BUILT = ("reference", "cpu")
 
 
-def default_target(train: bool) -> str:
-    """The fastest target that runs everywhere; cpu has no gradients yet."""
-    return "reference" if train else "cpu"
+DEFAULT_TARGET = "cpu"
+"""The fastest one that runs everywhere."""
 
 
-def check_target(target: str, memory: str | int | None = None, train: bool = False) -> None:
-    """Raise GC-R002 for an unknown target, GC-X001 for one that cannot do this, GC-U001 for a
-    memory budget, which none obeys yet."""
+def check_target(target: str, memory: str | int | None = None) -> None:
+    """Raise GC-R002 for an unknown target, GC-X001 for one that is not built, GC-U001 for a memory
+    budget, which none obeys yet."""
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
     if target not in BUILT:
         told = " and ".join(map(repr, BUILT))
         fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
-    if train and target != "reference":
-        fail("GC-X001", f"target {target!r} has no gradients yet", "target='reference' has")
     if memory is not None:
         fail("GC-U001", f"target {target!r} obeys no memory budget yet", "leave it out")
 
@@ -45,4 +42,4 @@ def make_executor(
     return CpuExecutor(graph, pinned, seed, threads, plan)
 
 
-__all__ = ["BUILT", "TARGETS", "check_target", "default_target", "make_executor"]
+__all__ = ["BUILT", "DEFAULT_TARGET", "TARGETS", "check_target", "make_executor"]

@@ -56,7 +56,7 @@ def test_json(cli, tiny):
     told = cli("compile", tiny, "-w", "tiny.caffemodel", "--train", "--json").json
     assert told["artefact"] == "tiny.gcz" and told["bytes"] == os.path.getsize("tiny.gcz")
     assert told["inputs"] == {"data": [1, 3, 8, 8]} and told["outputs"] == {"prob": [1, 12]}
-    assert told["train"] is True and told["passes"] == [] and told["target"] == "reference"
+    assert told["train"] is True and told["passes"] == [] and told["target"] == "cpu"
     assert told["notes"] == ["weights: 4 layers loaded"] and told["seconds"] >= 0
 
 
@@ -85,7 +85,6 @@ def test_output_option(cli, tiny, tmp_path):
     [
         (["-o", "tiny.caffemodel"], 2, "GC-C001: -o 'tiny.caffemodel': an artefact is called .gcz"),
         (["-o", "no/x.gcz"], 7, "GC-F002: cannot write 'no/x.gcz': no folder 'no'"),
-        (["--target", "cpu", "--train"], 6, "GC-X001: target 'cpu' has no gradients yet"),
         (["--target", "cuda"], 6, "GC-X001: target 'cuda' is not built yet"),
         (["--target", "gpu"], 2, "GC-R002: no target 'gpu'"),
         (["--memory", "1GiB"], 4, "GC-U001: target 'cpu' obeys no memory budget yet"),
@@ -188,7 +187,7 @@ def test_provenance(cli, tiny):
         "level": 2,
         "stages": ["a", "b"],
         "layers": [],
-        "target": "reference",
+        "target": "cpu",
     }
 
 

@@ -77,7 +77,7 @@ def test_channels_of_single_pixels_may_lie_side_by_side(lanes: int, isa: str) ->
 
 
 def numbers(layer: Layer) -> dict[str, Any]:
-    (row,) = layer.usable(layer.op.forwards(layer.attrs, layer.sig)[0])
+    row = layer.usable(layer.op.forwards(layer.attrs, layer.sig)[0])[0]
     assert row.attrs is not None
     return dict(row.attrs(layer.attrs, layer.sig))
 

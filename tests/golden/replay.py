@@ -40,10 +40,14 @@ def judge(case: Case, key: str, ours: np.ndarray | None, caffe: np.ndarray) -> V
 
 
 def replay(
-    case: Case, folder: Path, target: str = "reference", keep: str | tuple[str, ...] = "all"
+    case: Case,
+    folder: Path,
+    target: str = "reference",
+    keep: str | tuple[str, ...] = "all",
+    train: bool = True,
 ) -> Iterator[Verdict]:
-    """Load, run and, where the target can, differentiate the case's net in `folder`; one verdict
-    per golden array, of blobs those that are kept."""
+    """Load, run and, if Caffe did and `train`, differentiate the case's net in `folder`; one
+    verdict per golden array, of blobs those that are kept."""
     meta = case.meta
     weights = folder / f"{case.name}.caffemodel"
     net = graphc.load(
@@ -53,7 +57,7 @@ def replay(
         level=meta["level"],
         stages=tuple(meta["stages"]),
     )
-    train = meta["backward"] and target == "reference"
+    train = meta["backward"] and train
     with graphc.compile(net, target=target, train=train, passes=(), keep=keep) as exe:
         if "memory/data" in case.arrays:
             (layer,) = (x["name"] for x in meta["layers"] if x["type"] == "MemoryData")
@@ -76,7 +80,9 @@ def _replay_step(case: Case, exe: graphc.Executable, step: str) -> Iterator[Verd
     seeds = {} if case.meta["loss_driven"] else dict(case.under(f"{step}topdiff/"))
     grads = exe.backward(seeds)
     for blob, caffe in case.under(f"{step}indiff/"):
-        yield judge(case, f"{step}indiff/{blob}", grads.blobs.get(blob), caffe)
+        ours = grads.blobs.get(blob)
+        if ours is not None or exe.keep == "all":
+            yield judge(case, f"{step}indiff/{blob}", ours, caffe)
     for key, caffe in case.under(f"{step}wdiff/"):
         layer, _, index = key.rpartition("/")
         yield judge(case, f"{step}wdiff/{key}", grads.params[layer][int(index)], caffe)

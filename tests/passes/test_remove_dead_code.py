@@ -105,7 +105,7 @@ def test_a_view_survives_its_owner():
     )
     feeds = {"data": np.ones((2, 3)), "more": np.arange(12.0).reshape(2, 6)}
     plain = graphc.compile(net, target="reference", passes=()).run(feeds)
-    exe = graphc.compile(net, passes=["remove_dead_code"], train=True)
+    exe = graphc.compile(net, passes=["remove_dead_code"], train=True, target="reference")
     np.testing.assert_array_equal(exe.run(feeds)["b"], plain["b"])
     assert list(exe.params) == ["b"]
     assert exe.backward({"b": np.ones((2, 2))}).params["b"][0].shape == (2, 6)

@@ -118,7 +118,6 @@ def test_training_without_a_loss_takes_gradients_of_outputs() -> None:
     ("words", "code"),
     [
         ({"target": "cuda"}, "GC-R002"),
-        ({"target": "cpu", "train": True}, "GC-X001"),
         ({"keep": ("nothing",)}, "GC-R002"),
         ({"batch": -1}, "GC-"),
     ],

@@ -1,0 +1,131 @@
+"""costs: how long kernels of the C++ core take: measured here, else by the shipped table's rates.
+
+Measured times lie in `$GRAPHC_CACHE`, one file for each kind of processor, provider and number of
+threads; `graphc tune` is their only writer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from graphc import _core
+from graphc.config import Config
+from graphc.errors import GraphError, fail
+from graphc.files import write_file
+
+TABLE = Path(__file__).parent / "tables" / "cpu.json"
+VERSION = 1
+MAX_BYTES = 64 << 20
+MEASURED, SHIPPED = "measured", "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a kernel reaches on one thread."""
+
+    gflops: float
+    gbps: float
+    start_us: float
+
+
+@dataclass(frozen=True)
+class Costs:
+    """`times`: microseconds by what a kernel was told, measured with this many `threads`."""
+
+    threads: int = 1
+    times: Mapping[str, float] = field(default_factory=dict)
+
+    def microseconds(self, symbol: str, key: str, macs: int, nbytes: int) -> tuple[float, str]:
+        """(time, what that rests on) of a kernel that multiplies and adds `macs` times and touches
+        `nbytes` of operands."""
+        if key in self.times:
+            return self.times[key], MEASURED
+        rate = _rates().get(symbol) or _rates()[""]
+        compute = 2e-3 * macs / (rate.gflops * self.threads)
+        move = 1e-3 * nbytes / (rate.gbps * min(self.threads, 2))
+        return rate.start_us + max(compute, move), SHIPPED
+
+
+def known_costs(threads: int, cache: Path | None = None) -> Costs:
+    """What was measured on a machine like this one with so many threads. Raises GC-F001 for a file
+    that cannot be read, GC-A001 for one that `graphc tune` did not write."""
+    return Costs(threads, _times(cache_file(threads, cache)))
+
+
+def cache_file(threads: int, cache: Path | None = None) -> Path:
+    """Where times of this machine's kind belong."""
+    kind = f"{_processor()} {_core.isa()} {_core.onednn_version()}"
+    digest = hashlib.sha256(kind.encode()).hexdigest()[:12]
+    folder = Config.load().cache if cache is None else cache
+    return folder / f"cpu-{_core.isa()}-{digest}-t{threads}.json"
+
+
+def keep_times(times: Mapping[str, float], threads: int, cache: Path | None = None) -> Path:
+    """Add measured times to the cache; returns its file. Raises GC-F002."""
+    path = cache_file(threads, cache)
+    known = {**_times(path), **times}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GraphError("GC-F002", f"cannot make folder {str(path.parent)!r}: {error}") from error
+    about = {"processor": _processor(), "isa": _core.isa(), "onednn": _core.onednn_version()}
+    text = {"version": VERSION, **about, "threads": threads, "us": dict(sorted(known.items()))}
+    write_file(path, json.dumps(text, indent=1) + "\n")
+    return path
+
+
+def _times(path: Path) -> dict[str, float]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    if stat.st_size > MAX_BYTES:
+        fail("GC-L001", f"{str(path)!r} has {stat.st_size} bytes", "delete it and tune again")
+    return _read(path, stat.st_mtime_ns)
+
+
+@cache
+def _read(path: Path, stamp: int) -> dict[str, float]:
+    del stamp  # of the version that is read; a newer one is read again
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        fail("GC-F001", f"cannot read {str(path)!r}: {error.strerror}", "delete it and tune again")
+    except (ValueError, RecursionError):
+        told = None
+    times = told.get("us") if isinstance(told, dict) and told.get("version") == VERSION else None
+    if not isinstance(times, dict) or not all(_is_time(us) for us in times.values()):
+        fail("GC-A001", f"{str(path)!r} holds no kernel times", "delete it and tune again")
+    return times
+
+
+def _is_time(us: Any) -> bool:
+    return isinstance(us, (int, float)) and not isinstance(us, bool) and 0 <= us < 1e12
+
+
+@cache
+def _rates() -> dict[str, Rate]:
+    """By symbol; "" for all others."""
+    told = json.loads(TABLE.read_text("utf-8"))
+    return {"": Rate(**told["default"])} | {s: Rate(**r) for s, r in told["kernels"].items()}
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("model name", "model\t", "stepping", "CPU part")
+    return ", ".join(
+        dict.fromkeys(line.split(":", 1)[-1].strip() for line in lines if line.startswith(wanted))
+    )
+
+
+__all__ = ["MEASURED", "SHIPPED", "Costs", "cache_file", "keep_times", "known_costs"]

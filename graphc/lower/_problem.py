@@ -1,0 +1,70 @@
+"""Problem: one kernel and all it is told, before buffers exist: what is asked, timed, looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.ir.graph import Value, typed
+from graphc.lower._draft import RESIDUAL, Draft
+from graphc.lower._formats import Formats
+from graphc.ops.spec import BLOCKED, PLAIN, Kernel, Sides
+from graphc.program import Attrs
+
+Shape = tuple[str, tuple[int, ...]]
+"""(dtype, dims in memory), dense."""
+UNPACKED: Shape = ("f32", (0,))
+"""Stands for a packed operand whose size only the kernel knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`reads` and `writes` in the kernel's order; `attrs` sorted by name."""
+
+    symbol: str
+    reads: tuple[Shape, ...]
+    writes: tuple[Shape, ...]
+    attrs: tuple[tuple[str, Any], ...]
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for equal problems alone."""
+        sides = (
+            " ".join(f"{dtype}{'x'.join(map(str, dims))}" for dtype, dims in side)
+            for side in (self.reads, self.writes)
+        )
+        told = " ".join(f"{name}={value}" for name, value in self.attrs)
+        return " | ".join((self.symbol, *sides, told))
+
+
+def problem_of(
+    draft: Draft,
+    row: Kernel,
+    sides: Sides,
+    attrs: Mapping[str, Any],
+    formats: Formats,
+    packed: Mapping[str, int],
+) -> Problem:
+    """What `row` is told for the draft, if its operands are dense; `packed`: elements of those that
+    are, 0 where only the kernel knows."""
+
+    def shape(role: str, value: Value, side: str) -> Shape:
+        if role in packed:
+            return "f32", (packed[role],)
+        blocked = side == BLOCKED and formats.can_block(value)
+        return typed(value).dtype, formats.dims(value, blocked)
+
+    reads = tuple(shape(role, v, sides[role == RESIDUAL]) for role, v in draft.reads)
+    writes = tuple(shape(role, v, sides[1]) for role, v in draft.writes)
+    return Problem(row.symbol, reads, writes, tuple(sorted(attrs.items())))
+
+
+def told_of(sides: Sides, formats: Formats) -> Attrs:
+    """What kernels are told of blocked operands."""
+    if BLOCKED not in sides:
+        return {}
+    return {"block": formats.block, "plain": sides[0] == PLAIN}
+
+
+__all__ = ["UNPACKED", "Problem", "problem_of", "told_of"]

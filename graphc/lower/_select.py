@@ -1,0 +1,81 @@
+"""select: the format of every value and the rows of every draft, by what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import cast
+
+from graphc.costs import Costs
+from graphc.ir.graph import Graph, Value, typed
+from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, Options, choose_formats
+from graphc.lower._draft import Draft
+from graphc.lower._formats import Formats
+from graphc.lower._problem import Problem
+from graphc.lower._reorder import reorder
+from graphc.lower._rows import Rows
+from graphc.ops.spec import Kernel, OpSpec, Sides
+
+Price = Callable[[Draft, str, str], "tuple[float, str]"]
+"""(draft, symbol, key of its problem) -> (microseconds, what that rests on)."""
+
+
+def price_of(graph: Graph, rows: Rows, costs: Costs) -> Price:
+    """What kernels cost that do drafts of `graph`."""
+
+    def macs(draft: Draft) -> int:
+        if draft.mover or draft.is_sum:
+            return 0
+        node = rows.node(draft)
+        return cast("type[OpSpec]", node.op).macs(node.attrs, draft.part, rows.sig(draft))
+
+    def price(draft: Draft, symbol: str, key: str) -> tuple[float, str]:
+        nbytes = sum(typed(value).nbytes for _, value in (*draft.reads, *draft.writes))
+        return costs.microseconds(symbol, key, macs(draft), nbytes)
+
+    return price
+
+
+def select(
+    drafts: Sequence[Draft], rows: Rows, price: Price, fixed: Collection[Value]
+) -> list[Draft]:
+    """The drafts with the reorders between regions of one format; `rows` keeps, for each, the rows
+    of its format, the cheapest first. `fixed`: values that somebody else wants plain."""
+    formats = rows.formats
+    found: dict[Draft, dict[Sides, list[tuple[float, Kernel]]]] = {}
+
+    def options(draft: Draft) -> Options:
+        if draft.aliases:
+            return _of_views(draft, formats)
+        priced = found[draft] = {
+            sides: sorted(
+                ((_price(draft, problem), row) for row, problem in candidates),
+                key=lambda item: item[0],
+            )
+            for sides, candidates in rows.problems(draft).items()
+        }
+        return {sides: ranked[0][0] for sides, ranked in priced.items()} or {PLAIN_SIDES: 0.0}
+
+    def _price(draft: Draft, problem: Problem) -> float:
+        return price(draft, problem.symbol, problem.key)[0]
+
+    sides = choose_formats(drafts, [options(d) for d in drafts], formats, fixed)
+    for draft, chosen in zip(drafts, sides, strict=True):
+        if draft in found:
+            rows.choose(draft, chosen, [row for _, row in found[draft].get(chosen, [])])
+    return reorder(drafts, sides, formats, fixed)
+
+
+def _of_views(draft: Draft, formats: Formats) -> Options:
+    """Views of blocked values, where all of a draft's are."""
+    values = [v for alias in draft.aliases for v in (alias.outer, alias.inner)]
+    is_same = all(
+        a.view.axis is not None or typed(a.inner).shape == typed(a.outer).shape
+        for a in draft.aliases
+    )
+    can = is_same and all(map(formats.can_block, values))
+    if can and all(formats.can_slice(a.view) for a in draft.aliases):
+        return {PLAIN_SIDES: 0.0, BLOCKED_SIDES: 0.0}
+    return {PLAIN_SIDES: 0.0}
+
+
+__all__ = ["Price", "price_of", "select"]

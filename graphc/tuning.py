@@ -1,0 +1,92 @@
+"""tune: measure every kernel that could do a layer, so that the fastest is taken from then on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from graphc import _core
+from graphc.costs import keep_times, known_costs
+from graphc.ir.graph import Graph
+from graphc.lower._problem import Problem
+from graphc.lower.cpu import make, problems
+from graphc.memory import pinned_values, prepared
+from graphc.runtime.cpu import usable_cpus
+from graphc.runtime.executable import Keep
+
+DTYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
+LEAST, MOST = 5, 200
+"""Runs of one kernel."""
+SECONDS = 0.05
+"""How long one kernel is measured, unless it needs longer for `LEAST` runs."""
+Progress = Callable[[int, int, str], None]
+"""(kernels done, kernels in all, what is measured now)."""
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """`times`: microseconds, the fastest run, of what was measured now, by problem; `known`: how
+    many had been measured before; `file`: where all of them lie."""
+
+    times: dict[str, float]
+    known: int
+    file: Path
+    threads: int
+
+
+def tune(
+    net: Graph | str | Path,
+    *,
+    batch: int | None = None,
+    threads: int | None = None,
+    keep: Keep = (),
+    again: bool = False,
+    progress: Progress = lambda done, count, key: None,
+) -> TuneReport:
+    """Measure the kernels of a network's forward on this machine and add them to the cache.
+
+    Later compilations with as many threads choose kernels and formats by these times. What is in
+    the cache is not measured anew, unless `again`. Raises GC-F002 for a cache that cannot be
+    written, GC-A001 for one that is no cache, and what loading raises.
+    """
+    count = threads or usable_cpus()
+    graph = prepared(net, train=False, batch=batch, keep=keep)
+    before = known_costs(count).times
+    found = problems(graph, pinned_values(graph, keep), count)
+    wanted = [problem for key, problem in found.items() if again or key not in before]
+    times: dict[str, float] = {}
+    for done, problem in enumerate(wanted):
+        progress(done, len(wanted), problem.key)
+        kernel = make(problem, count)
+        if kernel is not None:
+            times[problem.key] = measure(kernel, problem, count)
+    return TuneReport(times, len(found) - len(wanted), keep_times(times, count), count)
+
+
+def measure(kernel: _core.Kernel, problem: Problem, threads: int) -> float:
+    """Microseconds of the fastest of several runs on random operands."""
+    rng = np.random.Generator(np.random.Philox(key=0))
+
+    def array(
+        dtype: str, dims: tuple[int, ...]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        if dtype != "f32":
+            return np.zeros(dims, DTYPES[dtype])
+        return rng.random((kernel.packed,) if dims == (0,) else dims, np.float32)
+
+    reads = [array(*shape) for shape in problem.reads]
+    writes = [array(*shape) for shape in problem.writes]
+    best, spent, runs = float("inf"), 0.0, 0
+    while runs < LEAST or (spent < SECONDS and runs < MOST):
+        start = time.perf_counter()
+        kernel.run(reads, writes, threads)
+        passed = time.perf_counter() - start
+        best, spent, runs = min(best, passed), spent + passed, runs + 1
+    return best * 1e6
+
+
+__all__ = ["TuneReport", "measure", "tune"]

@@ -1,0 +1,161 @@
+"""Plain and blocked regions: chosen for least time, and the same numbers whatever is chosen."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+from graphc import _core
+from graphc.costs import Costs
+from graphc.ir.graph import Value
+from graphc.ir.types import Type
+from graphc.lower import cpu
+from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, choose_formats
+from graphc.lower._draft import Draft
+from graphc.lower._formats import Formats
+from graphc.ops.spec import BLOCKED, PLAIN
+
+NET = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 2 dim: 20 dim: 12 dim: 12 } } }
+layer { name: "p1" type: "Pooling" bottom: "data" top: "p1"
+        pooling_param { kernel_size: 3 stride: 1 pad: 1 } }
+layer { name: "c1" type: "Convolution" bottom: "p1" top: "c1"
+        convolution_param { num_output: 32 kernel_size: 3 pad: 1
+                            weight_filler { type: "xavier" } } }
+layer { name: "p2" type: "Pooling" bottom: "c1" top: "p2"
+        pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "r2" type: "ReLU" bottom: "p2" top: "p2" }
+layer { name: "p3" type: "Pooling" bottom: "c1" top: "p3"
+        pooling_param { kernel_size: 3 stride: 2 pool: AVE } }
+layer { name: "lrn" type: "LRN" bottom: "p3" top: "l3" }
+layer { name: "sum" type: "Eltwise" bottom: "p2" bottom: "l3" top: "sum" }
+layer { name: "cat" type: "Concat" bottom: "sum" bottom: "l3" bottom: "p2" top: "cat" }
+layer { name: "p4" type: "Pooling" bottom: "cat" top: "p4"
+        pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "cut" type: "Slice" bottom: "p4" top: "s0" top: "s1"
+        slice_param { slice_point: 32 } }
+layer { name: "l0" type: "LRN" bottom: "s0" top: "l0" }
+layer { name: "odd" type: "Slice" bottom: "s1" top: "o0" top: "o1"
+        slice_param { slice_point: 5 } }
+layer { name: "pm" type: "Pooling" bottom: "o1" top: "pm"
+        pooling_param { kernel_size: 2 stride: 1 } }
+layer { name: "g" type: "Pooling" bottom: "s1" top: "g"
+        pooling_param { pool: AVE global_pooling: true } }
+layer { name: "ip" type: "InnerProduct" bottom: "g" top: "ip"
+        inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
+"""
+
+
+class Told(Costs):
+    """Costs that make a test's point: blocked kernels for nothing, or dear, or at random."""
+
+    mood = "cheap"
+
+    def microseconds(self, symbol: str, key: str, macs: int, nbytes: int) -> tuple[float, str]:
+        is_blocked = "block=" in key
+        if self.mood == "random":
+            return random.Random(f"{key} {nbytes}").uniform(0, 100), "told"
+        return (1.0 if is_blocked == (self.mood == "cheap") else 1000.0), "told"
+
+
+@pytest.fixture
+def mood(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(_core, "channel_block", lambda: 16)
+    monkeypatch.setattr(cpu, "known_costs", lambda threads: Told(threads))
+    return lambda name: monkeypatch.setattr(Told, "mood", name)
+
+
+def symbols(exe: graphc.Executable) -> list[str]:
+    program = exe._executor.prepared.program
+    return [program.calls[c].variants[0].symbol for c in program.entries["forward"]]
+
+
+@pytest.mark.parametrize("keep", [(), ("cat",), ("p2", "s1"), ("o1",), "all"])
+@pytest.mark.parametrize("name", ["cheap", "dear", "random"])
+def test_numbers_do_not_depend_on_formats(mood: Any, tmp_path: Path, name: str, keep: Any) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    net = graphc.load(tmp_path / "net.prototxt")
+    mood(name)
+    reference = graphc.compile(net, target="reference", keep=keep)
+    exe = graphc.compile(net, keep=keep, threads=2)
+    exe._executor.check = {"poison": True, "audit": True}
+    rng = np.random.default_rng(0)
+    for batch in (2, 1, 3):
+        x = {"data": rng.standard_normal((batch, 20, 12, 12)).astype(np.float32)}
+        ours, theirs = exe.run(x), reference.run(x)
+        assert ours.keys() == theirs.keys()
+        for blob, array in theirs.items():
+            np.testing.assert_allclose(ours[blob], array, rtol=1e-5, atol=1e-5, err_msg=blob)
+
+
+def test_regions(mood: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    net = graphc.load(tmp_path / "net.prototxt")
+    mood("cheap")
+    found = symbols(graphc.compile(net))
+    assert found.count("max_pool_blocked") == 4 and found.count("lrn_across_blocked") == 2
+    assert found.count("unblock") == 4  # p1 for c1, s1 for its odd slices; outputs l0 and pm
+    assert "max_pool" not in found and "lrn_across" not in found
+    mood("dear")
+    found = symbols(graphc.compile(net))
+    assert not {"block", "unblock", "max_pool_blocked"} & set(found)
+
+
+def chain(rng: random.Random, length: int) -> tuple[list[Draft], list[Mapping[Any, float]]]:
+    """Drafts that read one or two earlier values, and what they cost in either format."""
+    values = [Value("v0", Type((1, 16, rng.randint(2, 40), 8)))]
+    drafts, options = [], []
+    for at in range(length):
+        reads = rng.sample(values[-3:], rng.randint(1, min(2, len(values))))
+        made = Value(f"v{at + 1}", Type((1, 16, rng.randint(2, 40), 8)))
+        drafts.append(
+            Draft(
+                f"d{at}", 0, "forward", [(f"x{i}", v) for i, v in enumerate(reads)], [("y", made)]
+            )
+        )
+        costs = {PLAIN_SIDES: rng.uniform(0, 20), BLOCKED_SIDES: rng.uniform(0, 20)}
+        if rng.random() < 0.3:
+            costs[PLAIN, BLOCKED] = rng.uniform(0, 20)
+        if rng.random() < 0.2:
+            costs = {PLAIN_SIDES: 5.0}
+        options.append(costs)
+        values.append(made)
+    return drafts, options
+
+
+def total(drafts: list[Draft], options: list[Any], sides: Any, formats: Formats) -> float:
+    """Calls, and 1 us and 8000 bytes/us there and back for each value wanted in both formats."""
+    wanted: dict[Value, set[str]] = {drafts[0].reads[0][1]: {PLAIN}}
+    for draft, pair in zip(drafts, sides, strict=True):
+        for side, operands in zip(pair, (draft.reads, draft.writes), strict=True):
+            for _, value in operands:
+                wanted.setdefault(value, set()).add(side)
+    reorders = [1 + 2 * v.type.nbytes / 8e3 for v, found in wanted.items() if len(found) == 2]
+    return sum(reorders) + sum(o[s] for o, s in zip(options, sides, strict=True))
+
+
+def test_the_choice_is_nearly_the_best() -> None:
+    best = 0
+    for seed in range(100):
+        rng = random.Random(seed)
+        drafts, options = chain(rng, 7)
+        formats = Formats(16)
+        fixed = {drafts[0].reads[0][1]}
+        found = choose_formats(drafts, options, formats, fixed)
+        ours = total(drafts, options, found, formats)
+        every = [total(drafts, options, c, formats) for c in itertools.product(*options)]
+        assert ours <= 1.25 * min(every)
+        best += ours <= min(every) + 1e-9
+        plain = [PLAIN_SIDES] * len(drafts)
+        if all(PLAIN_SIDES in o for o in options):
+            assert ours <= total(drafts, options, plain, formats) + 1e-9
+    assert best >= 80

@@ -1,0 +1,97 @@
+"""tune: measured times decide which kernels run, and the numbers stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+from graphc.costs import MEASURED, SHIPPED, keep_times, known_costs
+from graphc.errors import GraphError
+from graphc.lower.cpu import problems
+from graphc.memory import pinned_values, prepared
+
+NET = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 16 dim: 14 dim: 14 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 16 kernel_size: 3 pad: 1 group: 16
+                            weight_filler { type: "xavier" } } }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool"
+        pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
+        inner_product_param { num_output: 7 weight_filler { type: "xavier" } } }
+"""
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> graphc.Graph:
+    monkeypatch.setenv("GRAPHC_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "net.prototxt").write_text(NET)
+    return graphc.load(tmp_path / "net.prototxt")
+
+
+def chosen(exe: graphc.Executable) -> dict[str, tuple[str, str]]:
+    program, plan = exe._executor.prepared.program, exe.plan
+    variants = {
+        program.calls[s.call].name: program.calls[s.call].variants[s.variant] for s in plan.steps
+    }
+    return {name: (v.symbol, v.basis) for name, v in variants.items()}
+
+
+def test_every_kernel_is_measured_once(net: graphc.Graph) -> None:
+    seen: list[tuple[int, int]] = []
+    first = graphc.tune(
+        net, threads=1, progress=lambda done, count, key: seen.append((done, count))
+    )
+    graph = prepared(net, train=False, batch=None, keep=())
+    wanted = problems(graph, pinned_values(graph, ()), 1)
+    assert set(first.times) == set(wanted) and first.known == 0
+    assert seen == [(k, len(wanted)) for k in range(len(wanted))]
+    assert all(us > 0 for us in first.times.values())
+    again = graphc.tune(net, threads=1)
+    assert again.times == {} and again.known == len(wanted)
+    assert set(graphc.tune(net, threads=1, again=True).times) == set(wanted)
+    assert set(graphc.tune(net, threads=1, batch=2).times).isdisjoint(wanted)
+
+
+@pytest.mark.parametrize("favourite", ["conv", "conv_depthwise"])
+def test_the_fastest_measured_kernel_runs(net: graphc.Graph, favourite: str) -> None:
+    x = {"data": np.random.default_rng(0).standard_normal((1, 16, 14, 14)).astype(np.float32)}
+    before = graphc.compile(net, threads=1)
+    assert {basis for _, basis in chosen(before).values()} <= {SHIPPED, "roofline"}
+    graph = prepared(net, train=False, batch=None, keep=())
+    told = problems(graph, pinned_values(graph, ()), 1)
+    keep_times({k: 1.0 if p.symbol == favourite else 1e6 for k, p in told.items()}, 1)
+    exe = graphc.compile(net, threads=1)
+    assert chosen(exe)["conv"] == (favourite, MEASURED)
+    np.testing.assert_allclose(exe.run(x)["ip"], before.run(x)["ip"], rtol=1e-4, atol=1e-5)
+    assert known_costs(2).times == {}
+
+
+def test_compiling_measures_nothing(net: graphc.Graph, tmp_path: Path) -> None:
+    graphc.compile(net, threads=1)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_bad_words(net: graphc.Graph) -> None:
+    with pytest.raises(GraphError, match="GC-R002"):
+        graphc.tune(net, keep=("nothing",))
+    with pytest.raises(GraphError, match="GC-R004"):
+        graphc.tune(net, threads=5000)
+
+
+def test_from_the_command_line(
+    net: graphc.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from graphc.cli.main import invoke
+
+    monkeypatch.chdir(tmp_path)
+    assert invoke(["tune", "net.prototxt", "--threads", "1"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("measured ") and "with 1 threads, 0 known" in told
+    assert invoke(["tune", "net.prototxt", "--threads", "1", "--json"]) == 0
+    assert '"measured": 0' in capsys.readouterr().out
