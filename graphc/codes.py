@@ -222,8 +222,8 @@ CODES: dict[str, Code] = {
     "GC-R004": Code(
         USAGE,
         "setting is wrong",
-        "An environment variable that graphc obeys has a value it cannot use.",
-        "The message names the variable; unset it for the default.",
+        "An environment variable that graphc obeys, or a count of threads, cannot be what it is.",
+        "The message names it; leave it out for the default.",
     ),
     "GC-A001": Code(
         MODEL,

@@ -14,6 +14,7 @@ from graphc.ir.verify import verify
 from graphc.lower import cpu, model
 from graphc.plan import Plan, plan_program, verify_plan
 from graphc.program import Program
+from graphc.runtime.cpu import checked_threads
 from graphc.runtime.executable import Keep, check_kept, kept_names
 from graphc.services import Services
 
@@ -27,6 +28,7 @@ def plan(
     batch: int | None = None,
     target: str = "model",
     keep: Keep = (),
+    threads: int | None = None,
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
@@ -34,10 +36,11 @@ def plan(
     parameters are kept to the end, those of inputs are not computed, and a net without a loss takes
     its outputs' gradients as inputs. `target`: "model", plain float32 NCHW without workspaces, the
     measure of published figures, or "cpu", what the C++ core runs. `keep`: blobs that must not be
-    overwritten, or "all". Raises GC-R002 for what does not exist, GC-X001 for a target without
-    gradients, and what loading raises.
+    overwritten, or "all". `threads` of target cpu: as in `graphc.compile`; workspaces depend on
+    them. Raises GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
+    and what loading raises.
     """
-    return planned(net, train=train, batch=batch, target=target, keep=keep)[1]
+    return planned(net, train=train, batch=batch, target=target, keep=keep, threads=threads)[1]
 
 
 def planned(
@@ -47,13 +50,17 @@ def planned(
     batch: int | None = None,
     target: str = "model",
     keep: Keep = (),
+    threads: int | None = None,
 ) -> tuple[Program, Plan]:
     """What `plan` plans, and the plan; verified."""
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
     graph = prepared(net, train, batch, keep)
     pinned = pinned_values(graph, keep)
-    program = (cpu if target == "cpu" else model).lower(graph, pinned)
+    if target == "cpu":
+        program = cpu.lower(graph, pinned, checked_threads(threads))
+    else:
+        program = model.lower(graph, pinned)
     made = plan_program(program)
     verify_plan(program, made)
     return program, made

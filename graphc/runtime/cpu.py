@@ -27,6 +27,7 @@ from graphc.runtime.feeds import double
 from graphc.runtime.reference import ReferenceExecutor
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
+MAX_THREADS = 1024
 
 
 class CpuExecutor(ReferenceExecutor):
@@ -34,8 +35,8 @@ class CpuExecutor(ReferenceExecutor):
 
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
     process may use. `plan`: an artefact's, for the shapes of now. `check`: "poison", "audit" and
-    "measure", see csrc/core/session.h. Raises GC-M002 where memory is short; it can then be used
-    again.
+    "measure", see csrc/core/session.h. Raises GC-R004 for an impossible number of threads, GC-M002
+    where memory is short; it can then be used again.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class CpuExecutor(ReferenceExecutor):
         self.pinned: set[Value] = set()
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
         super().__init__(graph, pinned, seed)
-        self.threads = threads or usable_cpus()
+        self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
         self.weights = WeightMemory(graph)
         self._stale = True
@@ -195,6 +196,15 @@ class CpuExecutor(ReferenceExecutor):
             fail("GC-O001", told)
 
 
+def checked_threads(told: int | None) -> int:
+    """`told`, or as many as there are CPUs for this process. Raises GC-R004."""
+    if told is None:
+        return min(usable_cpus(), MAX_THREADS)
+    if type(told) is not int or not 1 <= told <= MAX_THREADS:
+        fail("GC-R004", f"{told!r} threads; 1 to {MAX_THREADS} are possible")
+    return told
+
+
 def usable_cpus() -> int:
     """How many CPUs this process may run on."""
     if hasattr(os, "sched_getaffinity"):
@@ -209,4 +219,4 @@ def _live(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return array.reshape(-1)[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 
-__all__ = ["CpuExecutor", "usable_cpus"]
+__all__ = ["CpuExecutor", "checked_threads", "usable_cpus"]

@@ -5,10 +5,12 @@ import sys
 import tracemalloc
 
 import numpy as np
+import pytest
 from texts import conv, fc, feed, graph, layer
 
 import graphc
 from graphc.driver import assemble, shape
+from graphc.errors import GraphError
 from graphc.ir.clone import clone
 from graphc.ir.graph import Graph
 from graphc.ir.text import print_graph
@@ -191,6 +193,12 @@ def test_running_an_artefact_imports_neither_protobuf_nor_front_nor_passes(tmp_p
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 1 << 40, 2.5, True, "2"])
+def test_impossible_numbers_of_threads(threads):
+    with pytest.raises(GraphError, match=r"GC-R004.*1 to 1024"):
+        graphc.compile(graph(*NET), target="cpu", threads=threads)
 
 
 def test_assemble_takes_the_graph_over():
