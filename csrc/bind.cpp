@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "bind_core.h"
+#include "bind_peaks.h"
 #include "bind_plan.h"
 #include "core/isa.h"
 #include "error.h"
@@ -71,5 +72,6 @@ PYBIND11_MODULE(_core, m) {
     m.def("crc32", &crc32, py::arg("data"));
     m.def("isa", [] { return std::string(graphc::isa_name(graphc::chosen_isa())); });
     bind_core(m);
+    bind_peaks(m);
     bind_plan(m);
 }

@@ -158,3 +158,29 @@ class Packer:
         work: int,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """A better order and choice of those that hang, changed at positions first .. past - 1."""
+
+def isa() -> str:
+    """The instructions that kernels use now: "portable", "avx2" or "avx512"."""
+
+def multiply_add(
+    *, start: float, factor: float, addend: float, steps: int, threads: int
+) -> tuple[float, int, float]:
+    """Let every lane of every thread do x = x * factor + addend, `steps` times: seconds, how many
+    multiply-adds that were, and the sum of the last x. See csrc/peaks/multiply_add.h."""
+
+class Stream:
+    """Two blocks of 64-bit words, the first one 0, 1, 2, ...; see csrc/peaks/stream.h."""
+
+    def __init__(self, words: int, threads: int) -> None: ...
+    @property
+    def size(self) -> int:
+        """Words of a block."""
+
+    def read(self, first: int, count: int) -> tuple[float, int]:
+        """Seconds to read words of the first block, and their sum."""
+
+    def copy(self, first: int, count: int) -> float:
+        """Seconds to copy words of the first block to the second."""
+
+    def swap(self) -> None:
+        """The second block becomes the first."""
