@@ -1,7 +1,8 @@
-"""plan: the memory that a network will take, to the byte, without weights and without a run."""
+"""lowered, plan: what runs, and the memory it will take, to the byte; without weights or a run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from graphc import driver
@@ -12,8 +13,8 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Kind
 from graphc.ir.verify import verify
 from graphc.lower import cpu, model
+from graphc.lowering import Lowering
 from graphc.plan import Plan, plan_program, verify_plan
-from graphc.program import Program
 from graphc.runtime.cpu import checked_threads
 from graphc.runtime.executable import Keep, check_kept, kept_names
 from graphc.services import Services
@@ -40,22 +41,27 @@ def plan(
     them. Raises GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
     and what loading raises.
     """
-    return planned(net, train=train, batch=batch, target=target, keep=keep, threads=threads)[1]
+    return lowered(net, train=train, batch=batch, target=target, keep=keep, threads=threads).plan
 
 
-def planned(
+def lowered(
     net: Graph | str | Path,
     *,
     train: bool = False,
     batch: int | None = None,
-    target: str = "model",
+    target: str = "cpu",
     keep: Keep = (),
     threads: int | None = None,
-) -> tuple[Program, Plan]:
-    """What `plan` plans, and the plan; verified."""
+    passes: Iterable[driver.PassLike] | str | None = None,
+) -> Lowering:
+    """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
+
+    `passes` None: the default ones, but none for `train`, as `graphc.compile` runs them. The plan
+    is verified.
+    """
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
-    graph = prepared(net, train, batch, keep)
+    graph = prepared(net, train, batch, keep, passes)
     pinned = pinned_values(graph, keep)
     if target == "cpu":
         program = cpu.lower(graph, pinned, checked_threads(threads))
@@ -63,10 +69,16 @@ def planned(
         program = model.lower(graph, pinned)
     made = plan_program(program)
     verify_plan(program, made)
-    return program, made
+    return Lowering(graph, program, made)
 
 
-def prepared(net: Graph | str | Path, train: bool, batch: int | None, keep: Keep) -> Graph:
+def prepared(
+    net: Graph | str | Path,
+    train: bool,
+    batch: int | None,
+    keep: Keep,
+    passes: Iterable[driver.PassLike] | str | None = None,
+) -> Graph:
     """A copy, of primitives alone, with gradients if `train`; its weights are never made."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes
@@ -81,8 +93,9 @@ def prepared(net: Graph | str | Path, train: bool, batch: int | None, keep: Keep
     driver.shape(graph, batch=batch)
     names = frozenset(() if kept == "all" else kept)
     check_kept(names, _tops(graph))
-    passes = [Expand(), *resolve(() if train else "default")]
-    run_passes(graph, passes, Services(driver.assemble, names))
+    usual: tuple[()] | str = () if train else "default"
+    chosen = resolve(usual if passes is None else passes)
+    run_passes(graph, [Expand(), *chosen], Services(driver.assemble, names))
     if train:
         has_loss = any(any(node.loss.values()) for node in graph.forward_nodes())
         differentiate(graph, inputs=False, outputs=not has_loss)
@@ -104,4 +117,4 @@ def pinned_values(graph: Graph, keep: Keep) -> set[Value]:
     return {tops[name] for name in names} | learned
 
 
-__all__ = ["TARGETS", "pinned_values", "plan", "planned", "prepared"]
+__all__ = ["TARGETS", "lowered", "pinned_values", "plan", "prepared"]

@@ -22,11 +22,12 @@ def read_arrays(path: Path, limits: Limits) -> dict[str, npt.NDArray[np.float32]
     limits.check("tensor_bytes", file_size(path), f"the size of {str(path)!r} in bytes")
     try:
         _check_members(path, limits)
-        loaded: Any = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": _as_float32(loaded, str(path))}
-        with loaded:
-            return {name: _as_float32(loaded[name], f"{path}, {name}") for name in loaded.files}
+        with path.open("rb") as file:  # given a path, np.load leaves a broken archive open
+            loaded: Any = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": _as_float32(loaded, str(path))}
+            with loaded:
+                return {name: _as_float32(loaded[name], f"{path}, {name}") for name in loaded.files}
     except GraphError:
         raise
     except Exception as error:  # ValueError, zipfile.BadZipFile, zlib.error, MemoryError, ...

@@ -19,7 +19,7 @@ from graphc.ir.op import Kind
 from graphc.lower.cpu import ADDEND, lower
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
-from graphc.program import Call
+from graphc.program import Call, Program
 from graphc.runtime._plans import plan_for, plan_text
 from graphc.runtime._prepared import Prepared
 from graphc.runtime._weights import WeightMemory
@@ -68,6 +68,10 @@ class CpuExecutor(ReferenceExecutor):
     def plan(self) -> Plan:
         return self.prepared.plan
 
+    @property
+    def program(self) -> Program:
+        return self.prepared.program
+
     def plan_text(self) -> str:
         return plan_text(self.prepared.program, self.prepared.plan)
 
@@ -97,11 +101,11 @@ class CpuExecutor(ReferenceExecutor):
         }
         self.step += 1
 
-    def timings(self) -> list[tuple[Call, float]]:
-        """Each call of the last forward that ran with the check "measure", and its microseconds."""
+    def times(self) -> list[float]:
+        """Microseconds of each call of the last forward, in the Program's order."""
         prepared = self.prepared
-        times = prepared.session.times(prepared.entries.index("forward"))
-        return list(zip(prepared.calls("forward"), times.tolist(), strict=True))
+        found: list[float] = prepared.session.times(prepared.entries.index("forward")).tolist()
+        return found
 
     def backward(self, seeds: Mapping[str, F64]) -> None:
         """As `ReferenceExecutor`."""
@@ -151,8 +155,8 @@ class CpuExecutor(ReferenceExecutor):
             self._guarded(self.graph.nodes[call.node], lambda node: self._run_host(node, call))
 
         try:
-            order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, **self.check}
-            prepared.run(entry, host, **order)
+            order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, "measure": True}
+            prepared.run(entry, host, **order | self.check)
         except GraphError as error:
             at = prepared.session.failed
             raise self.graph.nodes[calls[at].node].located(error) if at >= 0 else error from None

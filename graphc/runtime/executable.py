@@ -19,6 +19,7 @@ from graphc.ir.op import Effect, Kind
 from graphc.ir.versions import blob_of, first_versions
 from graphc.ops.spec import F64
 from graphc.plan.data import Plan
+from graphc.program import Program
 from graphc.runtime.artefact import write_artefact
 from graphc.runtime.feeds import (
     Shape,
@@ -123,6 +124,16 @@ class Executable:
         """Every byte's place. Raises GC-R003 for the reference target, which plans nothing."""
         return self._executor.plan
 
+    @property
+    def program(self) -> Program:
+        """What the plan plans: buffers and calls. Raises GC-R003 for the reference target."""
+        return self._executor.program
+
+    @property
+    def threads(self) -> int:
+        """How many threads a kernel may use."""
+        return self._executor.threads
+
     def forward(self, feeds: Mapping[str, npt.ArrayLike] | None = None) -> dict[str, Array]:
         """Run the network on `feeds` (input name -> array); returns outputs and kept blobs.
 
@@ -185,6 +196,15 @@ class Executable:
             if not self._ran:
                 fail("GC-R003", "loss needs a forward first")
             return self._executor.loss()
+
+    def times(self) -> list[float]:
+        """Microseconds that each call of the last forward took: the calls of `program`'s entry
+        "forward", or on the reference target the graph's nodes that are not fed. Raises GC-R003 if
+        no forward came first."""
+        with self._lock:
+            if not self._ran:
+                fail("GC-R003", "times need a forward first")
+            return list(self._executor.times())
 
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""

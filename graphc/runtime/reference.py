@@ -6,6 +6,7 @@ Caffe. No plan: an activation lives until its last reader has run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -19,6 +20,7 @@ from graphc.ir.op import Effect, Kind, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops.spec import F64, Ctx, OpSpec
 from graphc.plan.data import Plan
+from graphc.program import Program
 from graphc.rng import uniform
 from graphc.runtime.feeds import double
 
@@ -29,6 +31,8 @@ class ReferenceExecutor:
     `pinned`: values that outlive their last reader, because the caller asked for them. `step`
     counts forwards since the start or the last reset; random draws depend on it.
     """
+
+    threads = 1
 
     def __init__(self, graph: Graph, pinned: set[Value], seed: int = 0) -> None:
         self.graph = graph
@@ -41,6 +45,7 @@ class ReferenceExecutor:
         self.adopt(pinned)
         self.shapes: dict[Value, tuple[int, ...]] = {}
         self.sigs: dict[Node, Sig] = {}
+        self._times: list[float] = []
 
     def adopt(self, pinned: set[Value]) -> None:
         """Go by the graph's nodes as they are now; its forward nodes must be those from before."""
@@ -65,6 +70,10 @@ class ReferenceExecutor:
     def plan(self) -> Plan:
         fail("GC-R003", "the reference target plans no memory", "compile with target='cpu'")
 
+    @property
+    def program(self) -> Program:
+        fail("GC-R003", "the reference target lowers nothing", "compile with target='cpu'")
+
     def plan_text(self) -> str | None:
         """The plan as an artefact keeps it, if there is one."""
         return None
@@ -78,11 +87,18 @@ class ReferenceExecutor:
         self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
         for value, array in feeds.items():
             self._put(value, double(array))
+        self._times = []
         for node in self.forward_nodes:
             if not node.has(Trait.FEED):
+                start = time.perf_counter()
                 self._guarded(node, self._run_forward)
+                self._times.append(1e6 * (time.perf_counter() - start))
             self._release(node)
         self.step += 1
+
+    def times(self) -> list[float]:
+        """Microseconds of each call of the last forward: one per node that is not fed."""
+        return self._times
 
     def backward(self, seeds: Mapping[str, F64]) -> None:
         """Run the gradient nodes; `seeds` maps blob names to gradients, others are defaults."""

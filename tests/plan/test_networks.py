@@ -10,7 +10,7 @@ import pytest
 import graphc
 from graphc.ir.infer import infer
 from graphc.ir.op import Effect
-from graphc.memory import planned
+from graphc.memory import lowered
 from graphc.plan import Plan
 from graphc.plan.timeline import timeline
 from graphc.program import BufferKind
@@ -59,10 +59,11 @@ def test_our_networks_waste_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", PER_IMAGE)
 def test_published_figures(name: str) -> None:
-    program, plan = planned(ROOT / "models" / name / "train.prototxt", train=True, batch=32)
-    found = timeline(program).most(BufferKind.ACT, BufferKind.IO) / 32 / MIB
+    path = ROOT / "models" / name / "train.prototxt"
+    low = lowered(path, train=True, batch=32, target="model")
+    found = timeline(low.program).most(BufferKind.ACT, BufferKind.IO) / 32 / MIB
     assert found <= PER_IMAGE[name]
-    assert waste(plan) <= WASTE["model"]
+    assert waste(low.plan) <= WASTE["model"]
 
 
 @pytest.mark.parametrize("batch", [1, 8, 64])
@@ -132,12 +133,11 @@ def test_a_graph_given_is_not_changed() -> None:
 
 def test_training_without_a_loss_takes_gradients_of_outputs() -> None:
     path = ROOT / "models/lenet/deploy.prototxt"
-    program, plan = planned(path, train=True, keep=("conv1",))
-    assert list(program.seeds) == ["prob"]
-    assert set(plan.entries) == {"forward", "backward"}
-    assert program.values["conv1"] in program.kept
-    everything, _ = planned(path, train=True, keep="all")
-    assert everything.kept > program.kept
+    low = lowered(path, train=True, target="model", keep=("conv1",))
+    assert list(low.program.seeds) == ["prob"]
+    assert set(low.plan.entries) == {"forward", "backward"}
+    assert low.program.values["conv1"] in low.program.kept
+    assert lowered(path, train=True, target="model", keep="all").program.kept > low.program.kept
 
 
 @pytest.mark.parametrize(
