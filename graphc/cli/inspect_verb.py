@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from graphc.cli.nets import open_graph
-from graphc.cli.options import json_option, net_options
+from graphc.cli import lowered as listing
+from graphc.cli.nets import open_graph, open_lowering
+from graphc.cli.options import given, json_option, net_options, spelled, threads_option
 from graphc.cli.output import emit_json, say, shape_text, size_text, table
 from graphc.count import macs
 from graphc.errors import fail
@@ -20,12 +21,41 @@ from graphc.ir.versions import blob_of
 @click.argument("net")
 @click.option("--text", is_flag=True, help="Print the graph in the IR's text form.")
 @click.option("--prototxt", is_flag=True, help="Print the net as prototxt, upgraded and filtered.")
+@click.option(
+    "--lowered",
+    is_flag=True,
+    help="Print what runs: kernel calls in order, what they fuse, views, buffers.",
+)
+@click.option("--train", is_flag=True, help="Of --lowered: forward and backward.")
+@click.option(
+    "--target",
+    type=click.Choice(["cpu", "model"]),
+    help="Of --lowered: for the C++ core, or as memory figures are published.  [default: cpu, "
+    "with --train model]",
+)
+@threads_option
 @net_options
 @json_option
-def command(net: str, text: bool, prototxt: bool, as_json: bool, **options: Any) -> None:
+def command(
+    net: str,
+    text: bool,
+    prototxt: bool,
+    lowered: bool,
+    train: bool,
+    target: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Show layers, shapes, costs and history of NET, a prototxt or an artefact."""
-    if text and prototxt:
-        fail("GC-C001", "--text and --prototxt exclude each other")
+    if text + prototxt + lowered > 1:
+        fail("GC-C001", "--text, --prototxt and --lowered exclude each other")
+    for name in ("train", "target", "threads"):
+        if given(name) and not lowered:
+            fail("GC-C001", f"{spelled(name)} is an option of --lowered", "add --lowered")
+    if lowered:
+        low = open_lowering(net, options, train, target, ())
+        emit_json(listing.describe(low)) if as_json else listing.show(low)
+        return
     graph, meta = open_graph(net, options)
     if not text and not prototxt:
         if as_json:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphc.cli.options import FIXED, given, parse_shapes, spelled
 from graphc.errors import GraphError, fail, near
 from graphc.ir.graph import Graph
 from graphc.ir.op import Effect
 from graphc.runtime.executable import Executable, Keep
+
+if TYPE_CHECKING:
+    from graphc.lowering import Lowering
 
 NET_SUFFIXES = (".prototxt", ".pbtxt", ".caffemodel", ".binaryproto")
 ZIP_MAGIC = b"PK\x03\x04"
@@ -67,8 +70,11 @@ def load_net(net: str, options: dict[str, Any]) -> Graph:
     )
 
 
-def open_graph(net: str, options: dict[str, Any]) -> tuple[Graph, dict[str, Any]]:
-    """The shaped graph of a prototxt or artefact, and the artefact's meta data."""
+def open_graph(
+    net: str, options: dict[str, Any], *, checked: bool = False
+) -> tuple[Graph, dict[str, Any]]:
+    """The shaped graph of a prototxt or artefact, and the artefact's meta data. Options that an
+    artefact cannot obey are refused, unless that is `checked`."""
     from graphc import driver
 
     shapes = parse_shapes(options["shapes"])
@@ -77,35 +83,59 @@ def open_graph(net: str, options: dict[str, Any]) -> tuple[Graph, dict[str, Any]
             return driver.shape(load_net(net, options)), {}
     from graphc.runtime.artefact import read_artefact
 
-    _check_artefact_options(net, options)
+    if not checked:
+        refuse_fixed(net)
+    use_ops(options["ops_files"])
     with shape_hint():
         graph, meta = read_artefact(existing(net), driver.limits_for(options["strict"]))
         return driver.shape(graph, shapes, options["batch"]), meta
 
 
+def open_lowering(
+    net: str, options: dict[str, Any], train: bool, target: str | None, keep: Keep
+) -> Lowering:
+    """What a prototxt or artefact is lowered to; an artefact as it is, with what it keeps, a
+    prototxt after the default passes. Training is in phase TRAIN unless told."""
+    from graphc.memory import lowered
+    from graphc.runtime.artefact import settings
+
+    if train and not given("phase"):
+        options["phase"] = "TRAIN"
+    graph, meta = open_graph(net, options)
+    kept = settings(meta, net)[3] if meta else ()
+    both: Keep = "all" if "all" in (keep, kept) else (*kept, *keep)
+    return lowered(
+        graph,
+        train=train,
+        target=target,
+        keep=both,
+        threads=options["threads"],
+        passes=() if meta else None,
+    )
+
+
 def open_executable(net: str, options: dict[str, Any], keep: Keep) -> Executable:
-    """A prototxt or artefact, ready to run; an artefact where it was compiled for, unless told."""
+    """A prototxt or artefact, ready to run; an artefact where it was compiled for, unless told.
+    Options "threads" may be left out."""
     from graphc import driver
 
-    target = options["target"]
+    target, threads = options["target"], options.get("threads")
     if target is not None:
         driver.check_target(target)
     if not is_artefact(net):
-        return driver.compile(load_net(net, options), keep=keep, **given_only(target=target))
-    _check_artefact_options(net, options)
+        graph = load_net(net, options)
+        return driver.compile(graph, keep=keep, target=target, threads=threads)
+    refuse_fixed(net)
+    use_ops(options["ops_files"])
     return driver.open(
         existing(net),
         target=target,
         keep=keep,
         shapes=parse_shapes(options["shapes"]),
         batch=options["batch"],
+        threads=threads,
         limits=driver.limits_for(options["strict"]),
     )
-
-
-def given_only(**options: Any) -> dict[str, Any]:
-    """Those options that have a value."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def keep_option(names: tuple[str, ...]) -> Keep:
@@ -122,7 +152,8 @@ def use_ops(files: tuple[str, ...]) -> None:
             load_file(existing(path))
 
 
-def _check_artefact_options(net: str, options: dict[str, Any]) -> None:
+def refuse_fixed(net: str) -> None:
+    """Raise GC-R003 for an option given that an artefact cannot obey."""
     for name in FIXED:
         if given(name):
             fail(
@@ -130,7 +161,6 @@ def _check_artefact_options(net: str, options: dict[str, Any]) -> None:
                 f"{net!r} is an artefact; {spelled(name)} was settled when it was compiled",
                 f"leave {spelled(name)} out, or name the prototxt instead",
             )
-    use_ops(options["ops_files"])
 
 
 @contextmanager

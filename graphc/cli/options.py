@@ -68,12 +68,51 @@ def net_options(function: F) -> F:
     return function
 
 
+def input_options(function: F) -> F:
+    """What a network is fed: files, and what is done to images."""
+    for option in reversed(
+        (
+            click.option(
+                "--input",
+                "inputs",
+                multiple=True,
+                metavar="[NAME=]FILE",
+                help="Image, .npy or .npz; several images make a batch (repeatable).",
+            ),
+            click.option(
+                "--mean",
+                metavar="B,G,R",
+                help="Subtracted from images: one number, or one each.",
+            ),
+            click.option(
+                "--scale",
+                type=float,
+                default=1.0,
+                metavar="S",
+                help="Images are multiplied by it after the mean.",
+            ),
+            click.option("--rgb", is_flag=True, help="Feed channels in RGB order, not BGR."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 ops_option = click.option(
     "--ops",
     "ops_files",
     multiple=True,
     metavar="FILE.py",
     help="A file with layers of your own (repeatable).",
+)
+target_option = click.option(
+    "--target", metavar="T", help="Where to run.  [default: cpu, or where it was compiled for]"
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1, max=1024),
+    metavar="N",
+    help="Threads of target cpu.  [default: one per CPU]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 

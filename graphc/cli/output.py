@@ -103,6 +103,11 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) if shape else "scalar"
 
 
+def count_text(number: int, what: str) -> str:
+    """1 thread, 2 threads."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def size_text(count: int) -> str:
     """Bytes with a binary unit: 812 B, 26.6 KiB, 4.8 MiB."""
     size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]

@@ -9,12 +9,18 @@ from typing import Any
 
 import click
 
+from graphc.cli.inputs import print_notes, read_feeds
 from graphc.cli.nets import NET_SUFFIXES, folder_hint, is_artefact, keep_option, open_executable
-from graphc.cli.options import json_option, net_options, parse_numbers
+from graphc.cli.options import (
+    input_options,
+    json_option,
+    net_options,
+    target_option,
+    threads_option,
+)
 from graphc.cli.output import emit_json, note, say
 from graphc.cli.results import Labels, describe, show, write_npz
 from graphc.errors import fail
-from graphc.ir.graph import Array
 from graphc.runtime.executable import Executable
 
 ARRAYS = (".npy", ".npz")
@@ -30,22 +36,7 @@ class RunCommand(click.Command):
 
 @click.command("run", cls=RunCommand)
 @click.argument("arguments", nargs=-1, metavar="[NET] [INPUT]...")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    metavar="[NAME=]FILE",
-    help="Image, .npy or .npz; several images make a batch (repeatable).",
-)
-@click.option("--mean", metavar="B,G,R", help="Subtracted from images: one number, or one each.")
-@click.option(
-    "--scale",
-    type=float,
-    default=1.0,
-    metavar="S",
-    help="Images are multiplied by it after the mean.",
-)
-@click.option("--rgb", is_flag=True, help="Feed channels in RGB order, not in Caffe's BGR.")
+@input_options
 @click.option("--labels", metavar="FILE", help="Text file with one class name per line.")
 @click.option(
     "--top",
@@ -59,12 +50,11 @@ class RunCommand(click.Command):
 @click.option(
     "--keep", multiple=True, metavar="BLOB", help="Return this blob, too, or `all` (repeatable)."
 )
-@click.option(
-    "--target", metavar="T", help="Where to run it.  [default: where it was compiled for]"
-)
+@target_option
 @click.option(
     "--gpu", type=click.IntRange(min=0), metavar="[=N]", help="Run on a GPU (not built yet)."
 )
+@threads_option
 @net_options
 @json_option
 def command(
@@ -86,8 +76,8 @@ def command(
     labels = Labels.read(options["labels"], strict=options["strict"])
     keep = keep_option(options["keep"])
     with folder_hint(net), open_executable(net, options, keep) as exe:
-        _print_notes(exe, is_artefact(net))
-        feeds, names = _feeds(exe, files, options)
+        print_notes(exe.graph, is_artefact(net))
+        feeds, names = read_feeds(exe.graph, files, options)
         started = time.perf_counter()
         results = exe.run(feeds)
         elapsed = time.perf_counter() - started
@@ -161,29 +151,3 @@ def _target(output: str | None, read: Sequence[str]) -> Path | None:
         if target.exists() and Path(path.rpartition("=")[2]).resolve() == target.resolve():
             fail("GC-C001", f"-o {output!r} would overwrite an input", "choose another name")
     return target
-
-
-def _print_notes(exe: Executable, compiled: bool) -> None:
-    """Say how the network came to its weights; of an artefact only what makes its results odd."""
-    from graphc.driver import NO_WEIGHTS
-
-    for remark in exe.graph.notes:
-        if not compiled or remark.startswith(NO_WEIGHTS):
-            note(f"note: {remark}")
-
-
-def _feeds(
-    exe: Executable, files: Sequence[str], options: dict[str, Any]
-) -> tuple[dict[str, Array], list[str]]:
-    """Arrays for the net's inputs, and the names of the samples (files) where they are images."""
-    from graphc.data.preprocess import Preprocess, read_inputs
-    from graphc.driver import limits_for
-    from graphc.services import sample_inputs
-
-    if not files:
-        if exe.inputs:
-            note("note: no input given: feeding random numbers")
-        return sample_inputs(exe.graph, None), []
-    mean = parse_numbers("--mean", options["mean"])
-    prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
-    return read_inputs(files, exe.inputs, prepare, limits_for(options["strict"]))

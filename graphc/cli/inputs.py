@@ -1,0 +1,38 @@
+"""What a network is fed, and what is to be said about where its weights come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.cli.options import parse_numbers
+from graphc.cli.output import note
+from graphc.ir.graph import Array, Graph
+
+
+def read_feeds(
+    graph: Graph, files: Sequence[str], options: dict[str, Any]
+) -> tuple[dict[str, Array], list[str]]:
+    """Arrays for the net's inputs by the values of `input_options`, and the names of the samples
+    (files) where they are images. Without files random numbers, and a note says so."""
+    from graphc.data.preprocess import Preprocess, read_inputs
+    from graphc.driver import limits_for
+    from graphc.runtime.feeds import input_shapes
+    from graphc.services import sample_inputs
+
+    if not files:
+        if graph.inputs:
+            note("note: no input given: feeding random numbers")
+        return sample_inputs(graph), []
+    mean = parse_numbers("--mean", options["mean"])
+    prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
+    return read_inputs(files, input_shapes(graph.inputs), prepare, limits_for(options["strict"]))
+
+
+def print_notes(graph: Graph, compiled: bool) -> None:
+    """Say how the network came to its weights; of an artefact only what makes its results odd."""
+    from graphc.driver import NO_WEIGHTS
+
+    for remark in graph.notes:
+        if not compiled or remark.startswith(NO_WEIGHTS):
+            note(f"note: {remark}")

@@ -1,0 +1,102 @@
+"""A memory plan for people: what the peak is made of, and the bytes needed step by step."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from graphc.cli.output import count_text, plain, say, size_text, table
+from graphc.plan import Plan
+from graphc.program import BufferKind, Program
+
+ROWS, WIDTH = 40, 100
+MIB = 1 << 20
+NAMED = 8
+MEANING = {
+    BufferKind.ACT.value: "what layers hand on, gradients of it included",
+    BufferKind.PARAM.value: "learned, as Caffe lays them out",
+    BufferKind.STATE.value: "statistics",
+    BufferKind.CARRY.value: "what recurrent layers remember from run to run",
+    BufferKind.GRAD.value: "of the weights",
+    BufferKind.HISTORY.value: "the solver's",
+    BufferKind.PACKED.value: "weights once more, as kernels want them",
+    BufferKind.IO.value: "inputs",
+    "workspace": "scratch memory of one kernel",
+    "unused": "gaps",
+}
+
+
+def tell(found: dict[str, Any]) -> None:
+    """The figures that `plan_verb.describe` gives."""
+    owner, batch = found["owner"], found["batch"]
+    peak, work = found["peak_bytes"], found["arenas"]["work"]
+    where = f", at layer {owner['layer']!r} ({owner['part']})" if owner else ""
+    say(f"peak {size_text(peak)} ({peak:,} B), target {found['target']}, batch {batch}{where}")
+    rows = [
+        (name, size_text(nbytes), f"{100 * nbytes / peak:.1f} %", MEANING[name])
+        for name, nbytes in found["breakdown"].items()
+        if nbytes
+    ]
+    table(("for", "bytes", "share", "which is"), rows, right="bytes,share")
+    if owner:
+        buffers = owner["buffers"]
+        say(f"\nstep {owner['step']} of {found['steps']}, {owner['entry']}, holds at the peak:")
+        named = [(b["name"], b["kind"], size_text(b["bytes"])) for b in buffers[:NAMED]]
+        rest = sum(b["bytes"] for b in buffers[NAMED:])
+        if rest:
+            named.append((f"and {len(buffers) - NAMED} more", "", size_text(rest)))
+        table(("buffer", "kind", "bytes"), named, right="bytes")
+    bounds = found["bounds"]
+    packing = found["packing"]
+    tight = "just what is alive" if packing == 1 else f"{packing:.4f} x what is alive"
+    say(
+        f"\nwork arena {size_text(work)}, {tight} at the peak; no order of these calls needs "
+        f"less than {size_text(bounds['op'])}"
+    )
+    per_sample = size_text(found["activation_bytes"] // batch)
+    say(f"activations, their gradients and inputs: at most {per_sample} per sample")
+
+
+def draw(program: Program, plan: Plan) -> Iterator[str]:
+    """Bars as long as what a step needs of the work arena, with its layer, entry by entry.
+
+    Of many steps a row shows the fullest of a few. An entry that needs nothing is one line.
+    """
+    names = [plain(program.calls[step.call].name) for step in plan.steps]
+    live = plan.live
+    busy = {
+        name: (first, past) for name, (first, past) in plan.entries.items() if any(live[first:past])
+    }
+    total = sum(past - first for first, past in busy.values())
+    column = min(32, max(map(len, names), default=0))
+    most = max(live, default=0)
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
+    bar = max(10, width - column - len("  step    ") - len("      MiB ") - len(" peak"))
+    yield f"{'step':>6}  {'layer':<{column}}  {'MiB':>9}"
+    for entry, (first, past) in plan.entries.items():
+        if entry not in busy:
+            yield f"{entry}: {count_text(past - first, 'step')} without need of the work arena"
+            continue
+        rows = min(past - first, max(1, ROWS * (past - first) // total))
+        each = "" if rows == past - first else "; each row is the fullest of a few"
+        yield f"{entry}: {count_text(past - first, 'step')}{each}"
+        for step in _fullest(live, first, past, rows):
+            length = round(bar * live[step] / most)
+            mark = " peak" if step == live.index(most) else ""
+            line = f"{step:>6}  {_short(names[step], column):<{column}}  {live[step] / MIB:>9.2f}"
+            yield f"{line} {'#' * length}{mark}".rstrip()
+
+
+def _fullest(live: Sequence[int], first: int, past: int, rows: int) -> list[int]:
+    """Of each of `rows` equal stretches of steps the one that needs the most."""
+    edges = [first + (past - first) * row // rows for row in range(rows + 1)]
+    return [max(range(lo, hi), key=live.__getitem__) for lo, hi in pairwise(edges)]
+
+
+def _short(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 2]}.."
+
+
+__all__ = ["draw", "tell"]
