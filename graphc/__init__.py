@@ -12,11 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphc.benchmark import bench
+    from graphc.comparison import compare
     from graphc.driver import compile, load, open, optimize
     from graphc.errors import GraphError
     from graphc.ir.graph import Graph
     from graphc.limits import Limits
-    from graphc.memory import plan
+    from graphc.memory import lowered, plan
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
     from graphc.tuning import tune
@@ -28,8 +30,11 @@ _HOME = {
     "Limits": "graphc.limits",
     "Pass": "graphc.passes.base",
     "Report": "graphc.passes.base",
+    "bench": "graphc.benchmark",
+    "compare": "graphc.comparison",
     "compile": "graphc.driver",
     "load": "graphc.driver",
+    "lowered": "graphc.memory",
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
@@ -44,8 +49,11 @@ __all__ = [
     "Limits",
     "Pass",
     "Report",
+    "bench",
+    "compare",
     "compile",
     "load",
+    "lowered",
     "open",
     "optimize",
     "plan",

@@ -20,6 +20,8 @@ from graphc.errors import GraphError, fail, near
 VERBS = {
     "compile": "Compile a network into an artefact (.gcz).",
     "run": "Run a network or artefact on images or arrays.",
+    "compare": "Compare what two networks compute, layer by layer.",
+    "bench": "Time a network against what the machine can do.",
     "plan": "Say how much memory a network takes, and what for.",
     "inspect": "Show layers, shapes and history of a network or artefact.",
     "tune": "Measure kernels on this machine, so that the fastest are chosen.",

@@ -58,10 +58,10 @@ def test_version(cli):
 
 
 def test_unknown_verb(cli):
-    done = cli("comple")
+    done = cli("inspct")
     assert (done.code, done.out) == (2, "")
-    assert "GC-C001: no verb 'comple'" in done.err and "hint: did you mean 'compile'?" in done.err
-    assert "compile, run, plan, inspect" in cli("zzz").err
+    assert "GC-C001: no verb 'inspct'" in done.err and "hint: did you mean 'inspect'?" in done.err
+    assert "compile, run, compare, bench, plan, inspect" in cli("zzz").err
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_terminal_that_cannot_show_a_name(tmp_path):
 def test_completion():
     words = {"_GRAPHC_COMPLETE": "bash_complete", "COMP_WORDS": "graphc co", "COMP_CWORD": "1"}
     out, _ = start(env=os.environ | words).communicate()
-    assert out.split() == ["plain,compile", "plain,count"]
+    assert out.split() == ["plain,compile", "plain,compare", "plain,count"]
 
 
 HEAVY = ("numpy", "google", "rich", "graphc.ir", "graphc.ops", "graphc.front", "graphc.passes")

@@ -1,0 +1,270 @@
+"""bench: how long a network's forward takes, layer by layer, and how long it would at best."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from graphc import driver
+from graphc.count import batch_size
+from graphc.errors import fail
+from graphc.ir.graph import Graph, Node
+from graphc.ir.op import Trait
+from graphc.lowering import Lowering
+from graphc.ops.spec import F64, OpSpec
+from graphc.plan import Plan, Step
+from graphc.program import HOST
+from graphc.runtime.cpu import usable_cpus
+from graphc.runtime.executable import Executable
+from graphc.runtime.peaks import Peaks, measure_peaks
+from graphc.services import sample_inputs
+
+SECONDS = 2.0
+WARMUP, WARM_SECONDS = 3, 1.0
+"""Runs before the clock starts, unless told: so many, or fewer if they take longer than this."""
+MOST_RUNS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallTime:
+    """One call of a forward: the median of its times, and what it has to do.
+
+    `kernel`: its symbol, "host" for a reference in Python; `fused`: types of layers it does as
+    well; `macs`: multiply-adds; `nbytes`: of the elements read and written; `roofline_us`: what
+    these take at the machine's peaks; `est_us`: what the plan goes by (None: there is no plan).
+    """
+
+    layer: str
+    type: str
+    part: str
+    kernel: str
+    fused: tuple[str, ...]
+    us: float
+    macs: int
+    nbytes: int
+    roofline_us: float
+    est_us: float | None
+
+    @property
+    def flops(self) -> float:
+        """FLOP/s, two per multiply-add."""
+        return 2e6 * self.macs / self.us if self.us else 0.0
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes/s."""
+        return 1e6 * self.nbytes / self.us if self.us else 0.0
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """`run_us`: how long each run took as its caller sees it; `outside_us`: the median of what that
+    is beyond the calls, to feed and to give results; `warmup`: runs before these; `samples`: of a
+    batch; `estimate`: where `CallTime.est_us` comes from; `plan` None: the target has none."""
+
+    name: str
+    target: str
+    threads: int
+    samples: int
+    inputs: Mapping[str, tuple[int, ...]]
+    run_us: tuple[float, ...]
+    outside_us: float
+    warmup: int
+    calls: tuple[CallTime, ...]
+    peaks: Peaks
+    plan: Plan | None
+    notes: tuple[str, ...] = ()
+    estimate: str = "roofline"
+
+    def percentile(self, percent: float) -> float:
+        """Microseconds that so many of a hundred runs stay below, interpolated."""
+        return float(np.percentile(self.run_us, percent))
+
+    @property
+    def median_us(self) -> float:
+        return self.percentile(50)
+
+    @property
+    def mean_us(self) -> float:
+        return float(np.mean(self.run_us))
+
+    @property
+    def samples_per_second(self) -> float:
+        """At the median."""
+        return 1e6 * self.samples / self.median_us
+
+    @property
+    def total_us(self) -> float:
+        """All calls, and what is outside of them; of which each has its share."""
+        return self.outside_us + sum(call.us for call in self.calls)
+
+    @property
+    def macs(self) -> int:
+        return sum(call.macs for call in self.calls)
+
+    @property
+    def flops(self) -> float:
+        """FLOP/s at the median."""
+        return 2e6 * self.macs / self.median_us
+
+    @property
+    def roofline_us(self) -> float:
+        """What the calls would take if each went at one of the machine's peaks."""
+        return sum(call.roofline_us for call in self.calls)
+
+    @property
+    def roofline_share(self) -> float:
+        """Roofline over measured time; above 1 where data comes from caches, or a kernel needs
+        fewer multiply-adds than the layer's definition."""
+        return self.roofline_us / self.median_us
+
+
+def bench(
+    net: Executable | Graph | str | Path,
+    *,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    target: str | None = None,
+    repeat: int | None = None,
+    seconds: float | None = None,
+    warmup: int | None = None,
+    peaks: Peaks | None = None,
+) -> BenchReport:
+    """Run a network's forward over and over, `repeat` times or for `seconds` (2), and time it.
+
+    `net`: an Executable as it is, or what `graphc.compile` takes, with its `batch`, `threads` and
+    `target`. `inputs` None: random numbers. `warmup`: runs before the clock starts (None: 3, fewer
+    if slow). `peaks`: what to measure against (None: measured first, which takes a second or two).
+    Raises GC-R002 for what contradicts or makes no sense, and what compiling and running raise.
+    """
+    _check(repeat, seconds, warmup)
+    with ExitStack() as stack:
+        if isinstance(net, Executable):
+            if (batch, threads, target) != (None, None, None):
+                hint = "give them to graphc.compile, or leave them out"
+                fail("GC-R002", "batch, threads and target are the Executable's own", hint)
+            exe = net
+        else:
+            made = driver.compile(net, target=target, batch=batch, threads=threads)
+            exe = stack.enter_context(made)
+        feeds = dict(sample_inputs(exe.graph) if inputs is None else inputs)
+        yardstick = peaks or measure_peaks(
+            usable_cpus() if exe.target == "reference" else exe.threads
+        )
+        warmed = _warm_up(exe, feeds, warmup)
+        run_us, call_us = _timed(exe, feeds, repeat, SECONDS if seconds is None else seconds)
+        return BenchReport(
+            name=exe.graph.name,
+            target=exe.target,
+            threads=exe.threads,
+            samples=batch_size(exe.graph) or 1,
+            inputs=exe.inputs,
+            run_us=tuple(run_us.tolist()),
+            outside_us=float(np.median(run_us - call_us.sum(axis=1))),
+            warmup=warmed,
+            calls=tuple(_calls(exe, np.median(call_us, axis=0).tolist(), yardstick)),
+            peaks=yardstick,
+            plan=None if exe.target == "reference" else exe.plan,
+            notes=tuple(exe.graph.notes),
+        )
+
+
+def _check(repeat: int | None, seconds: float | None, warmup: int | None) -> None:
+    if repeat is not None and seconds is not None:
+        fail("GC-R002", "repeat and seconds exclude each other", "leave one of them out")
+    if repeat is not None and not 1 <= repeat <= MOST_RUNS:
+        fail("GC-R002", f"repeat is {repeat}; 1 to {MOST_RUNS} runs are possible")
+    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
+        fail("GC-R002", f"seconds is {seconds}, which is no length of time")
+    if warmup is not None and not 0 <= warmup <= MOST_RUNS:
+        fail("GC-R002", f"warmup is {warmup}; 0 to {MOST_RUNS} runs are possible")
+
+
+def _warm_up(exe: Executable, feeds: Mapping[str, npt.ArrayLike], warmup: int | None) -> int:
+    """Let memory come, weights be packed and clocks rise; returns how many runs that were."""
+    start = time.perf_counter()
+    for run in range(WARMUP if warmup is None else warmup):
+        exe.run(feeds)
+        if warmup is None and time.perf_counter() - start > WARM_SECONDS:
+            return run + 1
+    return WARMUP if warmup is None else warmup
+
+
+def _timed(
+    exe: Executable, feeds: Mapping[str, npt.ArrayLike], repeat: int | None, seconds: float
+) -> tuple[F64, F64]:
+    """Microseconds of each run, and of the calls in it: (runs,), (runs, calls)."""
+    runs: list[float] = []
+    calls: list[list[float]] = []
+    end = time.perf_counter() + seconds
+    while len(runs) < (MOST_RUNS if repeat is None else repeat):
+        start = time.perf_counter()
+        exe.run(feeds)
+        done = time.perf_counter()
+        runs.append(1e6 * (done - start))
+        calls.append(exe.times())
+        if repeat is None and done >= end:
+            break
+    return np.array(runs), np.array(calls).reshape(len(runs), -1)
+
+
+def _calls(exe: Executable, times: Sequence[float], peaks: Peaks) -> list[CallTime]:
+    if exe.target == "reference":
+        return _nodes(exe.graph, times, peaks)
+    low = Lowering(exe.graph, exe.program, exe.plan)
+    return [
+        _call(low, step, us, peaks) for step, us in zip(low.steps("forward"), times, strict=True)
+    ]
+
+
+def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:
+    call, variant = low.call(step), low.variant(step)
+    node, macs, nbytes = low.node(call), low.macs(call), low.moved(call)
+    return CallTime(
+        layer=call.name,
+        type=node.op.type if node is not None else "",
+        part=call.part,
+        kernel=variant.symbol,
+        fused=tuple(node.op.type for node in low.fused(call)),
+        us=us,
+        macs=macs,
+        nbytes=nbytes,
+        roofline_us=peaks.microseconds(macs, nbytes),
+        est_us=variant.est_us,
+    )
+
+
+def _nodes(graph: Graph, times: Sequence[float], peaks: Peaks) -> list[CallTime]:
+    """The calls of the reference target: whole layers, all of them in Python."""
+    nodes = [node for node in graph.forward_nodes() if not node.has(Trait.FEED)]
+    return [_node(graph, node, us, peaks) for node, us in zip(nodes, times, strict=True)]
+
+
+def _node(graph: Graph, node: Node, us: float, peaks: Peaks) -> CallTime:
+    op, sig = cast("type[OpSpec]", node.op), node.sig(graph.env)
+    costs = [op.cost(node.attrs, part.name, sig) for part in op.forwards(node.attrs, sig)]
+    macs, nbytes = sum(c.macs for c in costs), sum(c.read + c.write for c in costs)
+    return CallTime(
+        layer=node.name,
+        type=op.type,
+        part="forward",
+        kernel=HOST,
+        fused=(),
+        us=us,
+        macs=macs,
+        nbytes=nbytes,
+        roofline_us=peaks.microseconds(macs, nbytes),
+        est_us=None,
+    )
+
+
+__all__ = ["BenchReport", "CallTime", "bench"]
