@@ -1,0 +1,1 @@
+"""graphc and its peers, each in a process of its own, measured in turns."""
