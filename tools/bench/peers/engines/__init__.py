@@ -1,0 +1,42 @@
+"""The engines by name. Each file imports its own package alone, in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from bench.peers.engines.base import Engine
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`module` in this folder, with `options` for its `make`; `about` says how it is run."""
+
+    module: str
+    about: str
+    options: tuple[str, ...] = ()
+
+
+OURS, AGAIN = "graphc", "graphc-again"
+ENGINES: dict[str, Entry] = {
+    OURS: Entry("ours", "target cpu, an opened artefact"),
+    "torch": Entry("torch_eager", "PyTorch eager, NCHW, batch norms folded"),
+    "torch-cl": Entry("torch_eager", "the same, channels_last", ("channels_last",)),
+    "onnxruntime": Entry("ort", "ONNX Runtime, CPU provider, all graph optimizations"),
+    "openvino": Entry("ov", "OpenVINO, f32, one stream, latency hint"),
+    "ncnn": Entry("ncnn_net", "ncnn, f32, batch norms and ReLUs folded; image by image"),
+    "opencv": Entry("opencv", "OpenCV's Caffe importer (OpenCV 4)"),
+    "caffe": Entry("caffe_time", "the `caffe` on the PATH, by `caffe time`"),
+}
+
+
+def make(name: str) -> Engine:
+    """The engine called `name` (AGAIN: a second one of ours). Raises ImportError, OSError, and
+    Missing where it cannot run here."""
+    entry = ENGINES[OURS if name == AGAIN else name]
+    module = importlib.import_module(f"bench.peers.engines.{entry.module}")
+    made: Engine = module.make(*entry.options)
+    return made
+
+
+__all__ = ["AGAIN", "ENGINES", "OURS", "Engine", "Entry", "make"]
