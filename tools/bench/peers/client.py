@@ -21,7 +21,7 @@ TOOLS = Path(__file__).resolve().parents[2]
 
 # Appended, not put first: a peer's own imports must not find this folder's modules.
 START = f"import sys; sys.path.append({str(TOOLS)!r}); "
-UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY")
+UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY", "PYTHONDONTWRITEBYTECODE")
 UNSET_PREFIXES = ("KMP_", "GOMP_", "OMP_PROC", "OMP_PLACES")
 
 
@@ -34,8 +34,9 @@ class EngineFailed(Exception):
 
 
 def environment(threads: int, passive: bool) -> dict[str, str]:
-    """This process's environment with the thread pools limited, and OpenMP's waiting as it is by
-    default unless `passive`."""
+    """This process's environment with the thread pools limited, OpenMP's waiting as it is by
+    default unless `passive`, and bytecode kept, without which every start of graphc's own checkout
+    would compile its sources, but not a start of the installed peers."""
     env = {
         name: value
         for name, value in os.environ.items()
