@@ -1,0 +1,41 @@
+// A convolution over two spatial axes as oneDNN is told of it.
+#pragma once
+
+#include "core/kernel.h"
+#include "dnnl/engine.h"
+#include "dnnl/image.h"
+#include "kernels/spatial_options.h"
+
+namespace graphc::onednn {
+
+// Attributes of SpatialOptions (axis 1) and of epilogue_attr(), batch, channels, outputs, block,
+// bias, plain (x is). All functions throw Error (GC-A001, GC-M002).
+class ConvolutionProblem {
+  public:
+    using Told = dnnl::convolution_forward::primitive_desc;
+
+    ConvolutionProblem(const Attrs& attrs, int threads);
+
+    const Image& x() const { return x_; }
+    const Image& y() const { return y_; }
+    bool has_bias() const { return has_bias_; }
+    bool has_residual() const { return has_residual_; }
+
+    // The weight (O, C / group, kernel...), with an axis of groups before it if there are several.
+    Desc plain_weight() const;
+    // Its layout, in which the whole batch is done best.
+    Desc packed_weight() const;
+    // A primitive for `samples` samples and a weight in that layout.
+    Told tell(std::int64_t samples, const Desc& weight) const;
+
+  private:
+    dnnl::memory::dims weight_dims() const;
+
+    const Attrs& attrs_;
+    SpatialOptions options_;
+    int threads_;
+    bool has_bias_, has_residual_;
+    Image x_, y_;
+};
+
+}  // namespace graphc::onednn

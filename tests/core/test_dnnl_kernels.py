@@ -1,0 +1,322 @@
+"""oneDNN's convolution and inner product beside their references."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from core.dnnl_cases import (
+    EMPTY,
+    blocked,
+    convolve,
+    needs_onednn,
+    room_for,
+    run_packed,
+    told,
+    told_conv,
+)
+from core.gemm_cases import filled, products
+from core.rows import Layer, close, spec
+
+from graphc import _core
+from graphc.errors import GraphError
+from graphc.ops.convolution import Convolution, ConvolutionAttrs
+from graphc.ops.inner_product import InnerProduct, InnerProductAttrs
+
+pytestmark = needs_onednn
+
+
+def conv(shape: tuple[int, ...], out: int, kernel: int = 3, **more: Any) -> Layer:
+    lists = {k: v if k in ("group", "bias_term") else (v,) for k, v in more.items()}
+    attrs = ConvolutionAttrs(num_output=out, kernel_size=(kernel,), **lists)
+    return Layer.of(Convolution, attrs, shape)
+
+
+BLOCKED: dict[str, Layer] = {
+    "3x3": conv((1, 64, 14, 14), 64, pad=1),
+    "odd channels": conv((2, 17, 13, 11), 24, pad=1),
+    "odd channels by 2": conv((5, 24, 15, 16), 17, pad=1, stride=2),
+    "many outputs": conv((1, 100, 7, 7), 1000, 1),
+    "1x1": conv((2, 48, 10, 9), 33, 1),
+    "1x1 by 2": conv((5, 64, 15, 14), 32, 1, stride=2),
+    "7x7 planes": conv((5, 96, 7, 7), 80, pad=1),
+    "5x5, padded by 2": conv((1, 32, 9, 9), 19, 5, pad=2),
+    "7x7 by 3": conv((2, 20, 23, 25), 16, 7, stride=3, pad=3),
+    "dilated": conv((2, 32, 20, 19), 40, pad=2, dilation=2),
+    "one window": conv((2, 40, 6, 6), 50, 6),
+    "groups": conv((2, 64, 11, 12), 96, pad=1, group=2),
+    "depthwise": conv((2, 48, 14, 15), 48, pad=1, group=48),
+    "depthwise by 2": conv((5, 64, 15, 13), 64, pad=1, stride=2, group=64),
+    "depthwise, odd channels": conv((2, 27, 9, 9), 27, pad=1, group=27),
+    "no bias": conv((2, 32, 9, 9), 16, pad=1, bias_term=False),
+}
+PLAIN: dict[str, Layer] = {
+    "gray": conv((2, 1, 28, 28), 20, 5),
+    "colour": conv((1, 3, 33, 35), 64, 7, stride=2, pad=3),
+    "colour, 11x11 by 4": conv((2, 3, 67, 59), 96, 11, stride=4),
+    "colour, odd outputs": conv((5, 3, 17, 17), 10, pad=1),
+}
+
+
+def check(layer: Layer, **how: Any) -> None:
+    values = filled(layer)
+    _, wanted = layer.run(values)
+    close(convolve(layer, values, **how), wanted["y0"], str(layer.attrs), products(layer))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", BLOCKED)
+def test_blocked(name: str, threads: int) -> None:
+    check(BLOCKED[name], threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain(name: str, threads: int) -> None:
+    check(PLAIN[name], plain_x=True, threads=threads)
+
+
+@pytest.mark.parametrize("gaps", ["x", "y", "xy"])
+@pytest.mark.parametrize("name", ["odd channels", "1x1", "7x7 planes", "groups", "depthwise"])
+def test_slices_of_larger_images(name: str, gaps: str) -> None:
+    check(BLOCKED[name], gaps=gaps, threads=2)
+    check(PLAIN["colour, odd outputs"], plain_x=True, gaps=gaps)
+
+
+@pytest.mark.parametrize("slope", [None, 0.0, 0.1, -0.5])
+@pytest.mark.parametrize("name", ["3x3", "odd channels", "1x1 by 2", "depthwise", "no bias"])
+def test_epilogues(name: str, slope: float | None) -> None:
+    layer = BLOCKED[name]
+    values = filled(layer)
+    _, wanted = layer.run(values)
+    residual = np.random.default_rng(1).standard_normal(wanted["y0"].shape).astype(np.float32)
+    epilogue: dict[str, Any] = {} if slope is None else {"relu": True, "slope": slope}
+
+    def after(y: np.ndarray) -> np.ndarray:
+        return y if slope is None else np.where(y > 0, y, slope * y)
+
+    many = products(layer)
+    close(convolve(layer, values, **epilogue), after(wanted["y0"]), name, many)
+    target = after(wanted["y0"] + residual)
+    apart = convolve(layer, values, residual=residual, threads=2, **epilogue)
+    close(apart, target, name, many)
+    over = convolve(layer, values, residual=residual, over=True, threads=2, **epilogue)
+    assert over.tobytes() == apart.tobytes()
+    for gaps in ("r", "y", "xyr"):
+        made = convolve(layer, values, residual=residual, gaps=gaps, **epilogue)
+        close(made, target, f"{name}, gaps {gaps}", many)
+
+
+def test_random_convolutions() -> None:
+    rng = np.random.default_rng(3)
+    done = 0
+    for _ in range(80):
+        kernel, dilation, stride = (int(v) for v in rng.integers(1, 4, 3))
+        pad = int(rng.integers(0, kernel))
+        size = [int(v) + dilation * (kernel - 1) + 1 for v in rng.integers(0, 20, 2)]
+        channels, out = (int(v) for v in rng.integers(1, 70, 2))
+        shape = (int(rng.integers(1, 4)), channels, *size)
+        layer = conv(shape, out, kernel, stride=stride, pad=pad, dilation=dilation)
+        x, y = room_for(shape), room_for(layer.sig.outs["y0"].shape)
+        bias = ("f32", (out,), None)
+        if _core.kernel_fits("dnnl_conv", [spec(x), EMPTY, bias], [spec(y)], told_conv(layer)):
+            check(layer)
+            done += 1
+        else:
+            assert channels < 16  # what is refused is worth little
+    assert done > 60
+
+
+def test_few_channels_are_refused_in_blocks() -> None:
+    layer = PLAIN["colour"]
+    x, y = blocked(filled(layer)["x0"]), room_for(layer.sig.outs["y0"].shape)
+    with pytest.raises(GraphError, match=r"GC-A001.*ref"):
+        _core.make_kernel(
+            "dnnl_conv", [spec(x), EMPTY, ("f32", (64,), None)], [spec(y)], told_conv(layer)
+        )
+
+
+PRODUCTS = {
+    "one row": (Layer.of(InnerProduct, InnerProductAttrs(num_output=1000), (1, 513)), 1),
+    "few": (Layer.of(InnerProduct, InnerProductAttrs(num_output=10), (5, 17)), 1),
+    "image": (Layer.of(InnerProduct, InnerProductAttrs(num_output=33), (2, 20, 4, 4)), 1),
+    "rows of two axes": (
+        Layer.of(InnerProduct, InnerProductAttrs(num_output=24, axis=2), (3, 7, 40)),
+        2,
+    ),
+    "no bias": (
+        Layer.of(InnerProduct, InnerProductAttrs(num_output=7, bias_term=False), (64, 100)),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_inner_product(name: str, threads: int) -> None:
+    layer, axis = PRODUCTS[name]
+    values = filled(layer)
+    _, wanted = layer.run(values)
+    shape = layer.sig.ins["x"].shape
+    batch, outputs = int(np.prod(shape[:axis])), wanted["y"].shape[-1]
+    depth = int(np.prod(shape[axis:]))
+    attrs = {**told(layer), "batch": batch, "outputs": outputs, "depth": depth}
+    reads = list(values.values())
+    y = np.full(wanted["y"].shape, np.nan, np.float32)
+    run_packed("dnnl_inner_product", reads, y, attrs, threads)
+    close(y, wanted["y"], name, depth)
+    residual = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    target = wanted["y"] + residual
+    attrs |= {"residual": True, "relu": True, "slope": 0.25}
+    run_packed("dnnl_inner_product", [*reads, residual], y, attrs, threads)
+    close(y, np.where(target > 0, target, target / 4), name, depth)
+    run_packed("dnnl_inner_product", [*reads, residual], residual, attrs, threads)
+    assert residual.tobytes() == y.tobytes()
+
+
+SMALL = conv((1, 32, 6, 6), 32)
+X, Y = spec(room_for((1, 32, 6, 6))), spec(room_for((1, 32, 4, 4)))
+BIAS, WEIGHT = ("f32", (32,), None), ("f32", (32, 32, 3, 3), None)
+LESS = (*X[1][:3], 5, X[1][4])
+
+
+@pytest.mark.parametrize(
+    ("attrs", "reads", "y"),
+    [
+        ({"axis": 0}, [X, EMPTY, BIAS], Y),
+        ({"block": 4}, [X, EMPTY, BIAS], Y),
+        ({"batch": 0}, [X, EMPTY, BIAS], Y),
+        ({"batch": 2}, [X, EMPTY, BIAS], Y),
+        ({"channels": 64}, [X, EMPTY, BIAS], Y),
+        ({"channels": 1 << 40}, [X, EMPTY, BIAS], Y),
+        ({"channels": 1 << 30, "outputs": 1 << 30, "batch": 1 << 30}, [X, EMPTY, BIAS], Y),
+        ({"outputs": 64}, [X, EMPTY, BIAS], Y),
+        ({"group": 4}, [X, EMPTY, BIAS], Y),
+        ({"plain": True}, [X, EMPTY, BIAS], Y),
+        ({"residual": True}, [X, EMPTY, BIAS], Y),
+        ({"residual": True}, [X, EMPTY, BIAS, X], Y),
+        ({"kernel": (3, 3, 3)}, [X, EMPTY, BIAS], Y),
+        ({"size": (9, 9)}, [X, EMPTY, BIAS], Y),
+        ({}, [X, EMPTY], Y),
+        ({}, [], Y),
+        ({}, [X, ("f32", (7,), None), BIAS], Y),
+        ({}, [X, EMPTY, ("f32", (31,), None)], Y),
+        ({}, [("f32", LESS, None), EMPTY, BIAS], Y),
+        ({}, [("f32", X[1], (1 << 20, 600, 100, 16, 1)), EMPTY, BIAS], Y),
+        ({}, [("i32", X[1], None), EMPTY, BIAS], Y),
+        ({}, [X, EMPTY, BIAS], X),
+    ],
+)
+def test_unfit_convolutions_are_refused(attrs: dict, reads: list, y: Any) -> None:
+    good = told_conv(SMALL)
+    assert _core.kernel_fits("dnnl_conv", [X, EMPTY, BIAS], [Y], good)
+    with pytest.raises(GraphError) as caught:
+        _core.make_kernel("dnnl_conv", reads, [y], good | attrs)
+    assert caught.value.code == "GC-A001"
+    assert not _core.kernel_fits("dnnl_conv", reads, [y], good | attrs)
+
+
+def test_unfit_weights_and_products_are_refused() -> None:
+    good = told_conv(SMALL)
+    product = {"axis": 1, "batch": 2, "depth": 5, "outputs": 3}
+    x, y, weight = (("f32", dims, None) for dims in ((2, 5), (2, 3), (3, 5)))
+    size = _core.make_kernel("dnnl_conv_pack", [WEIGHT], [EMPTY], good).packed
+    _core.make_kernel("dnnl_conv_pack", [WEIGHT], [("f32", (size,), None)], good)
+    _core.make_kernel("dnnl_inner_product", [x, EMPTY], [y], product)
+    for symbol, reads, writes, attrs in (
+        ("dnnl_conv_pack", [WEIGHT], [("f32", (size + 1,), None)], good),
+        ("dnnl_conv_pack", [BIAS], [EMPTY], good),
+        ("dnnl_conv_pack", [WEIGHT, BIAS], [EMPTY], good),
+        ("dnnl_inner_product", [x], [y], product),
+        ("dnnl_inner_product", [y, EMPTY], [y], product),
+        ("dnnl_inner_product", [x, EMPTY], [x], product),
+        ("dnnl_inner_product", [x, EMPTY], [y], product | {"axis": 0}),
+        ("dnnl_inner_product", [x, EMPTY], [y], product | {"batch": 0}),
+        ("dnnl_inner_product", [x, weight], [y], product | {"bias": True}),
+        ("dnnl_inner_product_pack", [x], [EMPTY], product),
+    ):
+        with pytest.raises(GraphError, match="GC-A001"):
+            _core.make_kernel(symbol, reads, writes, attrs)
+
+
+def test_a_kernel_without_its_weight_tells_and_does_not_run() -> None:
+    kernel = _core.make_kernel("dnnl_conv", [X, EMPTY, BIAS], [Y], told_conv(SMALL))
+    reads = [np.zeros(s[1], np.float32) for s in (X, EMPTY, BIAS)]
+    assert kernel.packed >= 32 * 32 * 9
+    with pytest.raises(GraphError, match=r"GC-C002.*without its weight"):
+        kernel.run(reads, [np.zeros(Y[1], np.float32)])
+    pack = _core.make_kernel("dnnl_conv_pack", [WEIGHT], [EMPTY], told_conv(SMALL))
+    with pytest.raises(GraphError, match=r"GC-C002.*without its weight"):
+        pack.run([np.zeros(WEIGHT[1], np.float32)], [np.zeros(0, np.float32)])
+    assert _core.make_kernel("copy", [X], [X]).packed == 0
+
+
+def test_kernels_run_in_several_threads_at_once() -> None:
+    layers = [BLOCKED["3x3"], BLOCKED["7x7 planes"], PLAIN["colour"], BLOCKED["depthwise"]]
+
+    def work(layer: Layer) -> list[bytes]:
+        how = {"plain_x": layer is PLAIN["colour"], "threads": 2}
+        return [convolve(layer, filled(layer), **how).tobytes() for _ in range(8)]
+
+    alone = [work(layer) for layer in layers]
+    with ThreadPoolExecutor(len(layers)) as pool:
+        assert list(pool.map(work, layers)) == alone
+
+
+def test_the_callers_openmp_threads_stay_what_they_are() -> None:
+    openmp = ctypes.CDLL("libgomp.so.1")
+    before = openmp.omp_get_max_threads()
+    for threads in (1, before + 3):
+        check(SMALL, threads=threads)
+        assert openmp.omp_get_max_threads() == before
+
+
+SWITCH = """
+import os
+from graphc import _core
+from graphc.errors import GraphError
+
+def offered():
+    listed = {s for s in _core.kernel_symbols() if s.startswith("dnnl_")}
+    assert bool(listed) == (_core.channel_block() > 0)
+    try:
+        _core.make_kernel("dnnl_max_pool", [], [])
+    except GraphError as error:
+        assert error.code == "GC-A001" and ("not bound" in str(error)) == (not listed), error
+    return _core.channel_block()
+
+for isa in ("portable", "avx2", "avx512", "portable", "avx2"):
+    os.environ["GRAPHC_ISA"] = isa
+    print(offered(), end=" ")
+assert _core.onednn_version()
+os.environ["GRAPHC_ISA"] = "abacus"
+for ask in (_core.kernel_symbols, _core.channel_block):
+    try:
+        ask()
+    except GraphError as error:
+        print(error.code, end=" ")
+"""
+
+
+def test_the_first_instruction_set_binds_onednn() -> None:
+    done = subprocess.run([sys.executable, "-c", SWITCH], capture_output=True, text=True)
+    known = "0 8 8 0 8" if _core.channel_block() == 8 else "0 8 0 0 8"
+    assert done.stdout == f"{known} GC-R004 GC-R004 ", done.stderr
+
+
+def test_blocks_of_eight() -> None:
+    """What this file and its neighbour test, under AVX2."""
+    if _core.channel_block() == 8:
+        pytest.skip("the other tests run under AVX2 already")
+    chosen = "test_blocked or test_plain or slices or epilogues or image"
+    files = [__file__, __file__.replace("_kernels", "_images")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files]
+    environment = os.environ | {"GRAPHC_ISA": "avx2"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout
