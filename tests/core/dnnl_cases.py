@@ -10,6 +10,7 @@ import pytest
 from core.rows import Array, Layer, spec
 
 from graphc import _core
+from graphc.ops.convolution import Convolution, ConvolutionAttrs
 
 needs_onednn = pytest.mark.skipif(
     _core.channel_block() == 0, reason="oneDNN is not built in, or GRAPHC_ISA does not let it run"
@@ -53,6 +54,12 @@ def plain(y: Array, channels: int) -> Array:
     lanes = y.transpose(0, 1, 4, 2, 3).reshape(n, blocks * block, h, w)
     assert (lanes[:, channels:] == 0).all()
     return lanes[:, :channels]
+
+
+def conv(shape: tuple[int, ...], out: int, kernel: int = 3, **more: Any) -> Layer:
+    lists = {k: v if k in ("group", "bias_term") else (v,) for k, v in more.items()}
+    attrs = ConvolutionAttrs(num_output=out, kernel_size=(kernel,), **lists)
+    return Layer.of(Convolution, attrs, shape)
 
 
 def told(layer: Layer) -> dict[str, Any]:
