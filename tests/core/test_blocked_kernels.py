@@ -112,6 +112,23 @@ def test_pooling(shape: tuple[int, ...], options: dict, pool: str, lanes: int, i
 
 
 @pytest.mark.parametrize("lanes", LANES)
+def test_every_instruction_set_gives_the_same_means(
+    lanes: int, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shape, options in WINDOWS.values():
+        x = normal(shape)
+        layer = Layer.of(Pooling, PoolingAttrs(pool="AVE", **options), shape)
+        target = room(layer.sig.outs["y"].shape, lanes)
+        told = {**numbers(layer), "channels": shape[1]}
+        (y,) = run("mean_pool_blocked", [blocked(x, lanes)], [target], **told)
+        made = y.tobytes()
+        with monkeypatch.context() as other:
+            other.setenv("GRAPHC_ISA", "portable")
+            (y,) = run("mean_pool_blocked", [blocked(x, lanes)], [target], **told)
+        assert y.tobytes() == made
+
+
+@pytest.mark.parametrize("lanes", LANES)
 def test_maxima_of_ties_zeros_and_special_values(lanes: int, isa: str) -> None:
     rng = np.random.default_rng(1)
     x = rng.choice([0.0, -0.0, np.nan, -np.inf, -FLT_MAX], (2, 11, 9, 13)).astype(np.float32)

@@ -71,39 +71,54 @@ void lrn_within(const Lrn& lrn, const float* plane, Index height, Index width, I
     finish(lrn, plane + h * pitch + first, sums, stop - first, y);
 }
 
-// The Lanes::width channels from the `group`-th vector of channels on; null where there are none.
-inline const float* channels_at(const float* x, Index plane, Index lanes, Index blocks,
-                                Index group) {
-    const Index each = lanes / Lanes::width;
-    if (group < 0 || group >= blocks * each) return nullptr;
-    return x + group / each * plane + group % each * Lanes::width;
+// What lies so many channels beyond a vector of them: the upper lanes of one vector of its pixel
+// and the lower ones of the next.
+struct Shifted {
+    const float *low, *high;
+    Lanes::Mask in_low, in_high;
+
+    Lanes::Reg load(Index at) const {
+        return Lanes::load_where(in_high, high + at,
+                                 Lanes::load_where(in_low, low + at, Lanes::zero()));
+    }
+};
+
+// `channel`: that of lane 0. Vectors beyond the first and last channel are read as zeros.
+inline Shifted shifted(const float* x, Index plane, Index blocks, Index lanes, Index channel) {
+    const Index width = Lanes::width, count = blocks * lanes;
+    const Index part = (channel % width + width) % width, first = channel - part;
+    const auto is_there = [&](Index from) { return from >= 0 && from < count; };
+    const auto at = [&](Index from) {
+        return is_there(from) ? x + from / lanes * plane + from % lanes : x;
+    };
+    const int from_low = int(width - part);
+    return {at(first) + part, at(first + width) - from_low,
+            Lanes::mask(0, is_there(first) ? from_low : 0),
+            Lanes::mask(from_low, is_there(first + width) ? int(width) : from_low)};
 }
 
 void lrn_blocked(const Lrn& lrn, const float* x, Index plane, Index block, Index blocks,
                  Index lanes, Index pixels, float* y) {
+    constexpr int kTaps = 5;  // taken at once
     float sums[kLrnBlock];
     const Index count = pixels * lanes, reach = lesser(lrn.radius, blocks * lanes);
     for (Index i = 0; i < count; ++i) sums[i] = 0;
-    // What lies `shift` channels further comes from two neighbouring vectors.
-    for (Index shift = -reach; shift <= reach; ++shift) {
-        const Index whole =
-            shift >= 0 ? shift / Lanes::width : -((Lanes::width - 1 - shift) / Lanes::width);
-        const int part = int(shift - whole * Lanes::width);
-        const auto lower = Lanes::mask(0, Lanes::width - part),
-                   upper = Lanes::mask(Lanes::width - part, Lanes::width);
+    for (Index tap = -reach; tap <= reach; tap += kTaps) {
         for (Index c = 0; c < lanes; c += Lanes::width) {
-            const Index group = (block * lanes + c) / Lanes::width + whole;
-            const float* low = channels_at(x, plane, lanes, blocks, group);
-            const float* high =
-                part > 0 ? channels_at(x, plane, lanes, blocks, group + 1) : nullptr;
-            if (!low && !high) continue;
+            Shifted taps[kTaps];
+            for (int k = 0; k < kTaps; ++k) {
+                // beyond the window as beyond the channels: zeros
+                const Index channel = block * lanes + c + lesser(tap + k, reach + 1);
+                taps[k] = shifted(x, plane, blocks, lanes, channel);
+                if (tap + k > reach) taps[k].in_low = taps[k].in_high = Lanes::mask(0, 0);
+            }
             for (Index i = c; i < count; i += lanes) {
-                Lanes::Reg each = Lanes::zero();
-                if (low) each = Lanes::load_where(lower, low + (i - c) + part, each);
-                if (high)
-                    each = Lanes::load_where(upper, high + (i - c) + part - Lanes::width, each);
-                Lanes::store(sums + i,
-                             Lanes::add(Lanes::load(sums + i), Lanes::multiply(each, each)));
+                Lanes::Reg sum = Lanes::load(sums + i);
+                for (int k = 0; k < kTaps; ++k) {
+                    const Lanes::Reg each = taps[k].load(i - c);
+                    sum = Lanes::add(sum, Lanes::multiply(each, each));
+                }
+                Lanes::store(sums + i, sum);
             }
         }
     }

@@ -5,14 +5,24 @@ namespace graphc::GRAPHC_LOOPS {
 
 namespace {
 
-// Calls take(elements) for what each vector of a window's channels meets in it.
+// Calls take(elements) for what each vector of a window's channels meets in it, row by row.
+// kAcross: elements of a row, 0 if only known at run time.
+template <int kAcross, class Take>
+inline void each_row(const BlockedRow& row, const float* x, PoolSpan cols, const Take& take) {
+    const Index pitch = row.cols.size * row.lanes;
+    const Index across = kAcross > 0 ? kAcross : cols.stop - cols.first;
+    const float* from = x + row.rows.first * pitch + cols.first * row.lanes;
+    for (Index h = row.rows.first; h < row.rows.stop; ++h, from += pitch) {
+        for (Index i = 0; i < across; ++i) take(Lanes::load(from + i * row.lanes));
+    }
+}
+
 template <class Take>
 inline void each_pixel(const BlockedRow& row, const float* x, PoolSpan cols, const Take& take) {
-    const float* line = x + (row.rows.first * row.cols.size + cols.first) * row.lanes;
-    for (Index h = row.rows.first; h < row.rows.stop; ++h, line += row.cols.size * row.lanes) {
-        const float* from = line;
-        for (Index w = cols.first; w < cols.stop; ++w, from += row.lanes) take(Lanes::load(from));
-    }
+    const Index across = cols.stop - cols.first;
+    if (across == 3) return each_row<3>(row, x, cols, take);
+    if (across == 2) return each_row<2>(row, x, cols, take);
+    each_row<0>(row, x, cols, take);
 }
 
 void max_blocked(const BlockedRow& row, const float* x, float* y) {
