@@ -65,10 +65,9 @@ class _Search:
                     self.wants[value] = [int(value in fixed), 0]  # how many: plain, blocked
 
     def run(self) -> list[Sides]:
-        starts = [
-            [min(each, key=lambda sides: each[sides]) for each in self.options],
-            [PLAIN_SIDES if PLAIN_SIDES in each else next(iter(each)) for each in self.options],
-        ]
+        starts = [[min(each, key=lambda sides: each[sides]) for each in self.options]]
+        for wanted in (BLOCKED_SIDES, PLAIN_SIDES):
+            starts.append([wanted if wanted in each else next(iter(each)) for each in self.options])
         found = [self._settle(start) for start in starts]
         return min(found, key=lambda item: item[0])[1]
 

@@ -155,6 +155,7 @@ class Convolution(OpSpec):
             "forward",
             "conv",
             attrs=_told,
+            when=lambda a, s: not _is_depthwise(a, s),
             packs=(Pack("weight", "conv_pack", _packed),),
             strided=True,
             fuses=_FUSES,
