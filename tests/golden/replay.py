@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,10 @@ def replay(
     target: str = "reference",
     keep: str | tuple[str, ...] = "all",
     train: bool = True,
+    passes: str | tuple[str, ...] = (),
 ) -> Iterator[Verdict]:
     """Load, run and, if Caffe did and `train`, differentiate the case's net in `folder`; one
-    verdict per golden array, of blobs those that are kept."""
+    verdict per golden array, of blobs those that are kept and survive the passes."""
     meta = case.meta
     weights = folder / f"{case.name}.caffemodel"
     net = graphc.load(
@@ -58,22 +59,28 @@ def replay(
         stages=tuple(meta["stages"]),
     )
     train = meta["backward"] and train
-    with graphc.compile(net, target=target, train=train, passes=(), keep=keep) as exe:
+    is_whole = keep == "all" and not passes
+    due = None if is_whole else {v.name for v in net.outputs}
+    with graphc.compile(net, target=target, train=train, passes=passes, keep=keep) as exe:
         if "memory/data" in case.arrays:
             (layer,) = (x["name"] for x in meta["layers"] if x["type"] == "MemoryData")
             exe.set_arrays(layer, case.arrays["memory/data"], case.arrays["memory/label"])
         for step in case.steps:
-            yield from _replay_step(case, exe, step)
+            yield from _replay_step(case, exe, step, due)
         for key, caffe in case.under("wafter/"):
             layer, _, index = key.rpartition("/")
             yield judge(case, f"wafter/{key}", exe.params[layer][int(index)], caffe)
 
 
-def _replay_step(case: Case, exe: graphc.Executable, step: str) -> Iterator[Verdict]:
+def _replay_step(
+    case: Case, exe: graphc.Executable, step: str, due: Collection[str] | None
+) -> Iterator[Verdict]:
+    """`due`: blobs that must be there; None: all of the golden's."""
     tops = exe.forward({name: case.arrays[f"{step}in/{name}"] for name in case.meta["inputs"]})
     for blob, caffe in case.under(f"{step}out/"):
-        ours = tops.get(case.split_from.get(blob, blob))
-        if ours is not None or exe.keep == "all":
+        name = case.split_from.get(blob, blob)
+        ours = tops.get(name)
+        if ours is not None or due is None or name in due:
             yield judge(case, f"{step}out/{blob}", ours, caffe)
     if not exe.train:
         return

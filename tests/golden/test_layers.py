@@ -25,14 +25,26 @@ def test_case(name: str, caffe: Path) -> None:
     assert not failed, "\n".join(failed)
 
 
-@pytest.mark.parametrize("train", [False, True], ids=["forward", "backward"])
+# the default passes are those of a forward alone
+@pytest.mark.parametrize(
+    ("train", "passes"),
+    [(False, ()), (False, "default"), (True, ())],
+    ids=["forward", "passes", "backward"],
+)
 @pytest.mark.parametrize("keep", ["all", ()], ids=["all", "outputs"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_case_on_the_cpu(name: str, keep: str | tuple[str, ...], train: bool, caffe: Path) -> None:
+def test_case_on_the_cpu(
+    name: str,
+    keep: str | tuple[str, ...],
+    train: bool,
+    passes: str | tuple[str, ...],
+    caffe: Path,
+) -> None:
     case = read_case(caffe / "layers" / f"{name}.npz")
     if train and not case.meta["backward"]:
         pytest.skip("Caffe has no gradients here")
-    verdicts = list(replay(case, caffe / "layers", "cpu", keep, train))
+    verdicts = list(replay(case, caffe / "layers", "cpu", keep, train, passes))
+    assert verdicts
     failed = [f"{v.key}: {v.share:.3g} of the tolerance" for v in verdicts if not v.share <= 1]
     assert not failed, "\n".join(failed)
 
