@@ -60,7 +60,14 @@ def _discover() -> None:
             if module.name not in _NOT_LAYERS and not module.name.startswith("_"):
                 importlib.import_module(f"{path.__name__}.{module.name}")
     for entry in entry_points(group="graphc.ops"):
-        entry.load()
+        try:
+            entry.load()
+        except GraphError:
+            raise
+        except Exception as error:  # whatever a broken package raises
+            where = f"entry point {entry.name!r} ({entry.value})"
+            told = f"{where} cannot be loaded: {type(error).__name__}: {error}"
+            raise GraphError("GC-O001", told, "repair or remove the package") from error
 
 
 def all_ops() -> dict[str, type[OpSpec]]:

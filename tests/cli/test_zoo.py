@@ -10,13 +10,14 @@ import pytest
 
 @pytest.fixture(scope="module")
 def squeezenet(shared, tmp_path_factory):
-    """The pruned SqueezeNet, compiled once."""
+    """The pruned SqueezeNet, compiled once for the C++ core."""
     from graphc.cli.main import invoke
 
     net = shared / "zoo/squeezenet/squeezenet_v1.0_pruned_deploy.prototxt"
     target = tmp_path_factory.mktemp("zoo") / "sq.gcz"
     weights = net.parent / "squeezenet_v1.0_pruned.caffemodel"
-    assert invoke(["compile", str(net), "-w", str(weights), "-o", str(target), "--json"]) == 0
+    words = ["compile", str(net), "-w", str(weights), "-o", str(target), "--target", "cpu"]
+    assert invoke([*words, "--json"]) == 0
     return target
 
 
@@ -56,7 +57,8 @@ def test_mtcnn(cli, shared, arrays, number):
     wanted = arrays(shared / "zoo/expected_mtcnn.npz")
     net = shared / f"zoo/mtcnn/det{number}"
     np.save("in.npy", wanted[f"det{number}/in"])
-    assert cli("compile", f"{net}.prototxt", "-w", f"{net}.caffemodel", "-o", "det.gcz").code == 0
+    words = ("-w", f"{net}.caffemodel", "-o", "det.gcz", "--target", "cpu")
+    assert cli("compile", f"{net}.prototxt", *words).code == 0
     assert cli("run", "det.gcz", "--input", "in.npy", "-o", "out.npz").code == 0
     found = arrays("out.npz")
     keys = [key for key in wanted if key.startswith(f"det{number}/out/")]
