@@ -28,9 +28,8 @@ def verify_plan(program: Program, plan: Plan) -> None:
 
     Every call runs once in its entry, pure ones perhaps again; every read sees exactly the version
     the Program prescribes; operands lie inside their arena, aligned, and on nothing that the same
-    call needs; what persists, and what is kept, is whole when its entry ends; the bytes touched
-    are those planned. The message names step and buffer.
-    """
+    call needs; what persists, and what is kept, is whole when its entry ends, and nothing else has
+    a home; an arena ends where its last bytes are used. The message names step and buffer."""
     _Verifier(program, plan).run()
 
 
@@ -58,7 +57,10 @@ class _Verifier:
         self.events: set[int] = set()
 
     def run(self) -> None:
+        if self.plan.target != self.program.target:
+            self.refuse(f"it is for target {self.plan.target!r}, not {self.program.target!r}")
         self._check_entries()
+        self._check_surplus()
         for root in self._persistent():
             self._fill(root)
         for entry in self.told.entries:
@@ -78,6 +80,20 @@ class _Verifier:
             if shadow.touched != arena.nbytes:
                 told = f"has {arena.nbytes} bytes, but {shadow.touched} are touched"
                 self.refuse(f"arena {arena.name!r} {told}")
+
+    def _check_surplus(self) -> None:
+        """Homes that nobody asks for, and arenas beyond all need."""
+        program = self.program
+        asked = {*program.kept, *program.inputs.values(), *program.seeds.values()}
+        asked = {program.root(buffer).id for buffer in asked} | {*self._persistent()}
+        if needless := self.plan.homes.keys() - asked:
+            self.refuse(f"buffer {min(needless)} has a home, which it does not need")
+        most = sum(b.nbytes + b.align for b in program.buffers if b.view_of is None)
+        spaces = ([v.workspace_bytes for v in call.variants] for call in program.calls)
+        most += sum(max(each, default=0) + WORKSPACE_ALIGN for each in spaces)
+        for arena in self.plan.arenas:
+            if arena.nbytes > most:
+                self.refuse(f"arena {arena.name!r} has {arena.nbytes} bytes; {most} are enough")
 
     def _persistent(self) -> Iterator[int]:
         for buffer in self.program.buffers:

@@ -34,7 +34,7 @@ def plan_apart(program: Program) -> Plan:
     touched = {o.buffer for call in schedule.calls for o in (*call.reads, *call.writes)}
     touched |= {*program.inputs.values(), *program.seeds.values(), *program.kept}
     roots = {program.root(buffer).id for buffer in touched}
-    homes = {
+    places = {
         b.id: arenas.place(int(b.kind not in PERSISTENT), b.nbytes, b.align)
         for b in program.buffers
         if b.view_of is None and (b.id in roots or b.kind in PERSISTENT)
@@ -42,7 +42,7 @@ def plan_apart(program: Program) -> Plan:
 
     def place(operand: Operand) -> Place:
         root, start = program.buffers[operand.buffer].view_of or (operand.buffer, 0)
-        arena, offset = homes[root]
+        arena, offset = places[root]
         return Place(operand.buffer, operand.version, arena, offset + start)
 
     steps = []
@@ -58,6 +58,9 @@ def plan_apart(program: Program) -> Plan:
                 workspace=arenas.place(1, nbytes, LINE) if nbytes else None,
             )
         )
+    asked = {*program.kept, *program.inputs.values(), *program.seeds.values()}
+    asked = {program.root(buffer).id for buffer in asked}
+    homes = {b: p for b, p in places.items() if p[0] == 0 or b in asked}
     weights, work = arenas.ends
     return Plan(
         program.target,

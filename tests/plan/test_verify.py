@@ -73,6 +73,9 @@ REFUSED = {
     "steps left over": lambda plan: replace(plan, entries={"forward": (0, 1)}),
     "entry backwards": lambda plan: replace(plan, entries={"forward": (2, 0)}),
     "no home": lambda plan: replace(plan, homes={}),
+    "a needless home": lambda plan: replace(plan, homes={**plan.homes, 1: (1, 0)}),
+    "a home of nothing": lambda plan: replace(plan, homes={**plan.homes, 99: (1, 0)}),
+    "another target": lambda plan: replace(plan, target="cuda"),
     "no such call": lambda plan: with_step(plan, 0, replace(plan.steps[0], call=7)),
     "negative call": lambda plan: with_step(plan, 0, replace(plan.steps[0], call=-1)),
     "no such variant": lambda plan: with_step(plan, 0, replace(plan.steps[0], variant=3)),
@@ -106,6 +109,10 @@ REFUSED = {
     ),
     "larger than needed": lambda plan: replace(
         plan, arenas=(plan.arenas[0], replace(plan.arenas[1], nbytes=plan.work_bytes + 64))
+    ),
+    "far apart": lambda plan: replace(
+        with_step(plan, 1, replace(plan.steps[1], workspace=(1, 1 << 40))),
+        arenas=(plan.arenas[0], replace(plan.arenas[1], nbytes=(1 << 40) + 64)),
     ),
     "replay that never ran": lambda plan: with_step(plan, 0, replace(plan.steps[0], instance=1)),
     "crooked": lambda plan: replace(
