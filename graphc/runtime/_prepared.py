@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc import _core
+from graphc.errors import fail
 from graphc.ir.types import ITEM_BYTES
 from graphc.plan.data import WEIGHTS, Plan
-from graphc.program import BufferKind, Call, Program
+from graphc.program import PERSISTENT, BufferKind, Call, Program
 from graphc.runtime._steps import places_of, steps_of
 from graphc.runtime._weights import WeightMemory, memory_of
 
@@ -37,7 +38,7 @@ class Prepared:
         self.entries = list(plan.entries)
         steps = [steps_of(program, plan, entry, self._locate) for entry in self.entries]
         self.session = _core.Session(self.regions, steps, threads)
-        self._places = self._find_places()
+        self._homes = {root: self._locate(root, *home) for root, home in plan.homes.items()}
 
     def calls(self, entry: str) -> list[Call]:
         """What the steps of an entry run, in order."""
@@ -45,16 +46,26 @@ class Prepared:
         return [self.program.calls[step.call] for step in self.plan.steps[first:end]]
 
     def array(self, buffer: int) -> npt.NDArray[Any]:
-        """A new array on a buffer's memory, with its strides."""
+        """A new array on the memory of a buffer that has a home, with its strides."""
+        root, inner = self.program.buffers[buffer].view_of or (buffer, 0)
+        region, offset = self._homes[root]
+        return self._array(buffer, region, offset + inner)
+
+    def operands(self, entry: str, at: int) -> list[npt.NDArray[Any]]:
+        """New arrays on what the step at a position of an entry reads, then on what it writes."""
+        step = self.plan.steps[self.plan.entries[entry][0] + at]
+        places = places_of(self.program, step, self._locate)
+        buffers = [place.buffer for place in step.operands]
+        return [self._array(b, *place[:2]) for b, place in zip(buffers, places, strict=True)]
+
+    def _array(self, buffer: int, region: int, offset: int) -> npt.NDArray[Any]:
         found = self.program.buffers[buffer]
-        dtype = DTYPES[found.dtype]
+        dtype, item = DTYPES[found.dtype], ITEM_BYTES[found.dtype]
         if found.nbytes == 0 or 0 in found.dims:
             return np.empty(found.dims, dtype)
-        root, inner = (buffer, 0) if found.view_of is None else found.view_of
-        region, offset = self._places[root]
-        strides = tuple(s * ITEM_BYTES[found.dtype] for s in found.strides)
+        strides = tuple(stride * item for stride in found.strides)
         memory = self._memories[region]
-        array: npt.NDArray[Any] = np.ndarray(found.dims, dtype, memory, offset + inner, strides)
+        array: npt.NDArray[Any] = np.ndarray(found.dims, dtype, memory, offset, strides)
         return array
 
     def run(self, entry: str, host: Callable[[int], None], **order: Any) -> None:
@@ -62,25 +73,16 @@ class Prepared:
         self.session.run(self.entries.index(entry), host, **order)
 
     def _locate(self, root: int, arena: int, offset: int) -> tuple[int, int]:
-        if self.plan.arenas[arena].name != WEIGHTS:
+        """`root` -1: a workspace."""
+        persists = root >= 0 and self.program.buffers[root].kind in PERSISTENT
+        if persists != (self.plan.arenas[arena].name == WEIGHTS):
+            fail("GC-A001", f"the plan mixes what persists with the rest in arena {arena}")
+        if not persists:
             return FIRST + arena, offset
         buffer = self.program.buffers[root]
         if buffer.kind in (BufferKind.PARAM, BufferKind.STATE):
             return PARAMS, self._weights.offsets[buffer.name]
         return KEPT, self._kept[root]
-
-    def _find_places(self) -> dict[int, tuple[int, int]]:
-        """(region, offset) of every root buffer, as the last step that touches it leaves it."""
-        places = {root: self._locate(root, *home) for root, home in self.plan.homes.items()}
-        for step in self.plan.steps:
-            for operand, place in zip(
-                step.operands, places_of(self.program, step, self._locate), strict=True
-            ):
-                buffer = self.program.buffers[operand.buffer]
-                root, inner = (buffer.id, 0) if buffer.view_of is None else buffer.view_of
-                if buffer.nbytes:
-                    places.setdefault(root, (place[0], place[1] - inner))
-        return places
 
 
 def _kept_offsets(program: Program) -> tuple[dict[int, int], int]:

@@ -151,8 +151,9 @@ class CpuExecutor(ReferenceExecutor):
         calls = prepared.calls(entry)
 
         def host(at: int) -> None:
-            call = calls[at]
-            self._guarded(self.graph.nodes[call.node], lambda node: self._run_host(node, call))
+            call, arrays = calls[at], prepared.operands(entry, at)
+            node = self.graph.nodes[call.node]
+            self._guarded(node, lambda node: self._run_host(node, call, arrays))
 
         try:
             order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, "measure": True}
@@ -161,21 +162,23 @@ class CpuExecutor(ReferenceExecutor):
             at = prepared.session.failed
             raise self.graph.nodes[calls[at].node].located(error) if at >= 0 else error from None
 
-    def _run_host(self, node: Node, call: Call) -> None:
-        """A Forward or Grad part by its reference, from and to the plan's memory."""
+    def _run_host(self, node: Node, call: Call, arrays: list[npt.NDArray[Any]]) -> None:
+        """A Forward or Grad part by its reference, from and to the plan's memory; `arrays`: its
+        reads, then its writes."""
         op = cast("type[OpSpec]", node.op)
-        operands = {o.role: self._operand_of(node, o.role, o.buffer) for o in call.reads}
+        count = len(call.reads)
+        reads = zip(call.reads, arrays[:count], strict=True)
+        operands = {o.role: self._host_operand(node, o.role, array) for o, array in reads}
         before = operands.pop(ADDEND, None)
         ctx = self._ctx(node, call.part)
         if node.of is not None:
             results = {call.writes[0].role: op.vjp(node.attrs, call.part, operands, ctx)}
         else:
             results = op.reference(node.attrs, operands, ctx)
-        for operand in call.writes:
+        for operand, target in zip(call.writes, arrays[count:], strict=True):
             if operand.role not in results:
                 fail("GC-O001", f"its reference gives no {operand.role!r}")
             result, value = np.asarray(results[operand.role]), node.outs.get(operand.role)
-            target = self.prepared.array(operand.buffer)
             if value is not None:
                 self._check_live(value, operand.role, result.shape)
                 self.shapes[value] = result.shape
@@ -183,8 +186,7 @@ class CpuExecutor(ReferenceExecutor):
             with np.errstate(over="ignore", invalid="ignore"):
                 target[...] = (result if before is None else before + result).reshape(target.shape)
 
-    def _operand_of(self, node: Node, role: str, buffer: int) -> F64:
-        array = self.prepared.array(buffer)
+    def _host_operand(self, node: Node, role: str, array: npt.NDArray[Any]) -> F64:
         value = node.ins.get(role)
         if value is not None and value in self.shapes:
             array = _live(array, self.shapes[value])
