@@ -45,6 +45,7 @@ def fingerprint(program: Program) -> str:
         [_facts(call) for call in program.calls],
         sorted(program.entries.items()),
         sorted(program.inputs.values()),
+        sorted(program.seeds.values()),
         sorted(program.kept),
         sorted(program.lasting),
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from core.gemm_cases import ISAS
 
 import graphc
+from graphc import _core
 from graphc.errors import GraphError
 from graphc.runtime import _plans
 
@@ -71,6 +74,51 @@ def test_other_programs_are_planned_anew(path: Path, monkeypatch: pytest.MonkeyP
     graphc.open(path, keep=("a",), threads=1).run(X)
     graphc.open(path, target="reference").run(X)
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("isa", ISAS)
+def test_built_for_another_instruction_set_or_number_of_threads(
+    isa: str, threads: int, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is opened is what would be compiled here."""
+    net, path = graphc.load(root / "models/lenet/deploy.prototxt"), tmp_path / "n.gcz"
+    monkeypatch.setenv("GRAPHC_ISA", "portable")
+    there = graphc.compile(net, target="cpu", threads=1)
+    there.save(path)
+    monkeypatch.setenv("GRAPHC_ISA", isa)
+    here = graphc.compile(net, target="cpu", threads=threads)
+    made = _planned(monkeypatch)
+    opened = graphc.open(path, threads=threads)
+    assert opened.plan == here.plan
+    is_other = _digest(here) != _digest(there)
+    assert len(made) == is_other and is_other >= (threads > 1)
+    x = {"data": np.random.default_rng(0).standard_normal((64, 1, 28, 28))}
+    assert opened.run(x)["prob"].tobytes() == here.run(x)["prob"].tobytes()
+
+
+def test_built_by_a_library_with_other_kernels(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, want = _planned(monkeypatch), graphc.open(path, threads=1).run(X)["d"]
+    fewer = [symbol for symbol in _core.kernel_symbols() if symbol != "expr"]
+    monkeypatch.setattr(_core, "kernel_symbols", lambda: fewer)
+    exe = graphc.open(path, threads=1)
+    assert len(made) == 1
+    assert "host" in {c.variants[0].symbol for c in exe._executor.prepared.program.calls}
+    assert np.allclose(exe.run(X)["d"], want, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("field", ["symbol", "workspace_bytes"])
+def test_a_kernel_of_another_name_or_need_is_another_program(path: Path, field: str) -> None:
+    program = graphc.open(path, threads=1)._executor.prepared.program
+    (variant,) = program.calls[0].variants
+    other = {"symbol": "other", "workspace_bytes": variant.workspace_bytes + 64}[field]
+    changed = replace(program.calls[0], variants=(replace(variant, **{field: other}),))
+    calls = (changed, *program.calls[1:])
+    assert _plans.fingerprint(replace(program, calls=calls)) != _plans.fingerprint(program)
+
+
+def _digest(exe: graphc.Executable) -> str:
+    return _plans.fingerprint(exe._executor.prepared.program)
 
 
 def _set(*keys: Any) -> Callable[[Any], Any]:

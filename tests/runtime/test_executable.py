@@ -181,12 +181,15 @@ def test_a_forward_keeps_no_activations_that_nobody_reads():
     assert peak < 8 * (1 << 20)  # bytes; one activation is 2^20
 
 
-def test_running_an_artefact_imports_neither_protobuf_nor_front_nor_passes(tmp_path):
-    graphc.compile(graph(*NET)).save(tmp_path / "a.gcz")
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_running_an_artefact_imports_neither_protobuf_nor_front_nor_passes(tmp_path, target):
+    graphc.compile(graph(*NET), target=target).save(tmp_path / "a.gcz")
     code = (
         "import sys, numpy, graphc\n"
         f"exe = graphc.open({str(tmp_path / 'a.gcz')!r})\n"
         "exe.run({'data': numpy.ones((2, 3))})\n"
+        "exe.run({'data': numpy.ones((5, 3))})\n"  # planned anew
+        f"assert exe.target == {target!r}\n"
         "rooms = ('google', 'graphc.front', 'graphc.passes')\n"
         "bad = [m for m in sys.modules if m.startswith(rooms)]\n"
         "assert not bad, bad\n"
