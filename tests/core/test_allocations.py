@@ -40,7 +40,8 @@ spy = ctypes.CDLL(sys.argv[1])
 spy.caller_of.restype = ctypes.c_char_p
 spy.fail_at.restype, spy.fail_at.argtypes = ctypes.c_long, [ctypes.c_long]
 net = graphc.load(sys.argv[2])
-feed = {"data": np.random.default_rng(0).standard_normal((2, 3, 12, 12)).astype(np.float32)}
+shape = net.inputs[0].type.shape
+feed = {"data": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
 """
 
 COUNT = """
@@ -126,9 +127,7 @@ def spy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def _run(code: str, spy: Path, folder: Path, *words: str) -> str:
-    net = folder / "net.prototxt"
-    net.write_text(NET)
+def _run(code: str, spy: Path, net: Path, *words: str) -> str:
     environment = os.environ | {"LD_PRELOAD": str(spy)}
     command = [sys.executable, "-c", START + code, str(spy), str(net), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -136,12 +135,31 @@ def _run(code: str, spy: Path, folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_step_loop_allocates_nothing(spy: Path, tmp_path: Path, threads: str) -> None:
-    told = [line for line in _run(COUNT, spy, tmp_path, threads).splitlines() if line]
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    return path
+
+
+def check_count(spy: Path, net: Path, threads: str) -> None:
+    told = [line for line in _run(COUNT, spy, net, threads).splitlines() if line]
     assert [line for line in told if "libgomp" not in line] == []
 
 
-def test_no_allocation_fails_unseen(spy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_step_loop_allocates_nothing(spy: Path, small: Path, threads: str) -> None:
+    check_count(spy, small, threads)
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("name", ["lenet", "squeezenet_v1.1"])
+def test_a_well_known_network_allocates_nothing(
+    spy: Path, root: Path, name: str, threads: str
+) -> None:
+    check_count(spy, root / "models" / name / "deploy.prototxt", threads)
+
+
+def test_no_allocation_fails_unseen(spy: Path, small: Path) -> None:
     every = os.environ.get("GRAPHC_EVERY_ALLOCATION", "7")  # 1: all of them
-    assert int(_run(FAIL, spy, tmp_path, every)) > 10
+    assert int(_run(FAIL, spy, small, every)) > 10
