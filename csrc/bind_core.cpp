@@ -4,7 +4,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,28 +38,62 @@ class LooseKernel {
     void run(const std::vector<py::array>& reads, const std::vector<py::array>& writes, int threads,
              std::uint64_t seed, std::uint32_t step) {
         if (threads != problem_.threads) make(threads);
-        std::vector<const char*> sources;
-        std::vector<char*> targets;
-        check_count(reads.size(), problem_.reads.size(), "reads");
-        check_count(writes.size(), problem_.writes.size(), "writes");
-        for (std::size_t i = 0; i < reads.size(); ++i) {
-            sources.push_back(graphc::address_of(reads[i], problem_.reads[i], false,
-                                                 "read operand " + std::to_string(i)));
-        }
-        for (std::size_t i = 0; i < writes.size(); ++i) {
-            targets.push_back(graphc::address_of(writes[i], problem_.writes[i], true,
-                                                 "written operand " + std::to_string(i)));
-        }
+        const Addresses at = addresses(reads, writes);
         const graphc::Pages workspace(kernel_->workspace());
         const py::gil_scoped_release unlocked;
         if (workspace.size() > 0) std::memset(workspace.data(), 0xff, workspace.size());
-        graphc::Fault fault;
-        kernel_->run(
-            {sources.data(), targets.data(), workspace.data(), threads, &fault, seed, step});
-        if (fault.code) throw Error(fault.code, fault.message, fault.hint);
+        run_once(at, workspace, seed, step);
+    }
+
+    // Microseconds of the fastest of at least `least` runs, as many as fit `seconds`.
+    double time(const std::vector<py::array>& reads, const std::vector<py::array>& writes,
+                int least, double seconds) {
+        using Clock = std::chrono::steady_clock;
+        const Addresses at = addresses(reads, writes);
+        const graphc::Pages workspace(kernel_->workspace());
+        const py::gil_scoped_release unlocked;
+        run_once(at, workspace, 0, 0);  // touches memory first
+        double best = std::numeric_limits<double>::infinity(), spent = 0;
+        for (int i = 0; i < least || spent < 1e6 * seconds; ++i) {
+            const Clock::time_point start = Clock::now();
+            run_once(at, workspace, 0, 0);
+            const std::chrono::duration<double, std::micro> passed = Clock::now() - start;
+            best = std::min(best, passed.count());
+            spent += passed.count();
+        }
+        return best;
     }
 
   private:
+    struct Addresses {
+        std::vector<const char*> sources;
+        std::vector<char*> targets;
+    };
+
+    Addresses addresses(const std::vector<py::array>& reads,
+                        const std::vector<py::array>& writes) const {
+        Addresses at;
+        check_count(reads.size(), problem_.reads.size(), "reads");
+        check_count(writes.size(), problem_.writes.size(), "writes");
+        for (std::size_t i = 0; i < reads.size(); ++i) {
+            at.sources.push_back(graphc::address_of(reads[i], problem_.reads[i], false,
+                                                    "read operand " + std::to_string(i)));
+        }
+        for (std::size_t i = 0; i < writes.size(); ++i) {
+            at.targets.push_back(graphc::address_of(writes[i], problem_.writes[i], true,
+                                                    "written operand " + std::to_string(i)));
+        }
+        return at;
+    }
+
+    void run_once(const Addresses& at, const graphc::Pages& workspace, std::uint64_t seed,
+                  std::uint32_t step) const {
+        graphc::Fault fault;
+        kernel_->run({at.sources.data(), at.targets.data(), workspace.data(), problem_.threads,
+                      &fault, seed, step});
+        if (fault.code) throw Error(fault.code, fault.message, fault.hint);
+    }
+
     void make(int threads) {
         if (threads < 1 || threads > 1024) {
             throw Error("GC-R004", std::to_string(threads) + " threads; 1 to 1024 are possible");
@@ -96,7 +132,9 @@ void bind_core(py::module_& m) {
         .def_property_readonly("workspace", &LooseKernel::workspace)
         .def_property_readonly("packed", &LooseKernel::packed)
         .def("run", &LooseKernel::run, py::arg("reads"), py::arg("writes"), py::arg("threads") = 1,
-             py::arg("seed") = 0, py::arg("step") = 0);
+             py::arg("seed") = 0, py::arg("step") = 0)
+        .def("time", &LooseKernel::time, py::arg("reads"), py::arg("writes"), py::arg("least"),
+             py::arg("seconds"));
     m.def(
         "make_kernel",
         [](const std::string& symbol, const py::sequence& reads, const py::sequence& writes,

@@ -48,6 +48,16 @@ class Kernel:
         """Floats of the packed weight, where only the kernel knows (oneDNN's); else 0. A kernel
         made with a weight of no elements, ("f32", (0,), None), tells it, but cannot be run."""
 
+    def time(
+        self,
+        reads: Sequence[npt.NDArray[Any]],
+        writes: Sequence[npt.NDArray[Any]],
+        least: int,
+        seconds: float,
+    ) -> float:
+        """Microseconds of the fastest of at least `least` runs, as many as fit `seconds`, with the
+        threads that the kernel was made for."""
+
     def run(
         self,
         reads: Sequence[npt.NDArray[Any]],

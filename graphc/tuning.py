@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from graphc import _core
 from graphc.costs import keep_times, known_costs
 from graphc.ir.graph import Graph
-from graphc.lower._problem import Problem
+from graphc.lower._problem import UNPACKED, Problem
 from graphc.lower.cpu import make, problems
 from graphc.memory import pinned_values, prepared
 from graphc.runtime.cpu import usable_cpus
 from graphc.runtime.executable import Keep
 
 DTYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
-LEAST, MOST = 5, 200
-"""Runs of one kernel."""
-SECONDS = 0.05
-"""How long one kernel is measured, unless it needs longer for `LEAST` runs."""
+LEAST, SECONDS = 5, 0.03
+"""Runs of one kernel, and how long they go on."""
 Progress = Callable[[int, int, str], None]
 """(kernels done, kernels in all, what is measured now)."""
 
@@ -61,14 +57,23 @@ def tune(
     times: dict[str, float] = {}
     for done, problem in enumerate(wanted):
         progress(done, len(wanted), problem.key)
-        kernel = make(problem, count)
-        if kernel is not None:
-            times[problem.key] = measure(kernel, problem, count)
+        us = measure(problem, count)
+        if us is not None:
+            times[problem.key] = us
     return TuneReport(times, len(found) - len(wanted), keep_times(times, count), count)
 
 
-def measure(kernel: _core.Kernel, problem: Problem, threads: int) -> float:
-    """Microseconds of the fastest of several runs on random operands."""
+def measure(problem: Problem, threads: int) -> float | None:
+    """Microseconds of the fastest of several runs on random operands; None where the kernel does
+    not take the problem after all."""
+    kernel = make(problem, threads)
+    if kernel is not None and UNPACKED in problem.reads:
+        size = ("f32", (kernel.packed,))
+        known = tuple(size if shape == UNPACKED else shape for shape in problem.reads)
+        kernel = make(replace(problem, reads=known), threads)
+        problem = replace(problem, reads=known)
+    if kernel is None:
+        return None
     rng = np.random.Generator(np.random.Philox(key=0))
 
     def array(
@@ -76,17 +81,11 @@ def measure(kernel: _core.Kernel, problem: Problem, threads: int) -> float:
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
         if dtype != "f32":
             return np.zeros(dims, DTYPES[dtype])
-        return rng.random((kernel.packed,) if dims == (0,) else dims, np.float32)
+        return rng.random(dims, np.float32)
 
     reads = [array(*shape) for shape in problem.reads]
     writes = [array(*shape) for shape in problem.writes]
-    best, spent, runs = float("inf"), 0.0, 0
-    while runs < LEAST or (spent < SECONDS and runs < MOST):
-        start = time.perf_counter()
-        kernel.run(reads, writes, threads)
-        passed = time.perf_counter() - start
-        best, spent, runs = min(best, passed), spent + passed, runs + 1
-    return best * 1e6
+    return kernel.time(reads, writes, LEAST, SECONDS)
 
 
 __all__ = ["TuneReport", "measure", "tune"]

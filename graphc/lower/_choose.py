@@ -66,8 +66,10 @@ class _Search:
 
     def run(self) -> list[Sides]:
         starts = [[min(each, key=lambda sides: each[sides]) for each in self.options]]
-        for wanted in (BLOCKED_SIDES, PLAIN_SIDES):
-            starts.append([wanted if wanted in each else next(iter(each)) for each in self.options])
+        starts += [
+            [wanted if wanted in each else next(iter(each)) for each in self.options]
+            for wanted in (BLOCKED_SIDES, PLAIN_SIDES)
+        ]
         found = [self._settle(start) for start in starts]
         return min(found, key=lambda item: item[0])[1]
 
