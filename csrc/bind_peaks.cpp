@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <memory>
 
-#include "core/isa.h"
 #include "peaks/multiply_add.h"
 #include "peaks/stream.h"
 
@@ -35,7 +34,6 @@ py::tuple timed_read(const Stream& stream, std::size_t first, std::size_t count)
 }  // namespace
 
 void bind_peaks(py::module_& m) {
-    m.def("isa", [] { return graphc::isa_name(graphc::chosen_isa()); });
     m.def("multiply_add", &multiply_add, py::kw_only(), py::arg("start"), py::arg("factor"),
           py::arg("addend"), py::arg("steps"), py::arg("threads"));
     py::class_<Stream>(m, "Stream")

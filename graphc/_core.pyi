@@ -169,9 +169,6 @@ class Packer:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """A better order and choice of those that hang, changed at positions first .. past - 1."""
 
-def isa() -> str:
-    """The instructions that kernels use now: "portable", "avx2" or "avx512"."""
-
 def multiply_add(
     *, start: float, factor: float, addend: float, steps: int, threads: int
 ) -> tuple[float, int, float]:
