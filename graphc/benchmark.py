@@ -39,7 +39,8 @@ class CallTime:
 
     `kernel`: its symbol, "host" for a reference in Python; `fused`: types of layers it does as
     well; `macs`: multiply-adds; `nbytes`: of the elements read and written; `roofline_us`: what
-    these take at the machine's peaks; `est_us`: what the plan goes by (None: there is no plan).
+    these take at the machine's peaks; `est_us`: what the plan goes by (None: there is no plan), and
+    `basis` what that rests on.
     """
 
     layer: str
@@ -51,7 +52,8 @@ class CallTime:
     macs: int
     nbytes: int
     roofline_us: float
-    est_us: float | None
+    est_us: float | None = None
+    basis: str = ""
 
     @property
     def flops(self) -> float:
@@ -68,7 +70,7 @@ class CallTime:
 class BenchReport:
     """`run_us`: how long each run took as its caller sees it; `outside_us`: the median of what that
     is beyond the calls, to feed and to give results; `warmup`: runs before these; `samples`: of a
-    batch; `estimate`: where `CallTime.est_us` comes from; `plan` None: the target has none."""
+    batch; `plan` None: the target has none."""
 
     name: str
     target: str
@@ -82,7 +84,6 @@ class BenchReport:
     peaks: Peaks
     plan: Plan | None
     notes: tuple[str, ...] = ()
-    estimate: str = "roofline"
 
     def percentile(self, percent: float) -> float:
         """Microseconds that so many of a hundred runs stay below, interpolated."""
@@ -228,10 +229,10 @@ def _calls(exe: Executable, times: Sequence[float], peaks: Peaks) -> list[CallTi
 
 def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:
     call, variant = low.call(step), low.variant(step)
-    node, macs, nbytes = low.node(call), low.macs(call), low.moved(call)
+    macs, nbytes = low.macs(call), low.moved(call)
     return CallTime(
         layer=call.name,
-        type=node.op.type if node is not None else "",
+        type=low.type(call),
         part=call.part,
         kernel=variant.symbol,
         fused=tuple(node.op.type for node in low.fused(call)),
@@ -240,6 +241,7 @@ def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:
         nbytes=nbytes,
         roofline_us=peaks.microseconds(macs, nbytes),
         est_us=variant.est_us,
+        basis=variant.basis,
     )
 
 
@@ -263,7 +265,6 @@ def _node(graph: Graph, node: Node, us: float, peaks: Peaks) -> CallTime:
         macs=macs,
         nbytes=nbytes,
         roofline_us=peaks.microseconds(macs, nbytes),
-        est_us=None,
     )
 
 

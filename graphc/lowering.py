@@ -11,12 +11,15 @@ from typing import cast
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.op import Kind, Trait
 from graphc.ir.types import ITEM_BYTES
-from graphc.ops.spec import OpSpec
+from graphc.lower._reorder import BLOCK, UNBLOCK
+from graphc.ops.spec import BLOCKED, PLAIN, OpSpec
 from graphc.plan import Plan, Step
 from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
 
-COPY = "copy"
-"""The symbol of a call that moves what a view could not stand for."""
+REORDER = "reorder"
+"""The part of a call that copies a value to its other format, and what is said for its type."""
+MOVERS = frozenset({"copy", BLOCK, UNBLOCK})
+"""Symbols of calls that move what a view could not stand for, or reorder."""
 LEARNED = frozenset({BufferKind.PARAM, BufferKind.STATE, BufferKind.PACKED})
 
 
@@ -52,6 +55,13 @@ class Lowering:
         """The layer behind a call, or the gradient's node; None for packing."""
         return self.graph.nodes[call.node] if call.node >= 0 else None
 
+    def type(self, call: Call) -> str:
+        """The type of a call's layer; "reorder" if it only copies for one, "" for packing."""
+        if call.part == REORDER:
+            return REORDER
+        node = self.node(call)
+        return "" if node is None else node.op.type
+
     def is_learned(self, operand: Operand) -> bool:
         """Is it a weight or statistic, packed or not, rather than an activation?"""
         return self.program.root(operand.buffer).kind in LEARNED
@@ -59,7 +69,7 @@ class Lowering:
     def macs(self, call: Call) -> int:
         """Multiply-adds of a call; those of its layer, or none if it only moves or packs."""
         node = self.node(call)
-        if node is None or call.variants[0].symbol == COPY:
+        if node is None or call.variants[0].symbol in MOVERS:
             return 0
         owner = node.of or node
         op = cast("type[OpSpec]", owner.op)
@@ -76,6 +86,8 @@ class Lowering:
         They lie between the call's node and what it writes; what they hand on has no buffer.
         """
         own = self.node(call)
+        if call.part == REORDER:
+            return ()
         written = (self._values.get(o.buffer) for o in call.writes)
         ahead = [v.producer for v in written if v is not None]
         found: list[Node] = []
@@ -106,9 +118,10 @@ class Lowering:
 
     def views(self) -> Iterator[LayerViews]:
         """Layers that are neither called nor fused, in order: nothing but views, or nothing."""
-        done = {self.graph.nodes[c.node] for c in self.program.calls if c.node >= 0}
+        done: set[Node] = set()
         for call in self.program.calls:
-            done.update(self.fused(call))
+            if call.node >= 0 and call.part != REORDER:
+                done |= {self.graph.nodes[call.node], *self.fused(call)}
         for node in self.graph.nodes:
             if node not in done and not node.has(Trait.FEED):
                 yield self._views_of(node)
@@ -128,8 +141,10 @@ class Lowering:
 
     @cached_property
     def _values(self) -> dict[int, Value]:
-        """The graph's value behind each buffer that has one."""
+        """The graph's value behind each buffer that has one, in either format."""
         known = self.graph.by_name()
+        for format_ in (BLOCKED, PLAIN):
+            known |= {f"{name}:{format_}": value for name, value in self.graph.by_name().items()}
         named = {id_: known.get(name) for name, id_ in self.program.values.items()}
         return {id_: value for id_, value in named.items() if value is not None}
 
@@ -143,4 +158,4 @@ def _nbytes(buffer: Buffer) -> int:
     return math.prod(buffer.dims) * ITEM_BYTES[buffer.dtype]
 
 
-__all__ = ["COPY", "LayerViews", "Lowering"]
+__all__ = ["REORDER", "LayerViews", "Lowering"]

@@ -72,15 +72,16 @@ def test_the_plan_and_its_estimates_are_what_ran() -> None:
     report = bench(exe, peaks=PEAKS, repeat=1)
     assert report.plan == exe.plan and report.threads == 2
     variants = [exe.program.calls[c].variants for c in exe.program.entries["forward"]]
-    assert [c.est_us for c in report.calls] == [v[0].est_us for v in variants]
-    assert report.estimate == "roofline"
+    told = [(c.est_us, c.basis) for c in report.calls]
+    assert told == [(v[0].est_us, v[0].basis) for v in variants] and all(basis for _, basis in told)
 
 
 def test_reference_is_timed_layer_by_layer() -> None:
     report = run(target="reference")
     assert [c.layer for c in report.calls] == ["c", "r", "p", "y"]
     assert {c.kernel for c in report.calls} == {HOST}
-    assert all(c.us > 0 and c.est_us is None and not c.fused for c in report.calls)
+    assert all(c.us > 0 and c.est_us is None and not c.basis for c in report.calls)
+    assert not any(c.fused for c in report.calls)
     assert (report.plan, report.threads) == (None, 1)
     assert report.macs == run().macs
 

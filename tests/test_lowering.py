@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from texts import conv, fc, feed, graph, layer, softmax_loss
 
+from graphc import _core
+from graphc.costs import Costs
 from graphc.count import macs
-from graphc.lowering import Lowering
+from graphc.ir.op import Trait
+from graphc.lower import cpu
+from graphc.lowering import REORDER, Lowering
 from graphc.memory import lowered
 
+MODELS = Path(__file__).parent.parent / "models"
 SHAPE = (2, 4, 6, 6)
 RESIDUAL = (
     feed(data=SHAPE),
@@ -123,6 +130,59 @@ def test_bytes_are_those_of_the_elements_each_buffer_once() -> None:
     (step,) = low.steps("forward")
     assert low.moved(low.call(step)) == 4 * (10 + 15 + 3 + 6)
     assert [low.is_learned(o) for o in low.call(step).reads] == [False, True, True]
+
+
+@pytest.mark.parametrize("target", ["cpu", "model"])
+@pytest.mark.parametrize("name", ["squeezenet_v1.1", "googlenet", "resnet20", "mobilenet_v2"])
+def test_every_layer_is_called_fused_or_a_view(name: str, target: str) -> None:
+    low = lowered(MODELS / name / "deploy.prototxt", target=target)
+    calls = [low.call(step) for step in low.steps("forward")]
+    fused = [node for call in calls for node in low.fused(call)]
+    views = [views.node for views in low.views()]
+    called = {low.node(call) for call in calls if low.type(call) != REORDER}
+    told = [*called, *fused, *views]
+    assert len(told) == len(set(told))
+    assert set(told) == {n for n in low.graph.nodes if not n.has(Trait.FEED)}
+    assert sum(map(low.macs, calls)) == sum(map(macs, low.graph.forward_nodes()))
+
+
+class Mixed(Costs):
+    """Costs that make every other kernel work on blocks of channels."""
+
+    def microseconds(self, symbol: str, key: str, macs: int, nbytes: int) -> tuple[float, str]:
+        is_blocked = "block=" in key
+        return (1.0 if is_blocked == ("pool" in symbol) else 1000.0), "told"
+
+
+def test_copies_to_another_format_are_no_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_core, "channel_block", lambda: 16)
+    monkeypatch.setattr(cpu, "known_costs", lambda threads: Mixed(threads))
+    pool = "pooling_param { kernel_size: 2 stride: 1 }"
+    net = graph(
+        feed(data=(2, 32, 6, 6)),
+        conv("data", "a", 32, 1),
+        layer("ReLU", "a", "a", name="relu"),
+        layer("Pooling", "a", "p", pool),
+        conv("p", "b", 32, 1),
+        layer("Pooling", "b", "q", pool),
+    )
+    low = lowered(net)
+    calls = [low.call(step) for step in low.steps("forward")]
+    assert [(call.name, low.type(call)) for call in calls] == [
+        ("a", "Convolution"),
+        ("a:blocked", REORDER),
+        ("p", "Pooling"),
+        ("p:plain", REORDER),
+        ("b", "Convolution"),
+        ("b:blocked", REORDER),
+        ("q", "Pooling"),
+        ("q", REORDER),
+    ]
+    assert [[n.name for n in low.fused(call)] for call in calls][:3] == [["relu"], [], []]
+    assert not any(low.fused(call) for call in calls[1:])
+    assert not any(low.macs(call) for call in calls if low.type(call) == REORDER)
+    assert low.moved(calls[1]) == 2 * 4 * 2 * 32 * 36 and list(low.views()) == []
+    assert {variant.basis for call in calls for variant in call.variants} == {"told"}
 
 
 def test_entries_there_are_none_of() -> None:

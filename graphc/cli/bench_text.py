@@ -7,11 +7,18 @@ from collections.abc import Iterable, Sequence
 from graphc.benchmark import BenchReport, CallTime
 from graphc.cli.count_verb import flop_text
 from graphc.cli.output import count_text, say, shape_text, size_text, table
+from graphc.costs import MEASURED, SHIPPED
+from graphc.lowering import REORDER
 from graphc.program import HOST
 
 RATES = ("GFLOP/s", "% FMA", "GB/s", "% mem")
 OUTSIDE = "(feeding, results)"
 FORWARD = "forward"
+BASES = {
+    MEASURED: "by `graphc tune` on a machine like this",
+    SHIPPED: "rates that come with graphc",
+    "roofline": "an ordinary core's peaks",
+}
 
 
 def tell(report: BenchReport) -> None:
@@ -60,16 +67,18 @@ def tell_calls(report: BenchReport, *, by_time: bool) -> None:
     calls = sorted(report.calls, key=lambda c: -c.us) if by_time else report.calls
     rows = []
     for call in calls:
-        part = "" if call.part == FORWARD else f" ({call.part})"
+        part = "" if call.part in (FORWARD, REORDER) else f" ({call.part})"
         estimate = "" if call.est_us is None else f"{call.est_us:,.1f}"
         row = (f"{call.layer}{part}", call.type, _kernel(call))
-        rows.append((*row, *_figures([call], report), estimate))
-    rows.append((OUTSIDE, "", "", *_outside(report), ""))
-    columns = ("layer", "type", "kernel", "us", "share", *RATES, "est us")
-    table(columns, rows, right=",".join(columns[3:]))
+        rows.append((*row, *_figures([call], report), estimate, call.basis))
+    rows.append((OUTSIDE, "", "", *_outside(report), "", ""))
+    columns = ("layer", "type", "kernel", "us", "share", *RATES, "est us", "from")
+    table(columns, rows, right=",".join(columns[3:-1]))
     say("")
-    if report.plan is not None:
-        say(f"est us: what the plan goes by, from the {report.estimate} of one ordinary core")
+    bases = dict.fromkeys(call.basis for call in calls if call.basis)
+    if bases:
+        told = "; ".join(f"{basis}: {BASES.get(basis, basis)}" for basis in bases)
+        say(f"est us: what the plan goes by, from {told}")
     _explain(([call] for call in calls), report)
 
 

@@ -143,7 +143,7 @@ def describe(report: BenchReport, *, by_time: bool = False) -> dict[str, Any]:
 
 
 def _call(call: CallTime, report: BenchReport) -> dict[str, Any]:
-    estimate = {"us": call.est_us, "from": report.estimate} if call.est_us is not None else None
+    estimate = {"us": call.est_us, "from": call.basis} if call.est_us is not None else None
     return {
         "layer": call.layer,
         "type": call.type,

@@ -30,8 +30,8 @@ from graphc.ir.versions import blob_of
 @click.option(
     "--target",
     type=click.Choice(["cpu", "model"]),
-    help="Of --lowered: for the C++ core, or as memory figures are published.  [default: cpu, "
-    "with --train model]",
+    default="cpu",
+    help="Of --lowered: for the C++ core, or as memory figures are published.  [default: cpu]",
 )
 @threads_option
 @net_options
@@ -42,7 +42,7 @@ def command(
     prototxt: bool,
     lowered: bool,
     train: bool,
-    target: str | None,
+    target: str,
     as_json: bool,
     **options: Any,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.cli.output import count_text, say, shape_text, size_text, table
-from graphc.lowering import LayerViews, Lowering
+from graphc.lowering import REORDER, LayerViews, Lowering
 from graphc.plan import Step
 from graphc.program import HOST, Buffer, BufferKind, Operand, Program
 
@@ -30,14 +30,15 @@ def describe(low: Lowering) -> dict[str, Any]:
 
 
 def _call(low: Lowering, step: Step) -> dict[str, Any]:
-    call, node = low.call(step), low.node(low.call(step))
+    call = low.call(step)
     return {
         "name": call.name,
-        "type": node.op.type if node is not None else "",
+        "type": low.type(call),
         "part": call.part,
         "kernel": low.variant(step).symbol,
         "workspace_bytes": low.variant(step).workspace_bytes,
         "variants": [v.symbol for v in call.variants],
+        "estimate": {"us": low.variant(step).est_us, "from": low.variant(step).basis},
         "fused": [{"name": n.name, "type": n.op.type} for n in low.fused(call)],
         "reads": [_operand(low, operand) for operand in call.reads],
         "writes": [_operand(low, operand) for operand in call.writes],
@@ -135,14 +136,14 @@ def _show_calls(low: Lowering, entry: str) -> None:
 def _row(low: Lowering, at: int, step: Step) -> tuple[str, ...]:
     call, node = low.call(step), low.node(low.call(step))
     kernel = low.variant(step).symbol
-    part = "" if call.part in (FORWARD, "pack") else f" ({call.part})"
+    part = "" if call.part in (FORWARD, REORDER, "pack") else f" ({call.part})"
     data = call.reads if node is None else [o for o in call.reads if not low.is_learned(o)]
     names = [low.program.buffers[o.buffer].name for o in data]
     written = [low.program.buffers[o.buffer].name for o in call.writes]
     return (
         str(at),
         f"{call.name}{part}",
-        node.op.type if node is not None else "",
+        low.type(call),
         f"{kernel} (slow)" if kernel == HOST and low.program.target == "cpu" else kernel,
         ", ".join(names),
         ", ".join(written),

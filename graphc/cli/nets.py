@@ -92,7 +92,7 @@ def open_graph(
 
 
 def open_lowering(
-    net: str, options: dict[str, Any], train: bool, target: str | None, keep: Keep
+    net: str, options: dict[str, Any], train: bool, target: str, keep: Keep
 ) -> Lowering:
     """What a prototxt or artefact is lowered to; an artefact as it is, with what it keeps, a
     prototxt after the default passes. Training is in phase TRAIN unless told."""

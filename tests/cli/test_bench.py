@@ -13,8 +13,9 @@ QUICK = ("--repeat", "3", "--warmup", "1", "--threads", "1")
 
 
 @pytest.fixture
-def bench(cli, tiny, monkeypatch):
-    """graphc bench tiny.prototxt on a machine of known peaks."""
+def bench(cli, tiny, monkeypatch, tmp_path):
+    """graphc bench tiny.prototxt on a machine of known peaks, where nothing was ever tuned."""
+    monkeypatch.setenv("GRAPHC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(benchmark, "measure_peaks", lambda threads: PEAKS)
     return lambda *args: cli("bench", tiny, *QUICK, *args)
 
@@ -58,7 +59,7 @@ def test_by_kernel(bench):
 def rows_of(out: str) -> list[str]:
     lines = out.splitlines()
     head = next(i for i, line in enumerate(lines) if line.startswith("layer "))
-    assert lines[head].endswith("est us")
+    assert lines[head].endswith("est us  from")
     return lines[head + 1 : lines.index("", head)]
 
 
@@ -68,7 +69,8 @@ def test_by_layer(bench):
     assert [row.split()[0] for row in (rows[0], *rows[-3:])] == ["conv", "fc", "prob", "(feeding,"]
     shares = [float(row.split(" %")[0].split()[-1]) for row in rows]
     assert sum(shares) == pytest.approx(100, abs=0.05 * len(rows))
-    assert "est us: what the plan goes by, from the roofline of one ordinary core" in out
+    assert {row.split()[-1] for row in rows[:-1]} == {"table"}
+    assert "est us: what the plan goes by, from table: rates that come with graphc" in out
 
 
 def test_sorted_by_time(bench):
@@ -91,12 +93,19 @@ def test_json(bench):
     assert told["peaks"]["flops"] == 4e9 and told["peaks"]["stream_bytes"] == 1 << 20
     layers = {layer["layer"]: layer for layer in told["layers"]}
     assert layers["conv"]["kernel"].startswith("conv") and layers["conv"]["macs"] == 3_888
-    assert layers["conv"]["estimate"]["from"] == "roofline"
+    assert layers["conv"]["estimate"]["from"] == "table"
     times = [layer["us"] for layer in told["layers"]]
     assert times == sorted(times, reverse=True)
     total = us["outside"] + sum(times)
     assert layers["fc"]["share"] == pytest.approx(layers["fc"]["us"] / total)
     assert told["roofline_us"] == pytest.approx(sum(c["roofline_us"] for c in told["layers"]))
+
+
+def test_estimates_that_were_measured(bench, cli, tiny):
+    assert cli("tune", tiny, "--threads", "1").code == 0
+    out = bench("--layers").out
+    assert {row.split()[-1] for row in rows_of(out)[:-1]} == {"measured"}
+    assert "from measured: by `graphc tune` on a machine like this" in out
 
 
 def test_reference(bench):
