@@ -84,9 +84,9 @@ class _Verifier:
     def _check_surplus(self) -> None:
         """Homes that nobody asks for, and arenas beyond all need."""
         program = self.program
-        asked = {*program.kept, *program.inputs.values(), *program.seeds.values()}
-        asked = {program.root(buffer).id for buffer in asked} | {*self._persistent()}
-        if needless := self.plan.homes.keys() - asked:
+        given = {*program.inputs.values(), *program.seeds.values()}
+        asked = {program.root(buffer).id for buffer in program.kept | program.lasting | given}
+        if needless := self.plan.homes.keys() - asked - {*self._persistent()}:
             self.refuse(f"buffer {min(needless)} has a home, which it does not need")
         most = sum(b.nbytes + b.align for b in program.buffers if b.view_of is None)
         spaces = ([v.workspace_bytes for v in call.variants] for call in program.calls)

@@ -1,17 +1,29 @@
-"""The forward of all thirteen networks on the C++ core: real Caffe's numbers, plan by plan."""
+"""All thirteen networks on the C++ core: real Caffe's numbers, whatever the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from golden.test_nets import FILES, LARGE, Golden, build, check_forward, check_outputs, read
+from golden.netweights import top_gradient
+from golden.test_nets import (
+    DIFFERENTIATED,
+    FILES,
+    LARGE,
+    Golden,
+    build,
+    check_backward,
+    check_forward,
+    check_outputs,
+    read,
+)
 from plan.apart import unplanned
 
 import graphc
+from graphc.runtime.executable import Gradients
 
 # an audit compares all of both arenas after every step
 AUDITED = ("lenet", "cifar10_quick", "cifar10_full", "squeezenet_v1.1")
@@ -27,13 +39,17 @@ class Net(NamedTuple):
         return graphc.compile(self.graph, target="cpu", **how)
 
 
-@pytest.fixture(scope="module", params=FILES | LARGE)
-def net(request: pytest.FixtureRequest, caffe: Path, shared: Path) -> Iterator[Net]:
-    """One of the networks with its rule-made weights, loaded once for all tests."""
-    name = request.param
+def load(name: str, caffe: Path, shared: Path) -> Net:
+    """A network with its rule-made weights, and its input."""
     golden = read(caffe, name)
     graph, x = build(shared / "zoo" / (FILES | LARGE)[name], golden)
-    yield Net(name, golden, graph, {golden.meta["input"]: x})
+    return Net(name, golden, graph, {golden.meta["input"]: x})
+
+
+@pytest.fixture(scope="module", params=FILES | LARGE)
+def net(request: pytest.FixtureRequest, caffe: Path, shared: Path) -> Net:
+    """Each of the networks, loaded once for all tests."""
+    return load(request.param, caffe, shared)
 
 
 @pytest.mark.parametrize("passes", [(), "default"], ids=["plain", "passes"])
@@ -62,6 +78,29 @@ def test_poison_and_audit_change_nothing(net: Net) -> None:
     assert same(exe.forward(net.feeds), plain)
 
 
-def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+@pytest.mark.parametrize("name", sorted(DIFFERENTIATED))
+def test_gradients(name: str, caffe: Path, shared: Path) -> None:
+    net = load(name, caffe, shared)
+    output = net.golden.meta["output"]
+    seed = top_gradient(net.golden.meta["seed"], net.golden.arrays[f"out/{output}"].shape)
+
+    def differentiated(**check: bool) -> Gradients:
+        exe = net.compile(train=True, passes=())
+        exe._executor.check = check
+        exe.forward(net.feeds)
+        return exe.backward({output: seed})
+
+    planned = differentiated()
+    check_backward(net.golden, planned)
+    with unplanned():
+        apart = differentiated()
+    watched = differentiated(poison=True, audit=True)
+    for other in (apart, watched):
+        assert same(other.blobs, planned.blobs)
+        for layer, arrays in planned.params.items():
+            assert same(dict(enumerate(other.params[layer])), dict(enumerate(arrays)))
+
+
+def same(a: Mapping[Any, np.ndarray], b: Mapping[Any, np.ndarray]) -> bool:
     """Bit for bit."""
     return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in b)

@@ -32,7 +32,7 @@ def plan_apart(program: Program) -> Plan:
     own from the start to the end."""
     schedule, arenas = Schedule.of(program), _Arenas()
     touched = {o.buffer for call in schedule.calls for o in (*call.reads, *call.writes)}
-    touched |= {*program.inputs.values(), *program.seeds.values(), *program.kept}
+    touched |= {*program.inputs.values(), *program.seeds.values(), *program.kept, *program.lasting}
     roots = {program.root(buffer).id for buffer in touched}
     places = {
         b.id: arenas.place(int(b.kind not in PERSISTENT), b.nbytes, b.align)
@@ -58,8 +58,8 @@ def plan_apart(program: Program) -> Plan:
                 workspace=arenas.place(1, nbytes, LINE) if nbytes else None,
             )
         )
-    asked = {*program.kept, *program.inputs.values(), *program.seeds.values()}
-    asked = {program.root(buffer).id for buffer in asked}
+    given = {*program.inputs.values(), *program.seeds.values()}
+    asked = {program.root(buffer).id for buffer in program.kept | program.lasting | given}
     homes = {b: p for b, p in places.items() if p[0] == 0 or b in asked}
     weights, work = arenas.ends
     return Plan(

@@ -23,7 +23,7 @@ from graphc.plan import plan_program, verify_plan
 ROOT = Path(__file__).resolve().parents[2]
 INPUT = 'layer { name: "data" type: "Input" top: "b0" input_param { shape { dim: 8 dim: 16 } } }\n'
 KINDS = ('type: "InnerProduct" inner_product_param { num_output: 16 }', 'type: "TanH"')
-TARGETS = (("model", False), ("model", True), ("cpu", False))
+TARGETS = (("model", False), ("model", True), ("cpu", False), ("cpu", True))
 """(target, with gradients)"""
 T = TypeVar("T")
 
