@@ -9,7 +9,6 @@
 #include <exception>
 #include <new>
 #include <string>
-#include <string_view>
 
 #include "bind_core.h"
 #include "bind_peaks.h"
@@ -57,10 +56,6 @@ py::tuple philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t,
     return py::make_tuple(words[0], words[1], words[2], words[3]);
 }
 
-std::uint32_t crc32(const py::bytes& data) {
-    return graphc::rng::crc32(static_cast<std::string_view>(data));
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -69,7 +64,6 @@ PYBIND11_MODULE(_core, m) {
     m.def("uniform", &uniform, py::kw_only(), py::arg("count"), py::arg("seed"), py::arg("step"),
           py::arg("layer"), py::arg("tag"), py::arg("first") = 0);
     m.def("philox", &philox, py::arg("counter"), py::arg("key"));
-    m.def("crc32", &crc32, py::arg("data"));
     m.def("isa", [] { return std::string(graphc::isa_name(graphc::chosen_isa())); });
     bind_core(m);
     bind_peaks(m);

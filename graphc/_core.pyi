@@ -17,8 +17,11 @@ def uniform(
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
     """Philox4x32-10: the four words of a counter and a key."""
 
-def crc32(data: bytes) -> int:
+def crc32(data: bytes | memoryview) -> int:
     """CRC-32 of ISO 3309, as zlib's."""
+
+def crc32_of_file(file: int, offset: int, size: int) -> int:
+    """The same of `size` bytes of an open file; GC-A001 where it ends before, GC-F001."""
 
 def isa() -> str:
     """The instructions that hot loops use: "portable", "avx2" or "avx512". Raises GC-R004 for a bad
@@ -93,6 +96,9 @@ class Pages:
     """Zeroed memory that ends at a page nobody may touch; a writable buffer of bytes."""
 
     def __init__(self, nbytes: int) -> None: ...
+    @staticmethod
+    def over(memory: memoryview) -> Pages:
+        """Memory of somebody else's: a writable, private mapping of a file."""
     @property
     def nbytes(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -116,6 +122,7 @@ class Step:
         workspace: Place,
         poison_before: Sequence[Place],
         poison_after: Sequence[Place],
+        spent: Sequence[Place] = ...,
     ) -> None: ...
     @property
     def name(self) -> str: ...
@@ -138,9 +145,10 @@ class Session:
         poison: bool = False,
         audit: bool = False,
         measure: bool = False,
+        drop: bool = False,
     ) -> None:
         """Run an entry without the interpreter's lock; `callback` gets the number of each host
-        step."""
+        step. `drop`: pages of spent operands go back to the system."""
 
     @property
     def failed(self) -> int:

@@ -55,18 +55,33 @@ def map_file(path: str | Path) -> memoryview:
 
     The mapping lives as long as a view of it; the file must not be cut short meanwhile.
     """
+    with open_file(path) as file:
+        return map_open(file)
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """A regular file, open for reading. Raises GC-F001."""
     shown = os.fspath(path)
     try:
         mode = os.stat(shown).st_mode
         if not stat.S_ISREG(mode):
             kind = "a folder, not a file" if stat.S_ISDIR(mode) else "no regular file"
             fail("GC-F001", f"{shown!r} is {kind}")
-        with open(shown, "rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                return memoryview(b"")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return open(shown, "rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise GraphError("GC-F001", f"cannot read {shown!r}: {_reason(error)}") from None
+
+
+def map_open(file: BinaryIO, *, writable: bool = False) -> memoryview:
+    """The bytes of an open file, mapped as `map_file` does. `writable`: what is written there is
+    the process's own (copied on write) and never reaches the file. Raises GC-F001."""
+    access = mmap.ACCESS_COPY if writable else mmap.ACCESS_READ
+    try:
+        if not os.fstat(file.fileno()).st_size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=access))
+    except OSError as error:
+        raise GraphError("GC-F001", f"cannot read {file.name!r}: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -132,4 +147,4 @@ def _sync_folder(folder: int) -> None:
             raise
 
 
-__all__ = ["map_file", "replacing", "write_file"]
+__all__ = ["map_file", "map_open", "open_file", "replacing", "write_file"]

@@ -20,12 +20,13 @@ from graphc.errors import fail
 from graphc.limits import Limits
 
 F32 = npt.NDArray[np.float32]
+ALIGN = 64  # bytes: a cache line
 MAX_RANK, MAX_DIM, MAX_SIZE = 32, (1 << 31) - 1, 1 << 48
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
 
 def parse_tensors(data: memoryview, limits: Limits) -> dict[str, F32]:
-    """Tensors by name, in file order; F32 ones are read-only views of `data`, others are cast.
+    """Tensors by name, in the header's order; F32 ones are views of `data`, others are cast.
 
     Raises GC-W003 for anything that is no such block (overlapping, missing or surplus bytes
     included), GC-U001 for element types other than floats, GC-L001.
@@ -51,15 +52,24 @@ def parse_tensors(data: memoryview, limits: Limits) -> dict[str, F32]:
 
 
 def write_tensors(file: IO[bytes], tensors: Mapping[str, F32]) -> None:
-    """Write float32 tensors, each straight from its array, in the order given."""
-    file.write(_make_header(tensors))
-    for array in tensors.values():
+    """Write float32 tensors, each straight from its array.
+
+    Those that fill lines of `ALIGN` bytes come first, in the order given. If the block begins at
+    such a line of a file, so do they: a mapping of the file can be computed with as it is.
+    """
+    placed = _placed(tensors)
+    file.write(_make_header(placed))
+    for array in placed.values():
         file.write(raw_bytes(array))
 
 
 def tensors_size(tensors: Mapping[str, F32]) -> int:
     """How many bytes `write_tensors` will write."""
-    return len(_make_header(tensors)) + sum(4 * array.size for array in tensors.values())
+    return len(_make_header(_placed(tensors))) + sum(4 * a.size for a in tensors.values())
+
+
+def _placed(tensors: Mapping[str, F32]) -> dict[str, F32]:
+    return dict(sorted(tensors.items(), key=lambda item: 4 * item[1].size % ALIGN != 0))
 
 
 def raw_bytes(array: F32) -> memoryview:
@@ -73,7 +83,7 @@ def _make_header(tensors: Mapping[str, F32]) -> bytes:
         begin, end = end, end + 4 * array.size
         entries[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(8 + len(text)) % ALIGN)
     return len(text).to_bytes(8, "little") + text
 
 
@@ -141,4 +151,4 @@ def _to_float32(raw: memoryview, dtype: str) -> F32:
         return np.asarray(numbers, np.float32)
 
 
-__all__ = ["parse_tensors", "raw_bytes", "tensors_size", "write_tensors"]
+__all__ = ["ALIGN", "parse_tensors", "raw_bytes", "tensors_size", "write_tensors"]

@@ -40,11 +40,6 @@ def test_known_answers(counter, key, words):
     assert tuple(rng.philox(column, key)[:, 0].tolist()) == words
 
 
-@given(st.binary(max_size=300))
-def test_crc32_is_zlibs(data):
-    assert _core.crc32(data) == zlib.crc32(data)
-
-
 @given(
     count=st.integers(0, 40),
     first=st.integers(0, 1 << 33),

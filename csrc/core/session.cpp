@@ -117,6 +117,7 @@ Session::Step Session::prepare(const StepPlan& plan) const {
     };
     step.poison_before = ranges(plan.poison_before);
     step.poison_after = ranges(plan.poison_after);
+    ranges(plan.spent);  // throws for what lies outside
     if (plan.symbol.empty()) return step;
     step.kernel = find_kernel(plan.symbol)(step.plan.problem);
     step.workspace = resolve(plan.workspace, "the workspace", plan.name);
@@ -168,6 +169,11 @@ void Session::run_steps(Entry& entry, Host& host, const Order& order, Auditor* a
         }
         if (auditor) auditor->after(step.written, step.plan.name);
         if (order.poison) poison(step.poison_after);
+        if (order.drop) {
+            for (const Place& place : step.plan.spent) {
+                regions_[place.region]->drop(place.offset, place.bytes);
+            }
+        }
     }
     failed_ = -1;
 }

@@ -22,6 +22,7 @@ struct Place {
 
 // One step as the plan tells it. No symbol: a host step, which only calls back. The bytes of
 // `poison_before` and `poison_after` hold nothing then, and are filled with NaN in a poisoned run.
+// `spent`: operands that no other step reads.
 struct StepPlan {
     std::string name;
     std::string symbol;
@@ -29,6 +30,7 @@ struct StepPlan {
     std::vector<Place> reads, writes;
     Place workspace;
     std::vector<Place> poison_before, poison_after;
+    std::vector<Place> spent;
 };
 
 // What a session asks of its owner while it runs. Both may throw, which ends the run.
@@ -40,13 +42,14 @@ class Host {
     virtual void breathe() = 0;
 };
 
-// What one run is told. The last three are for tests and measurements.
+// What one run is told. All but the seeds and `drop` are for tests and measurements.
 struct Order {
     std::uint64_t seed = 0;  // these two choose the random streams
     std::uint32_t step = 0;
     bool poison = false;   // fill bytes with NaN where nothing lives
     bool audit = false;    // throw Error (GC-C002) if a step writes beside its operands
     bool measure = false;  // note how long each step takes
+    bool drop = false;     // give the pages of spent operands back to the system, see Pages::drop
 };
 
 class Auditor;

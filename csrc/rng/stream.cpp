@@ -1,7 +1,6 @@
 #include "rng/stream.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "error.h"
@@ -32,32 +31,6 @@ void fill_uniform(const Stream& stream, std::int64_t first, std::int64_t count, 
             out[i - first] = unit(words[static_cast<std::size_t>(i - block * 4)]);
         }
     }
-}
-
-namespace {
-
-constexpr std::array<std::uint32_t, 256> make_crc_table() {
-    std::array<std::uint32_t, 256> table{};
-    for (std::uint32_t byte = 0; byte < 256; ++byte) {
-        std::uint32_t rest = byte;
-        for (int bit = 0; bit < 8; ++bit) {
-            rest = (rest & 1u) != 0 ? (rest >> 1) ^ 0xEDB88320u : rest >> 1;
-        }
-        table[byte] = rest;
-    }
-    return table;
-}
-
-constexpr auto kCrcTable = make_crc_table();
-
-}  // namespace
-
-std::uint32_t crc32(std::string_view bytes) {
-    std::uint32_t crc = ~0u;
-    for (const char byte : bytes) {
-        crc = kCrcTable[(crc ^ static_cast<unsigned char>(byte)) & 0xFFu] ^ (crc >> 8);
-    }
-    return ~crc;
 }
 
 }  // namespace graphc::rng

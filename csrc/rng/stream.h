@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 namespace graphc::rng {
 
@@ -21,8 +20,5 @@ inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 34;
 // Throws GC-L001 unless 0 <= first, 0 <= count and first + count <= kMaxElements.
 void check_range(std::int64_t first, std::int64_t count);
 void fill_uniform(const Stream& stream, std::int64_t first, std::int64_t count, float* out);
-
-// CRC-32 of ISO 3309, as zlib's.
-std::uint32_t crc32(std::string_view bytes);
 
 }  // namespace graphc::rng

@@ -13,7 +13,7 @@ from graphc.errors import fail
 from graphc.ir.types import ITEM_BYTES
 from graphc.plan.data import WEIGHTS, Plan
 from graphc.program import PERSISTENT, BufferKind, Call, Program
-from graphc.runtime._steps import places_of, steps_of
+from graphc.runtime._steps import LEARNED, places_of, steps_of
 from graphc.runtime._weights import WeightMemory, memory_of
 
 DTYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
@@ -36,8 +36,8 @@ class Prepared:
         self.regions = [weights.pages, _core.Pages(nbytes), *map(_core.Pages, sizes)]
         self._memories = [memory_of(pages) for pages in self.regions]
         self.entries = list(plan.entries)
-        steps = [steps_of(program, plan, entry, self._locate) for entry in self.entries]
-        self.session = _core.Session(self.regions, steps, threads)
+        self._threads, self._poisoned = threads, False
+        self.session = self._make_session()
         self._homes = {root: self._locate(root, *home) for root, home in plan.homes.items()}
 
     def calls(self, entry: str) -> list[Call]:
@@ -69,8 +69,18 @@ class Prepared:
         return array
 
     def run(self, entry: str, host: Callable[[int], None], **order: Any) -> None:
-        """Run an entry; `host` gets the position of each host step."""
+        """Run an entry; `host` gets the position of each host step, `order` is the session's."""
+        if order.get("poison") and not self._poisoned:
+            self._poisoned = True
+            self.session = self._make_session()
         self.session.run(self.entries.index(entry), host, **order)
+
+    def _make_session(self) -> _core.Session:
+        steps = [
+            steps_of(self.program, self.plan, entry, self._locate, poisoned=self._poisoned)
+            for entry in self.entries
+        ]
+        return _core.Session(self.regions, steps, self._threads)
 
     def _locate(self, root: int, arena: int, offset: int) -> tuple[int, int]:
         """`root` -1: a workspace."""
@@ -80,7 +90,7 @@ class Prepared:
         if not persists:
             return FIRST + arena, offset
         buffer = self.program.buffers[root]
-        if buffer.kind in (BufferKind.PARAM, BufferKind.STATE):
+        if buffer.kind in LEARNED:
             return PARAMS, self._weights.offsets[buffer.name]
         return KEPT, self._kept[root]
 

@@ -7,25 +7,56 @@ from collections.abc import Callable, Sequence
 from graphc import _core
 from graphc.errors import fail
 from graphc.plan.data import Plan, Step, StepKind
-from graphc.program import HOST, Buffer, Call, Program
+from graphc.program import HOST, Buffer, BufferKind, Call, Program
 from graphc.runtime._poison import Place, Ranges, poison_ranges
 
 Locate = Callable[[int, int, int], tuple[int, int]]
 """(root buffer, arena, offset) of a plan -> (region, offset) in memory."""
+LEARNED = (BufferKind.PARAM, BufferKind.STATE)
+PREPARE = "prepare"
 MAX_RANK = 8
 
 
-def steps_of(program: Program, plan: Plan, entry: str, locate: Locate) -> list[_core.Step]:
-    """The steps of an entry, prepared. Raises GC-A001 for a step that this executor cannot do."""
+def steps_of(
+    program: Program, plan: Plan, entry: str, locate: Locate, *, poisoned: bool = False
+) -> list[_core.Step]:
+    """The steps of an entry, prepared; with what to poison only if told, since that takes a while
+    to find. Raises GC-A001 for a step that this executor cannot do."""
     first, end = plan.entries[entry]
     steps = plan.steps[first:end]
     for step in steps:
         if step.kind is not StepKind.RUN or step.samples is not None:
             fail("GC-A001", f"the plan has a step that target {plan.target!r} cannot do")
     places = [places_of(program, step, locate) for step in steps]
-    poison = poison_ranges(program, [program.calls[s.call] for s in steps], places)
-    triples = zip(steps, places, poison, strict=True)
-    return [_step(program, step, own, ranges, locate) for step, own, ranges in triples]
+    poison: list[Ranges] = [([], [])] * len(steps)
+    if poisoned:
+        poison = poison_ranges(program, [program.calls[s.call] for s in steps], places)
+    spent = spent_after(program) if entry == PREPARE else {}
+    return [
+        _step(program, step, own, ranges, locate, spent.get(step.call, ()))
+        for step, own, ranges in zip(steps, places, poison, strict=True)
+    ]
+
+
+def spent_after(program: Program) -> dict[int, list[int]]:
+    """Call of "prepare" -> positions of its reads that are learned and that nothing reads later or
+    ever writes: weights of which only the packed form is computed with."""
+    last: dict[int, int] = {}
+    for entry in sorted(program.entries, key=lambda name: name != PREPARE):
+        for index in program.entries[entry]:
+            call = program.calls[index]
+            is_first = entry == PREPARE
+            for operand in call.reads:
+                last[program.root(operand.buffer).id] = index if is_first else -1
+            for operand in call.writes:
+                last[program.root(operand.buffer).id] = -1
+    found: dict[int, list[int]] = {}
+    for index in program.entries.get(PREPARE, ()):
+        for at, operand in enumerate(program.calls[index].reads):
+            root = program.root(operand.buffer)
+            if root.kind in LEARNED and last[root.id] == index:
+                found.setdefault(index, []).append(at)
+    return found
 
 
 def places_of(program: Program, step: Step, locate: Locate) -> list[Place]:
@@ -53,6 +84,7 @@ def _step(
     places: Sequence[Place],
     poison: Ranges,
     locate: Locate,
+    spent: Sequence[int],
 ) -> _core.Step:
     call = program.calls[step.call]
     variant = call.variants[step.variant]
@@ -74,6 +106,7 @@ def _step(
         workspace=workspace,
         poison_before=[*poison[0], workspace],
         poison_after=poison[1],
+        spent=[places[at] for at in spent],
     )
 
 
@@ -87,4 +120,4 @@ def _spec(buffer: Buffer) -> _core.Spec:
     return buffer.dtype, buffer.dims, buffer.strides
 
 
-__all__ = ["Locate", "is_host", "places_of", "steps_of"]
+__all__ = ["LEARNED", "PREPARE", "Locate", "is_host", "places_of", "spent_after", "steps_of"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
+from mmap import mmap
+from typing import Any
 
 import numpy as np
 
@@ -25,22 +28,32 @@ def memory_of(pages: _core.Pages) -> memoryview:
 class WeightMemory:
     """PARAM and STATE values in one piece of memory; `graph.weights` become views of it.
 
-    It stays where it is when inputs change their shape, so that arrays handed out remain valid.
+    Those that an artefact's file was mapped for stay there, and nothing is copied. The memory
+    stays where it is when inputs change their shape, so that arrays handed out remain valid.
     Raises GC-M002 where there is no memory for it; the graph is then as it was.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.offsets: dict[str, int] = {}
-        end = 0
+        self._lent: list[weakref.ref[Array]] = []
+        self._changed = True
         values = [v for v in graph.param_values() if v.kind is not Kind.CARRY]
+        mapped = _mapping([graph.weight(value) for value in values if typed(value).size])
+        self.offsets: dict[str, int] = {}
+        if mapped is not None:
+            self.pages = _core.Pages.over(mapped)
+            self._memory = memory_of(self.pages)
+            start = _address(np.frombuffer(mapped, np.uint8))
+            for value in values:
+                size = typed(value).size
+                self.offsets[value.name] = _address(graph.weight(value)) - start if size else 0
+            return
+        end = 0
         for value in values:
             self.offsets[value.name] = end
             end += -(-typed(value).nbytes // _LINE) * _LINE
         self.pages = _core.Pages(end)
         self._memory = memory_of(self.pages)
-        self._lent: list[weakref.ref[Array]] = []
-        self._changed = True
         for value in values:
             array = self.view(value)
             array[...] = graph.weight(value).reshape(array.shape)
@@ -69,6 +82,36 @@ class WeightMemory:
     def changed(self) -> bool:
         """May anybody have written since the last call? So it is at first, and while arrays that
         were lent, or views of them, are in somebody's hands."""
-        self._lent = [ref for ref in self._lent if ref() is not None]
-        changed, self._changed = self._changed, bool(self._lent)
+        changed, self._changed = self._changed, self.is_lent
         return changed or self._changed
+
+    @property
+    def is_lent(self) -> bool:
+        """May anybody write just now?"""
+        self._lent = [ref for ref in self._lent if ref() is not None]
+        return bool(self._lent)
+
+
+def _mapping(arrays: Iterable[Array]) -> memoryview | None:
+    """The mapped file that all of these arrays are writable, aligned views of, if there is one."""
+    found: memoryview | None = None
+    for array in arrays:
+        owner = _owner(array)
+        fits = array.flags.writeable and array.flags.aligned and array.flags.c_contiguous
+        if owner is None or not fits or (found is not None and owner.obj is not found.obj):
+            return None
+        found = owner
+    return None if found is None else memoryview(found.obj)
+
+
+def _owner(array: Array) -> memoryview | None:
+    """The view of a mapped file that an array lies in."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, memoryview) and isinstance(base.obj, mmap) else None
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

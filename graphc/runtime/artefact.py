@@ -62,10 +62,10 @@ def read_artefact(
 ) -> tuple[Graph, dict[str, Any]]:
     """The graph and the meta data of an artefact.
 
-    Weights are copied once, from the mapped file to writable arrays. Paths within (data sources)
-    are confined to the artefact's folder. `lookup` finds layer types (default: the registry).
-    Raises GC-A001 (no artefact, or a broken one), GC-F001, GC-L001, GC-N001 (a layer type that
-    is not declared here).
+    Weights are views of the mapped file where they lie aligned in it; what is written into them is
+    this process's own. Paths within (data sources) are confined to the artefact's folder. `lookup`
+    finds layer types (default: the registry). Raises GC-A001 (no artefact, or a broken one),
+    GC-F001, GC-L001, GC-N001 (a layer type that is not declared here).
     """
     limits = limits or Limits()
     try:
@@ -152,7 +152,7 @@ def _object(text: str, name: str) -> dict[str, Any]:
 
 
 def _take_weights(graph: Graph, tensors: dict[str, Array]) -> None:
-    """Copy the tensors behind the graph's parameters; each must have its own, and no other."""
+    """Put the tensors behind the graph's parameters; each must have its own, and no other."""
     for value in graph.param_values():
         shape = typed(value).shape
         if value.kind is Kind.CARRY:
@@ -162,7 +162,7 @@ def _take_weights(graph: Graph, tensors: dict[str, Array]) -> None:
         if array is None or array.shape != shape:
             found = "none" if array is None else str(array.shape)
             fail("GC-A001", f"weight {value.name!r} has shape {found}, the graph states {shape}")
-        graph.weights[value.name] = np.array(array)
+        graph.weights[value.name] = array if array.flags.aligned else np.array(array)
     if tensors:
         fail("GC-A001", f"weight {next(iter(tensors))!r} belongs to nothing in the graph")
 

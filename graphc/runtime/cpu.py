@@ -22,6 +22,7 @@ from graphc.plan import Plan
 from graphc.program import Call, Program
 from graphc.runtime._plans import plan_for, plan_text
 from graphc.runtime._prepared import Prepared
+from graphc.runtime._steps import PREPARE
 from graphc.runtime._weights import WeightMemory
 from graphc.runtime.feeds import double
 from graphc.runtime.reference import ReferenceExecutor
@@ -89,7 +90,7 @@ class CpuExecutor(ReferenceExecutor):
             self._array(value)[...] = array
         self._stale |= self.weights.changed()
         if self._stale:
-            self._run("prepare")
+            self._run(PREPARE, drop=not self.weights.is_lent)
             self._stale = False
         self._run("forward")
         self._show_pinned("forward")
@@ -146,7 +147,7 @@ class CpuExecutor(ReferenceExecutor):
                 shape = self.shapes.setdefault(value, typed(value).shape)
                 self.env[value] = _live(self._array(value), shape)
 
-    def _run(self, entry: str) -> None:
+    def _run(self, entry: str, **checks: bool) -> None:
         prepared = self.prepared
         calls = prepared.calls(entry)
 
@@ -157,7 +158,7 @@ class CpuExecutor(ReferenceExecutor):
 
         try:
             order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, "measure": True}
-            prepared.run(entry, host, **order | self.check)
+            prepared.run(entry, host, **order | self.check | checks)
         except GraphError as error:
             at = prepared.session.failed
             raise self.graph.nodes[calls[at].node].located(error) if at >= 0 else error from None

@@ -12,6 +12,7 @@ import pytest
 
 import graphc
 from graphc.errors import GraphError
+from graphc.runtime import _steps
 
 NET = """
 name: "small"
@@ -106,6 +107,21 @@ def test_poison_and_audit_change_nothing(load: Any) -> None:
     for _ in range(2):
         watched = exe.run({"data": x})
         assert all(np.array_equal(plain[name], watched[name]) for name in plain)
+
+
+def test_what_to_poison_is_found_only_when_asked(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    real = _steps.poison_ranges
+    monkeypatch.setattr(_steps, "poison_ranges", lambda *told: (asked.append(1), real(*told))[1])
+    exe, x = graphc.compile(load(), target="cpu"), _draw((2, 3, 9, 8))
+    exe.run({"data": x})
+    assert not asked
+    exe._executor.check = {"poison": True}
+    exe.run({"data": x})
+    exe.run({"data": x})
+    assert len(asked) == len(exe.plan.entries)
 
 
 RESIDUALS = {

@@ -33,7 +33,7 @@ def test_round_trip(path: Path) -> None:
     assert same_weights(again, graph)
     assert again.history == graph.history and again.notes == graph.notes
     assert meta == META
-    assert all(w.flags.writeable and w.flags.owndata for w in again.weights.values())
+    assert all(w.flags.writeable and w.flags.aligned for w in again.weights.values())
 
 
 def test_same_graph_same_bytes(path: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fuzz.mutations import mutate_bytes
-from small_graphs import small_graph
+from small_graphs import same_weights, small_graph
 
 from graphc.errors import GraphError
 from graphc.limits import Limits
@@ -191,3 +191,43 @@ def test_mutations(path: Path) -> None:
             refused += 1
             assert str(error)
     assert refused > 150
+
+
+def test_a_large_archive_tells_its_end_in_64_bits(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one beyond 2 GiB has it; and such an end that lies is refused."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+    rewrite(path, lambda m: None)
+    good = path.read_bytes()
+    large, locator = good.index(b"PK\x06\x06"), good.index(b"PK\x06\x07")
+    found, _ = read_artefact(path)
+    assert same_weights(found, small_graph())
+    for at in (large, large + 48, locator, locator + 8):
+        path.write_bytes(good)
+        edit(path, at, bytes([good[at] ^ 1]))
+        with pytest.raises(GraphError, match=r"GC-A001.*(end|lacks a size)"):
+            read_artefact(path)
+    directory = good.index(b"PK\x01\x02")
+    extra = good.rindex(b"\x01\x00", directory, large)  # a size that stands nowhere
+    path.write_bytes(good)
+    edit(path, extra, b"\x02\x00")
+    with pytest.raises(GraphError, match=r"GC-A001"):
+        read_artefact(path)
+
+
+def test_a_directory_that_lies(path: Path) -> None:
+    good = path.read_bytes()
+    end = len(good) - 22
+    directory = good.index(b"PK\x01\x02")
+    for at, data, told in (
+        (end + 10, b"\x03", "its end says"),  # members in all
+        (end + 16, b"\x00\x00\x00\x00", "not where"),  # the directory's place
+        (end + 12, b"\x10\x00\x00\x00", "not where"),  # its size
+        (directory, b"PK\x01\x03", "broken"),
+        (directory + 28, b"\xff\xff", "broken"),  # the length of a name
+    ):
+        path.write_bytes(good)
+        edit(path, at, data)
+        with pytest.raises(GraphError, match=rf"GC-A001.*{told}"):
+            read_artefact(path)
