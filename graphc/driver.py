@@ -241,12 +241,12 @@ def assemble(
 
     `meta` goes into the artefact. Raises GC-X001 for a target that cannot do this, GC-M002.
     """
-    from graphc.autodiff import differentiate
-
     check_target(target)
     kept = kept_names(keep)
     fill_weights(graph)
     if train:
+        from graphc.autodiff import differentiate
+
         differentiate(graph, seeds=() if kept == "all" else kept)
     verify(graph, 1)
     return Executable(

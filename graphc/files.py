@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,7 +99,7 @@ def _mode(target: str) -> int | None:
 def _draft(target: str, mode: int | None) -> Iterator[BinaryIO]:
     """A new file that becomes `target` at the end of the block."""
     folder_path, base = os.path.split(target)
-    temp = f".{base[:200]}.{secrets.token_hex(4)}.tmp"
+    temp = f".{base[:200]}.{os.urandom(4).hex()}.tmp"
     folder = os.open(folder_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         handle, named = _open_draft(folder, temp)

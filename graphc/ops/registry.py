@@ -1,28 +1,28 @@
 """The table of layer types, filled by importing the modules of `graphc.ops`; frozen but for --ops.
 
-Third parties register in the entry point group `graphc.ops`, or hand a file to `load_file`.
+A type of ours is declared in the module of its name, so that finding one imports one: InnerProduct
+is in inner_product.py. Third parties register in the entry point group `graphc.ops`, or hand a file
+to `load_file`; those are asked for what is not ours, and for all.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
-import pkgutil
+import os
 import sys
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphc.errors import GraphError, fail
-from graphc.ir.graph import near
+from graphc.errors import GraphError, fail, near
 
 if TYPE_CHECKING:
     from graphc.ops.spec import OpSpec
 
 _TABLE: dict[str, type[OpSpec]] = {}
 _NOT_LAYERS = {"spec", "registry", "ties"}
+_ELSEWHERE = {"convolutiondepthwise": "depthwise_convolution"}
 _REFUSED = {
     "Python": "a Python layer runs code named by the prototxt; declare the layer with --ops f.py",
     "WindowData": "no reader for R-CNN window files; crop the windows into an ImageData list",
@@ -31,6 +31,9 @@ _REFUSED = {
 
 def register(cls: type[OpSpec]) -> None:
     """Enter a declaration. Raises GC-O001 for a duplicate or self-contradicting one."""
+    home = _homes().get(cls.type.lower())
+    if home is not None and cls.__module__ != f"{__package__}.{home}":
+        importlib.import_module(f"{__package__}.{home}")  # so that ours is there first
     other = _TABLE.get(cls.type)
     if other is not None and _source(other) != _source(cls):
         fail(
@@ -45,6 +48,8 @@ def register(cls: type[OpSpec]) -> None:
 
 
 def _source(cls: type[OpSpec]) -> str:
+    import inspect
+
     try:
         return f"{inspect.getsourcefile(cls)}:{cls.__qualname__}"
     except (OSError, TypeError):
@@ -53,6 +58,9 @@ def _source(cls: type[OpSpec]) -> str:
 
 @cache
 def _discover() -> None:
+    import pkgutil
+    from importlib.metadata import entry_points
+
     import graphc.ops as package
 
     for path in (package, importlib.import_module("graphc.ops.update")):
@@ -70,6 +78,18 @@ def _discover() -> None:
             raise GraphError("GC-O001", told, "repair or remove the package") from error
 
 
+@cache
+def _homes() -> dict[str, str]:
+    """Layer type, in small letters -> module of that name; nothing where files are not listed."""
+    folder = Path(__file__).parent
+    try:
+        names = [name.removesuffix(".py") for name in os.listdir(folder) if name.endswith(".py")]
+    except OSError:
+        return {}
+    layers = (n for n in names if n not in _NOT_LAYERS and not n.startswith("_"))
+    return {name.replace("_", ""): name for name in layers} | _ELSEWHERE
+
+
 def all_ops() -> dict[str, type[OpSpec]]:
     """Every known layer type, by name."""
     _discover()
@@ -78,7 +98,12 @@ def all_ops() -> dict[str, type[OpSpec]]:
 
 def find(type_name: str) -> type[OpSpec]:
     """The declaration of a layer type. Raises GC-N001 with near names."""
-    _discover()
+    if type_name not in _TABLE:
+        home = _homes().get(type_name.lower())
+        if home is not None:
+            importlib.import_module(f"{__package__}.{home}")
+    if type_name not in _TABLE:
+        _discover()
     if type_name in _REFUSED and type_name not in _TABLE:
         fail("GC-U001", f"layer type {type_name!r} is not supported", _REFUSED[type_name])
     if type_name not in _TABLE:

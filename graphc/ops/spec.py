@@ -22,7 +22,7 @@ from graphc.ops.ties import Algebra
 
 F64 = npt.NDArray[np.float64]
 Values = Mapping[str, F64]
-Draw = Callable[[np.random.Generator, tuple[int, ...]], F64]
+Draw: TypeAlias = "Callable[[np.random.Generator, tuple[int, ...]], F64]"  # not loaded to run nets
 
 
 @dataclass(frozen=True, slots=True)

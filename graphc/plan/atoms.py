@@ -62,15 +62,23 @@ class Atoms:
             return 1
         regions = _in_one_period(regions)
         runs = [region.runs() for region in regions]
-        edges = np.unique(np.concatenate([edge for pair in runs for edge in pair]))
+        edges = np.sort(np.concatenate([edge for pair in runs for edge in pair]))
+        edges = edges[np.append(True, edges[1:] != edges[:-1])]
         inside = np.zeros((len(runs), edges.size), np.bool_)
         for row, (starts, ends) in zip(inside, runs, strict=True):
             before = np.searchsorted(starts, edges, "right") - 1
             row[:] = (before >= 0) & (edges < ends[before])
-        columns = np.unique(inside[:, inside.any(0)], axis=1)
+        columns = _distinct(inside[:, inside.any(0)])
         for buffer, row in zip(family, columns, strict=True):
             self.of[buffer.id] = tuple(int(atom) for atom in np.nonzero(row)[0])
         return int(columns.shape[1])
+
+
+def _distinct(columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Each different column once."""
+    packed = np.ascontiguousarray(np.packbits(columns, axis=0).T)
+    keys = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    return columns[:, np.unique(keys, return_index=True)[1]]
 
 
 def _region(buffer: Buffer) -> _Region:

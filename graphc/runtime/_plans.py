@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from graphc.errors import GraphError, fail
-from graphc.plan import Plan, plan_program, verify_plan
+from graphc.plan import Plan, verify_plan
 from graphc.plan.text import from_json, to_json
 from graphc.program import Call, Program
 
@@ -27,6 +27,13 @@ def plan_for(program: Program, kept: str | None = None) -> Plan:
     except GraphError as error:
         fail("GC-A001", f"the artefact's plan is wrong: {error.message}", "compile it again")
     return plan
+
+
+def plan_program(program: Program) -> Plan:
+    """As `graphc.plan.planner.plan_program`, which kept plans do without."""
+    from graphc.plan.planner import plan_program
+
+    return plan_program(program)
 
 
 def plan_text(program: Program, plan: Plan) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from graphc.autodiff import differentiate
 from graphc.errors import GraphError, fail, near
 from graphc.ir.clone import drop_gradients
 from graphc.ir.graph import Array, Graph, Value
@@ -94,6 +93,8 @@ def reshape(
 
 def _differentiate(graph: Graph, before: Mapping[str, Shape], seeds: Collection[str]) -> None:
     """Make the gradient nodes anew; where that fails, for the shapes from before."""
+    from graphc.autodiff import differentiate  # which nets that only run do without
+
     drop_gradients(graph)
     try:
         differentiate(graph, seeds=seeds)
