@@ -109,14 +109,17 @@ def optimize(
     measure: bool | None = None,
     max_error: float | None = None,
     dump: str | Path | None = None,
+    train: bool = False,
 ) -> tuple[Graph, OptimizeReport]:
     """Run passes on a copy of `net`; returns the copy and what each pass did.
 
-    A pass is a name, a Pass, a Pass class, or "file.py:Class". `measure` compares the outputs
-    around every pass on `calibration` or random inputs (None: when either of these is given, or
-    the net is below 0.5 GMAC and runs on arrays alone). `max_error`: how much lossy passes may
-    change an output together. `dump`: a folder for the text form after each pass. Raises GC-T001,
-    GC-T002, GC-V001, GC-R002 for an unknown blob in `keep`; `net` itself is never changed.
+    A pass is a name, a Pass, a Pass class, or "file.py:Class"; "default" are the standard ones,
+    until none finds anything more. `measure` compares the outputs around every pass on
+    `calibration` or random inputs (None: when either of these is given, or the net is below 0.5
+    GMAC and runs on arrays alone). `max_error`: how much lossy passes may change an output
+    together. `dump`: a folder for the text form after each pass. `train`: gradients are wanted, so
+    that parameters stay what they are. Raises GC-T001, GC-T002, GC-V001, GC-R002 for an unknown
+    blob in `keep`; `net` itself is never changed.
     """
     if not isinstance(net, Graph):
         fail("GC-R002", f"net is a {type(net).__name__}, expected a Graph", "graphc.load makes one")
@@ -124,7 +127,10 @@ def optimize(
 
     chosen = resolve(passes)
     graph = shape(_own(net))
-    return graph, _optimize(graph, chosen, keep, calibration, measure, max_error, dump)
+    report = _optimize(
+        graph, chosen, keep, passes == "default", calibration, measure, max_error, dump, train
+    )
+    return graph, report
 
 
 def _own(net: Graph) -> Graph:
@@ -134,30 +140,35 @@ def _own(net: Graph) -> Graph:
 
 def _optimize(
     graph: Graph,
-    passes: Sequence[Pass],
+    chosen: Sequence[Pass],
     keep: Keep,
+    until_stable: bool,
     calibration: Mapping[str, Array] | None = None,
     measure: bool | None = None,
     max_error: float | None = None,
     dump: str | Path | None = None,
+    train: bool = False,
 ) -> OptimizeReport:
-    """Expand `graph` and run passes on it, in place."""
+    """Expand `graph` and run passes on it, in place; `until_stable`: more than once, if need be."""
     from graphc.passes.expand import Expand
-    from graphc.passes.pipeline import run_passes
+    from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.recipe import print_recipe
 
     kept = kept_names(keep)
     pinned = frozenset() if kept == "all" else frozenset(kept)
     check_kept(pinned, {v.name: v for n in graph.forward_nodes() for v in n.outs.values()})
     fill_weights(graph)
-    ctx = Services(assemble, pinned, calibration)
+    ctx = Services(assemble, pinned, calibration, train)
     (expanded,) = run_passes(graph, [Expand()], ctx)
     if not expanded.changed:
         graph.history.pop()
-    meter = _meter(ctx, graph, measure, max_error) if passes else None
+    meter = _meter(ctx, graph, measure, max_error) if chosen else None
     folder = _path(dump) if dump is not None else None
-    records = run_passes(graph, passes, ctx, meter=meter, dump=folder)
-    return OptimizeReport([expanded] * expanded.changed + records, print_recipe(passes))
+    if until_stable:
+        chosen, records = run_until_stable(graph, chosen, ctx, meter=meter, dump=folder)
+    else:
+        records = run_passes(graph, chosen, ctx, meter=meter, dump=folder)
+    return OptimizeReport([expanded] * expanded.changed + records, print_recipe(chosen))
 
 
 def _meter(
@@ -210,7 +221,7 @@ def compile(  # the name the API promises
     chosen = resolve(() if train and passes == "default" else passes)
     graph = _own(net) if isinstance(net, Graph) else load(net)
     shape(graph, batch=batch)
-    report = _optimize(graph, chosen, kept, calibration, measure)
+    report = _optimize(graph, chosen, kept, passes == "default", calibration, measure, train=train)
     return assemble(
         graph,
         target=target,

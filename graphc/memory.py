@@ -81,7 +81,7 @@ def prepared(
 ) -> Graph:
     """A copy, of primitives alone, with gradients if `train`; its weights are never made."""
     from graphc.passes.expand import Expand
-    from graphc.passes.pipeline import run_passes
+    from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.registry import resolve
 
     kept = kept_names(keep)
@@ -94,8 +94,13 @@ def prepared(
     names = frozenset(() if kept == "all" else kept)
     check_kept(names, _tops(graph))
     usual: tuple[()] | str = () if train else "default"
-    chosen = resolve(usual if passes is None else passes)
-    run_passes(graph, [Expand(), *chosen], Services(driver.assemble, names))
+    asked = usual if passes is None else passes
+    chosen, ctx = resolve(asked), Services(driver.assemble, names, train=train)
+    run_passes(graph, [Expand()], ctx)
+    if asked == "default":
+        run_until_stable(graph, chosen, ctx)
+    else:
+        run_passes(graph, chosen, ctx)
     if train:
         has_loss = any(any(node.loss.values()) for node in graph.forward_nodes())
         differentiate(graph, inputs=False, outputs=not has_loss)

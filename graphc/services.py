@@ -18,6 +18,7 @@ from graphc.ir.op import Effect, Trait
 from graphc.ir.versions import blob_of
 from graphc.ops.spec import OpSpec
 from graphc.runtime.executable import Executable
+from graphc.runtime.targets import default_target
 
 MEASURE_MACS = 500_000_000
 
@@ -30,10 +31,12 @@ class Services:
         assemble: Callable[..., Executable],
         pinned: frozenset[str] = frozenset(),
         calibration: Mapping[str, Array] | None = None,
+        train: bool = False,
     ) -> None:
         self._assemble = assemble
         self.pinned = pinned
         self.calibration = calibration
+        self.train = train
 
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Outputs, and those pinned blobs it has, of a copy of `graph` on `inputs`."""
@@ -42,10 +45,11 @@ class Services:
             return exe.forward(inputs)
 
     def time_us(self, graph: Graph) -> float:
-        """Fastest of three forwards on calibration or random inputs, microseconds."""
+        """Fastest of three forwards, on what runs them fastest, on calibration or random inputs,
+        microseconds."""
         feeds = sample_inputs(graph, self.calibration)
         best = float("inf")
-        with self._assemble(clone(graph)) as exe:
+        with self._assemble(clone(graph), target=default_target(train=False)) as exe:
             for _ in range(3):
                 start = time.perf_counter()
                 exe.forward(feeds)

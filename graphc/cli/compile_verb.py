@@ -88,6 +88,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         measure=options["measure"],
         max_error=options["max_error"],
         dump=options["dump"],
+        train=options["train"],
     )
     meta = {"recipe": report.recipe, "source": _source(net, graph, options)}
     exe = driver.assemble(

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
-from graphc.ir.graph import Graph, Node, Value, typed
+from graphc.ir.graph import Array, Graph, Node, Value, typed
+from graphc.ir.names import Names
 from graphc.ir.op import Kind
-from graphc.ir.versions import blob_of
+from graphc.ir.types import Type
+from graphc.ir.versions import blob_of, moved_version
 
 Bypass: TypeAlias = tuple[Node, Value, Value]
 """A node to remove, its only top, and the bottom that always equals it."""
@@ -48,29 +50,93 @@ def bypass(
 def bypass_all(graph: Graph, wanted: Iterable[Bypass], pinned: Collection[str] = ()) -> list[Node]:
     """Remove nodes whose only top always equals a bottom; returns those that could be removed.
 
-    The names of outputs, pinned blobs and net inputs survive with their values: where the top has
-    such a name, the bottom takes it over, unless the bottom's own name is needed too. A node with
-    a loss weight, or one that stops a gradient, stays.
+    See `Replacement` for what must not be lost.
     """
-    needed = {v.name for v in graph.outputs} | set(pinned)
-    inputs = {v: blob_of(v) for v in graph.inputs}
-    replaced: dict[Value, Value] = {}
-    dropped: list[Node] = []
-    for node, top, before in wanted:
-        bottom = _end(before, replaced)
-        if len(node.outs) > 1 or any(node.loss.values()) or not all(node.propagate):
-            continue
-        takes_name = top.name in needed or top.name == blob_of(bottom)
-        if takes_name and (bottom.name in needed or inputs.get(bottom, top.name) != top.name):
-            continue
-        if takes_name:
-            bottom.name = top.name
-        replaced[top] = bottom
-        dropped.append(node)
-    gone = set(dropped)
-    graph.nodes = [n for n in graph.nodes if n not in gone]
-    replace_uses(graph, replaced)
-    return dropped
+    found = Replacement(graph, pinned)
+    for node, top, bottom in wanted:
+        found.drop(node, {top: bottom})
+    return found.apply()
+
+
+class Replacement:
+    """Nodes to remove because each top always equals another value; collected, then done at once.
+
+    The names of outputs, pinned blobs and net inputs survive with their values: where a top has
+    such a name, its equal takes it over, unless that one's own name is needed too. A node with a
+    loss weight, or one that stops a gradient, stays.
+    """
+
+    def __init__(self, graph: Graph, pinned: Collection[str] = ()) -> None:
+        self.graph = graph
+        self.needed = needed_names(graph, pinned)
+        self.dropped: dict[Node, None] = {}
+        self._inputs = {v: blob_of(v) for v in graph.inputs}
+        self._replaced: dict[Value, Value] = {}
+
+    def end(self, value: Value) -> Value:
+        """What stands for `value` after all that was dropped so far."""
+        return _end(value, self._replaced)
+
+    def drop(self, node: Node, equals: Mapping[Value, Value]) -> bool:
+        """Drop `node`, `equals` mapping its tops to their equals; False if that would lose any."""
+        if len(node.outs) != len(equals) or any(node.loss.values()) or not all(node.propagate):
+            return False
+        names: dict[Value, str] = {}
+        for top, before in equals.items():
+            equal = self.end(before)
+            name = names.get(equal, equal.name)
+            if top.name not in self.needed and top.name != blob_of(equal):
+                continue
+            if name in self.needed or self._inputs.get(equal, top.name) != top.name:
+                return False
+            names[equal] = top.name
+        for equal, name in names.items():
+            equal.name = name
+        self._replaced.update({top: self.end(equal) for top, equal in equals.items()})
+        self.dropped[node] = None
+        return True
+
+    def apply(self) -> list[Node]:
+        """Take the dropped nodes, and what only they used, out of the graph; returns them."""
+        erase(self.graph, set(self.dropped))
+        replace_uses(self.graph, self._replaced)
+        return list(self.dropped)
+
+
+def needed_names(graph: Graph, pinned: Collection[str] = ()) -> frozenset[str]:
+    """Names that must survive with their values: of outputs and of pinned blobs."""
+    return frozenset(pinned).union(v.name for v in graph.outputs)
+
+
+def take_over(
+    node: Node, role: str, value: Value, needed: Collection[str], taken: set[str]
+) -> None:
+    """Let `node` make `value`, another node's top so far, as its top `role`.
+
+    An earlier version gets the name that it has as a version made by `node`, unless its name is
+    `needed`; `taken` are the names in use.
+    """
+    if value.name not in needed:
+        value.name = moved_version(value, node.name, taken)
+        taken.add(value.name)
+    node.outs[role], value.producer = value, node
+
+
+def set_params(graph: Graph, names: Names, node: Node, arrays: Mapping[str, Array]) -> None:
+    """Give `node` the arrays of all parameters that its layer declares, by role.
+
+    Those that it does not have yet are made. The arrays must have the declared shapes.
+    """
+    old = dict(node.params)
+    node.params = {}
+    for param in node.op.params(node.attrs, node.sig(graph.env)):
+        value = old.get(param.name)
+        if value is None:
+            value = Value(names.fresh(f"{node.name}:{param.name}"), kind=param.kind, spec=param)
+            value.type = Type(param.shape)
+        node.params[param.name] = value
+        owner = value.storage
+        graph.weights[owner.name] = arrays[param.name].reshape(typed(owner).shape)
 
 
 def erase(graph: Graph, dead: set[Node]) -> None:

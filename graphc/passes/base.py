@@ -24,6 +24,9 @@ class PassContext(Protocol):
     calibration: Mapping[str, Array] | None
     """Inputs to measure on, where the user gave some."""
 
+    train: bool
+    """Are gradients wanted of the network? Then its parameters must stay what they are."""
+
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Outputs of `graph` on `inputs`, by the reference executor."""
 

@@ -1,14 +1,16 @@
-"""run_passes: the one loop that runs passes, verifies around each, measures and records."""
+"""run_passes: runs passes, verifies around each, measures and records."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
 from graphc.errors import GraphError, fail
 from graphc.files import write_file
+from graphc.ir.clone import clone
 from graphc.ir.graph import Graph
 from graphc.ir.provenance import Record
 from graphc.ir.text import print_graph
@@ -18,6 +20,8 @@ from graphc.passes.base import Pass, PassContext
 from graphc.passes.meter import Meter
 
 T = TypeVar("T")
+MAX_ROUNDS = 8
+"""How often `run_until_stable` begins anew at most."""
 
 
 def run_passes(
@@ -36,11 +40,65 @@ def run_passes(
     blobs, GC-T002 when it changes outputs too much, GC-F002 for a dump that cannot be written.
     When it raises, the graph is in no usable state.
     """
+    pipeline = _Pipeline(graph, ctx, meter, dump)
+    return [pipeline.kept(each, pipeline.step(each)) for each in passes]
+
+
+def run_until_stable(
+    graph: Graph,
+    passes: Sequence[Pass],
+    ctx: PassContext,
+    *,
+    meter: Meter | None = None,
+    dump: Path | None = None,
+) -> tuple[list[Pass], list[Record]]:
+    """Run exact `passes` in turn until each has found nothing more to do; as `run_passes`.
+
+    Returns what ran, and the records; after the first round of those that changed something alone,
+    so that running these once does the same. A pass that would change an output beyond rounding,
+    as where the network itself magnifies rounding, is undone and left out from then on.
+    """
+    pipeline = _Pipeline(graph, ctx, meter, dump)
+    ran: list[Pass] = []
     records: list[Record] = []
-    verify(graph, 1)
-    surface = _surface(graph, ctx)
-    _dump(dump, 0, "input", graph)
-    for index, each in enumerate(passes, 1):
+    undone: list[Pass] = []
+    idle = 0  # passes in a row that changed nothing
+    for turn in range(MAX_ROUNDS * len(passes)):
+        each = passes[turn % len(passes)]
+        if idle == len(passes):
+            break
+        if each in undone:
+            idle += 1
+            continue
+        before = clone(graph) if meter is not None else None
+        try:
+            record = pipeline.step(each)
+        except GraphError as error:
+            if before is None or error.code != "GC-T002":
+                raise
+            record = pipeline.undo(each, before, error)
+            undone.append(each)
+        idle = 0 if record.changed else idle + 1
+        if record.changed or turn < len(passes) or each in undone:
+            records.append(pipeline.kept(each, record))
+            ran += [] if each in undone else [each]
+    return ran, records
+
+
+class _Pipeline:
+    """Runs passes one by one on a graph, with all that is around each."""
+
+    def __init__(
+        self, graph: Graph, ctx: PassContext, meter: Meter | None, dump: Path | None
+    ) -> None:
+        self.graph, self.ctx, self.meter, self.dump = graph, ctx, meter, dump
+        self.steps = 0
+        verify(graph, 1)
+        self.surface = _surface(graph, ctx)
+        _dump(dump, 0, "input", graph)
+
+    def step(self, each: Pass) -> Record:
+        graph, ctx = self.graph, self.ctx
         reason = _guarded(each, each.requires, graph)
         if reason:
             fail("GC-T001", f"pass {each.name!r} cannot run: {reason}")
@@ -49,17 +107,27 @@ def run_passes(
             told = f"pass {each.name!r} returned a {type(record).__name__}"
             fail("GC-T001", told, "end run() with: return Report(self.name, changed, details)")
         _verify(each, graph)
-        for lost in sorted(surface - _surface(graph, ctx)):
+        for lost in sorted(self.surface - _surface(graph, ctx)):
             fail("GC-V001", f"pass {each.name!r} lost or changed {lost}")
         broken = _guarded(each, each.ensures, graph)
         if broken:
             fail("GC-V001", f"pass {each.name!r}: {broken}")
-        if meter is not None:
-            record = meter.check(each, record, graph)
-        _dump(dump, index, each.name, graph)
-        records.append(record)
-        graph.history.append(record)
-    return records
+        if self.meter is not None:
+            record = self.meter.check(each, record, graph)
+        return record
+
+    def undo(self, each: Pass, before: Graph, error: GraphError) -> Record:
+        """Make the graph what it was before `each`, which raised `error`."""
+        for field in fields(Graph):
+            setattr(self.graph, field.name, getattr(before, field.name))
+        return Record(each.name, False, (f"undone: {error.message}",), 0.0)
+
+    def kept(self, each: Pass, record: Record) -> Record:
+        """`record`, after it was told in the graph's history, and the graph dumped."""
+        self.steps += 1
+        _dump(self.dump, self.steps, each.name, self.graph)
+        self.graph.history.append(record)
+        return record
 
 
 def _guarded(each: Pass, method: Callable[..., T], *args: object) -> T:

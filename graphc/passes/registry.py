@@ -17,7 +17,17 @@ from graphc.errors import GraphError, fail, near
 from graphc.passes.base import Pass
 from graphc.passes.options import build, check_name
 
-DEFAULT = ("remove_dead_code", "remove_dropout")
+DEFAULT = (
+    "remove_dead_code",
+    "remove_dropout",
+    "remove_identity",
+    "fold_constants",
+    "merge_common",
+    "fold_input",
+    "fold_batch_norm",
+    "fold_scale",
+)
+"""Run in this order, and again, until none finds anything more."""
 GROUP = "graphc.passes"
 PassLike: TypeAlias = str | Pass | type[Pass]
 """A pass's name or "file.py:Class", a pass, or its class."""
