@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from graphc import driver
 from graphc.autodiff import differentiate
 from graphc.errors import fail
 from graphc.ir.clone import forward_part
-from graphc.ir.graph import Graph, Value
+from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Kind
 from graphc.ir.verify import verify
 from graphc.lower import cpu, model
@@ -79,7 +81,8 @@ def prepared(
     keep: Keep,
     passes: Iterable[driver.PassLike] | str | None = None,
 ) -> Graph:
-    """A copy, of primitives alone, with gradients if `train`; its weights are never made."""
+    """A copy, of primitives alone, after passes, with gradients if `train`; its weights are never
+    made."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.registry import resolve
@@ -91,6 +94,7 @@ def prepared(
     else:
         graph = driver.load(net, phase="TRAIN" if train else "TEST")
     driver.shape(graph, batch=batch)
+    graph.fill = _unknown
     names = frozenset(() if kept == "all" else kept)
     check_kept(names, _tops(graph))
     usual: tuple[()] | str = () if train else "default"
@@ -106,6 +110,12 @@ def prepared(
         differentiate(graph, inputs=False, outputs=not has_loss)
     verify(graph, 1)
     return graph
+
+
+def _unknown(value: Value) -> Array:
+    """What stands for weights that are not there while passes run: takes no memory, and is nothing
+    special, neither 0 nor 1."""
+    return np.broadcast_to(np.float32(0.5), typed(value).shape)
 
 
 def _tops(graph: Graph) -> dict[str, Value]:

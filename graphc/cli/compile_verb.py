@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from graphc.cli.output import emit_json, note, say, shape_text, size_text
 from graphc.driver import PassLike
 from graphc.errors import fail
 from graphc.ir.graph import Graph
-from graphc.ir.provenance import Record
+from graphc.ir.provenance import STAYS, Record
 from graphc.runtime.executable import Executable
 
 GENERIC = ("deploy", "train", "train_val", "train_test", "test")
@@ -100,8 +101,8 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     if as_json:
         emit_json(_describe(target, size, exe, report.passes, graph.notes, elapsed))
         return
-    for record in report.passes:
-        say(_told(record))
+    for line in _told(report.passes):
+        say(line)
     for title, blobs in (("input", exe.inputs), ("output", exe.outputs)):
         for name, shape in blobs.items():
             say(f"{title} {name}: {shape_text(shape)}")
@@ -164,14 +165,31 @@ def _source(net: str, graph: Graph, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(record: Record) -> str:
+def _told(records: Sequence[Record]) -> Iterator[str]:
+    """What each pass did, a line per change where there are several; the idle ones at the end."""
     from graphc.driver import format_record
 
-    more = len(record.detail) - TOLD
-    if more <= 0:
-        return format_record(record)
-    short = (*record.detail[:TOLD], f"and {more} more")
-    return format_record(Record(record.name, record.changed, short, record.max_change))
+    for record in records:
+        title = format_record(replace(record, detail=()))
+        if len(record.detail) == 1:
+            yield format_record(record)
+        elif record.detail:
+            yield title.replace(": done", "", 1).replace(": nothing to do", "", 1)
+            yield from (f"  {line}" for line in _shortened(record.detail))
+        elif record.changed:
+            yield title
+    idle = [record.name for record in records if not record.changed and not record.detail]
+    if idle:
+        yield f"nothing to do: {', '.join(idle)}"
+
+
+def _shortened(detail: Sequence[str]) -> Iterator[str]:
+    """The first changes, and the first refusals, which say that a layer stays."""
+    stays = [line for line in detail if STAYS in line]
+    for lines in ([line for line in detail if STAYS not in line], stays):
+        yield from lines[:TOLD]
+        if len(lines) > TOLD:
+            yield f"and {len(lines) - TOLD} more{' that stay' * (lines is stays)}"
 
 
 def _describe(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+STAYS = " stays: "
+"""Stands between the name of a layer that a pass left alone and the reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`name` of the pass, `changed`, one line per change in `detail`.
+    """`name` of the pass, `changed`, one line per change in `detail`, or per refusal (see `STAYS`).
 
     `max_change`: largest absolute change of an output it caused, None where not measured.
     """

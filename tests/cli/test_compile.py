@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from texts import fc, feed, layer
 
 import graphc
 from graphc import __version__
 from graphc.cli.compile_verb import default_output
+from graphc.passes.registry import DEFAULT
 from graphc.runtime.artefact import read_artefact
 
 DROP = '''"""A pass that drops nothing but says so."""
@@ -38,13 +40,39 @@ def meta(path: Path | str) -> dict[str, object]:
 def test_what_it_prints(cli, tiny):
     done = cli("compile", tiny, "-w", "tiny.caffemodel")
     assert done.code == 0 and done.err == "note: weights: 4 layers loaded\n"
-    assert done.out.splitlines()[:4] == [
-        "remove_dead_code: nothing to do",
+    lines = done.out.splitlines()
+    assert lines[:2] == [
         "remove_dropout: removed drop (largest output change: 0)",
+        "remove_identity: removed scale (Scale) (largest output change: 0)",
+    ]
+    assert lines[2].startswith("fold_batch_norm: conv takes in bn (largest output change: ")
+    assert lines[3:6] == [
+        "nothing to do: remove_dead_code, fold_constants, merge_common, fold_input, fold_scale",
         "input data: 1x3x8x8",
         "output prob: 1x12",
     ]
-    assert done.out.splitlines()[4].startswith("wrote tiny.gcz (")
+    assert lines[6].startswith("wrote tiny.gcz (")
+
+
+def test_many_changes_and_refusals_are_told_shortly(cli):
+    text = feed(data=(2, 3))
+    for i in range(7):
+        text += fc(f"n{i - 1}" if i else "data", f"f{i}", 4) + layer("BatchNorm", f"f{i}", f"b{i}")
+        text += layer("TanH", f"b{i}", f"t{i}") + layer("BatchNorm", f"t{i}", f"m{i}")
+        text += layer("TanH", f"m{i}", f"n{i}")
+    Path("long.prototxt").write_text(text)
+    lines = cli("compile", "long.prototxt", "--no-measure").out.splitlines()
+    assert lines[:13] == [
+        "fold_batch_norm",
+        *(f"  f{i} takes in b{i}" for i in range(5)),
+        "  and 2 more",
+        *(
+            f"  m{i} stays: before it comes TanH 't{i}'; after it comes TanH 'n{i}'"
+            for i in range(5)
+        ),
+        "  and 2 more that stay",
+    ]
+    assert lines[13].startswith("nothing to do: remove_dead_code, remove_dropout, ")
 
 
 def test_no_weights_are_said_loudly(cli, tiny):
@@ -138,9 +166,10 @@ def test_passes_of_the_user_keep_their_order(cli, tiny, tmp_path):
         "--passes", "look.py:Look:least=99", "--pass", "remove_dead_code", "--no-measure",
     )  # fmt: skip
     assert done.code == 0, done.err
-    names = [line.partition(":")[0] for line in done.out.splitlines()[:4]]
-    assert names == ["look", "remove_dropout", "look", "remove_dead_code"]
-    assert "saw fc; and" not in done.out and "saw relu; and 3 more" in done.out
+    lines = done.out.splitlines()
+    assert lines[0] == "look" and lines[5:8] == ["  saw relu", "  and 3 more", lines[7]]
+    assert lines[7:9] == ["remove_dropout: removed drop", "look"]
+    assert "nothing to do: remove_dead_code" in lines
     assert meta("tiny.gcz")["recipe"] == (
         '[[pass]]\nfile = "look.py:Look"\nleast = 3\n\n'
         '[[pass]]\nname = "remove_dropout"\n\n'
@@ -152,7 +181,7 @@ def test_passes_of_the_user_keep_their_order(cli, tiny, tmp_path):
 def test_the_recipe_in_an_artefact_compiles_again(cli, artefact, tmp_path):
     (tmp_path / "again.toml").write_text(str(meta(artefact)["recipe"]))
     told = cli("compile", "tiny.prototxt", "--recipe", "again.toml", "--json").json
-    assert [p["name"] for p in told["passes"]] == ["remove_dead_code", "remove_dropout"]
+    assert [p["name"] for p in told["passes"]] == list(DEFAULT)
 
 
 def test_no_passes(cli, tiny):
@@ -164,13 +193,17 @@ def test_measure_and_max_error(cli, tiny):
     for option, change in (("--measure", 0.0), ("--no-measure", None)):
         told = cli("compile", tiny, option, "--json").json
         assert told["passes"][1]["max_change"] == change
+        norm = next(p for p in told["passes"] if p["name"] == "fold_batch_norm")
+        assert norm["changed"] and norm["detail"] == ["conv takes in bn"]
+        assert change is None if norm["max_change"] is None else norm["max_change"] < 1e-5
     assert cli("compile", tiny, "--max-error", "0.5").code == 0
 
 
 def test_dump(cli, tiny, tmp_path):
     assert cli("compile", tiny, "--dump", "steps").code == 0
     files = sorted(p.name for p in (tmp_path / "steps").iterdir())
-    assert files == ["00_input.txt", "01_remove_dead_code.txt", "02_remove_dropout.txt"]
+    assert files[:3] == ["00_input.txt", "01_remove_dead_code.txt", "02_remove_dropout.txt"]
+    assert files[3:] == [f"{i:02d}_{name}.txt" for i, name in enumerate(DEFAULT[2:], 3)]
     assert '"drop"' in (tmp_path / "steps" / files[0]).read_text()
 
 
@@ -197,7 +230,8 @@ def test_keep_is_remembered(cli, tiny):
     assert list(cli("run", "--json").json["outputs"]) == ["prob", "conv", "drop"]
     assert list(cli("run", "--keep", "fc", "--json").json["outputs"])[-1] == "fc"
     assert cli("compile", tiny, "--keep", "all").code == 0
-    assert len(cli("run", "--json").json["outputs"]) > 5
+    told = cli("run", "--json").json["outputs"]
+    assert list(told) == ["prob", "data", "conv@conv+1", "conv", "fc"]
 
 
 RULES = """name: "rules"

@@ -22,7 +22,7 @@ def test_text(cli, tiny):
     assert "target model, batch 1" in lines[0]
     assert lines[1].split() == ["for", "bytes", "share", "which", "is"]
     assert {line.split()[0] for line in lines[2:5]} <= {"activations", "weights", "state", "io"}
-    assert any(line.startswith("step 0 of 6, forward, holds") for line in lines)
+    assert any(line.startswith("step 0 of 4, forward, holds") for line in lines)
     assert any(line.startswith("work arena ") for line in lines)
     assert lines[-1].startswith("activations, their gradients and inputs: at most ")
 
