@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Array, Graph, Node, Value, typed
-from graphc.ir.op import Kind
+from graphc.ir.op import Kind, Trait
 from graphc.ir.versions import blob_of
 
 
@@ -22,7 +22,8 @@ def blob_names(graph: Graph) -> dict[Value, str]:
     An earlier version takes the name of the blob it is a version of, where that is what Caffe
     would do: the next version is written in place of it (same position among bottoms and tops),
     by its last reader, and it is no output itself. Where passes have made that impossible, it gets
-    a new name (`blob_layer`). Any other value keeps its own.
+    a new name (`blob_layer`), but a net input, whose name is its interface, if it can keep it. Any
+    other value keeps its own.
     """
     last: dict[Value, Node] = {}
     for node in graph.forward_nodes():
@@ -33,7 +34,7 @@ def blob_names(graph: Graph) -> dict[Value, str]:
         for role in node.tops:
             value, blob = node.outs[role], blob_of(node.outs[role])
             names[value] = blob
-            if blob == value.name:
+            if blob == value.name or (node.has(Trait.FEED) and blob not in taken):
                 continue
             reader = None if value in kept else last.get(value)
             if reader is None or blob not in _written_in_place(reader, value, names):

@@ -12,9 +12,11 @@ from graphc.front.blobs import blob_names
 from graphc.front.printer import print_message
 from graphc.front.schema import schema_for
 from graphc.ir.graph import Graph, Node, ParamSpec, Value
+from graphc.ir.names import Names
 from graphc.ir.op import Trait
 from graphc.ops._blob_shape import BlobShape
 from graphc.ops.input import Input
+from graphc.ops.silence import Silence
 
 
 def to_prototxt(graph: Graph) -> str:
@@ -56,6 +58,24 @@ class _Exporter:
                 raise node.located(error) from None
             except (ValueError, TypeError) as error:  # a string that is no text, a wild number
                 raise node.located(GraphError("GC-N008", str(error))) from None
+        yield from self._silence()
+
+    def _silence(self) -> Iterator[str]:
+        """A layer that reads what nobody reads and is no output, lest it become one."""
+        outputs, nodes = set(self.graph.outputs), list(self.graph.forward_nodes())
+        loose = [
+            self.names[node.outs[role]]
+            for node in nodes
+            if not self._is_hidden(node)
+            for role in node.tops
+            if node.outs[role] not in self.read and node.outs[role] not in outputs
+        ]
+        if not loose:
+            return
+        layer = self.schema.new("LayerParameter")
+        layer.name, layer.type = Names(node.name for node in nodes).fresh("silence"), Silence.type
+        layer.bottom.extend(loose)
+        yield from print_message(layer, "layer")
 
     def _layer(self, node: Node) -> Any:
         layer = self.schema.new("LayerParameter")

@@ -5,6 +5,7 @@ All take time linear in the graph, so a pass collects what it wants and calls ea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
@@ -63,7 +64,8 @@ class Replacement:
 
     The names of outputs, pinned blobs and net inputs survive with their values: where a top has
     such a name, its equal takes it over, unless that one's own name is needed too. A node with a
-    loss weight, or one that stops a gradient, stays.
+    loss weight, or one that stops a gradient, stays. So does one without which an output would be
+    read by a layer, for in a prototxt it would then be none.
     """
 
     def __init__(self, graph: Graph, pinned: Collection[str] = ()) -> None:
@@ -71,6 +73,9 @@ class Replacement:
         self.needed = needed_names(graph, pinned)
         self.dropped: dict[Node, None] = {}
         self._inputs = {v: blob_of(v) for v in graph.inputs}
+        self._input_names = frozenset(self._inputs.values())
+        self._outputs = set(graph.outputs)
+        self._readers = Counter(v for n in graph.nodes for v in n.ins.values())
         self._replaced: dict[Value, Value] = {}
 
     def end(self, value: Value) -> Value:
@@ -81,20 +86,47 @@ class Replacement:
         """Drop `node`, `equals` mapping its tops to their equals; False if that would lose any."""
         if len(node.outs) != len(equals) or any(node.loss.values()) or not all(node.propagate):
             return False
-        names: dict[Value, str] = {}
-        for top, before in equals.items():
-            equal = self.end(before)
-            name = names.get(equal, equal.name)
-            if top.name not in self.needed and top.name != blob_of(equal):
-                continue
-            if name in self.needed or self._inputs.get(equal, top.name) != top.name:
-                return False
-            names[equal] = top.name
+        ends = {top: self.end(equal) for top, equal in equals.items()}
+        names = self._names(ends)
+        if names is None or self._hides_output(node, ends):
+            return False
         for equal, name in names.items():
             equal.name = name
-        self._replaced.update({top: self.end(equal) for top, equal in equals.items()})
+        for value in node.ins.values():
+            self._readers[self.end(value)] -= 1
+        for top, equal in ends.items():
+            self._replaced[top] = equal
+            self._readers[equal] += self._readers[top]
+            if top in self._outputs:
+                self._outputs.add(equal)
         self.dropped[node] = None
         return True
+
+    def _names(self, ends: Mapping[Value, Value]) -> dict[Value, str] | None:
+        """New names of equals that take one over; None if a name would be lost."""
+        names: dict[Value, str] = {}
+        for top, equal in ends.items():
+            is_version = top.name == blob_of(equal)
+            if top.name not in self.needed and not is_version:
+                continue
+            is_inputs = top.name in self._input_names and not is_version
+            if is_inputs or names.get(equal, equal.name) in self.needed:
+                return None
+            if self._inputs.get(equal, top.name) != top.name:
+                return None
+            names[equal] = top.name
+        return names
+
+    def _hides_output(self, node: Node, ends: Mapping[Value, Value]) -> bool:
+        """Would a layer read an output that none reads now?"""
+        own = Counter(self.end(value) for value in node.ins.values())
+        for equal in set(ends.values()):
+            same = [equal, *(top for top, end in ends.items() if end is equal)]
+            outputs = [value for value in same if value in self._outputs]
+            is_read = sum(self._readers[value] for value in same) > own[equal]
+            if outputs and is_read and not any(self._readers[value] for value in outputs):
+                return True
+        return False
 
     def apply(self) -> list[Node]:
         """Take the dropped nodes, and what only they used, out of the graph; returns them."""

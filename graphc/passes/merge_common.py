@@ -45,7 +45,7 @@ class MergeCommon(Pass):
             if found.drop(node, {node.outs[role]: twin.outs[role] for role in node.tops}):
                 detail.append(f"{node.name} is {twin.name} ({node.op.type})")
             else:
-                detail.append(f"{node.name} stays: it is {twin.name}, but both names are needed")
+                detail.append(f"{node.name} stays: it is {twin.name}, but a name needs it")
         found.apply()
         return Report(self.name, bool(found.dropped), tuple(detail))
 

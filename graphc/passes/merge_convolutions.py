@@ -51,8 +51,7 @@ class MergeConvolutions(Pass):
             now, then = ctx.time_us(graph), ctx.time_us(other)
             told = f"{now / 1000:.2f} ms before, {then / 1000:.2f} ms after"
             if then >= now:
-                count = f"{len(groups)} group{'s' * (len(groups) > 1)}"
-                return Report(self.name, False, (f"{count} stay: it does not pay, {told}",))
+                return Report(self.name, False, (f"each layer stays: it does not pay, {told}",))
         detail = _Merger(graph, ctx.pinned).merge(groups)
         return Report(self.name, True, tuple(detail))
 

@@ -124,12 +124,19 @@ def test_several_tops():
 
 def test_names_that_are_needed():
     pair = (one("TanH", "a", "data a", X), one("TanH", "b", "data b", X))
-    end = one("ReLU", "r", "a y", X)
-    before = net(IN, *pair, end, outputs="b y")
-    after = net(IN, one("TanH", "a", "data b", X), end.replace('"a"', '"b"'), outputs="b y")
-    merges(before, after, "b is a (TanH)")
-    told = "b stays: it is a, but both names are needed"
-    merges(before, before, told, pinned=("a",))
+    before = net(IN, *pair, one("ReLU", "r", "b y", X))
+    after = net(IN, one("TanH", "a", "data b", X), one("ReLU", "r", "b y", X))
+    merges(before, after, "b is a (TanH)", pinned=("b",))
+    merges(before, before, "b stays: it is a, but a name needs it", pinned=("a", "b"))
+
+
+@pytest.mark.parametrize("read", ["a", "b"])
+def test_an_output_must_not_get_a_reader(read):
+    """In a prototxt a blob that a layer reads is no output."""
+    pair = (one("TanH", "a", "data a", X), one("TanH", "b", "data b", X))
+    other = "b" if read == "a" else "a"
+    text = net(IN, *pair, one("ReLU", "r", f"{read} y", X), outputs=f"{other} y")
+    merges(text, text, "b stays: it is a, but a name needs it")
 
 
 def test_numbers_and_later_weights():

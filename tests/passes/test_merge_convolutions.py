@@ -142,7 +142,7 @@ def test_it_is_timed_first(after, pays):
     assert report.changed is pays and len(graph.nodes) == (4 if pays else 5)
     told = "a, b, c become a+b+c"
     assert report.detail == (
-        (told,) if pays else ("1 group stay: it does not pay, 1.00 ms before, 1.00 ms after",)
+        (told,) if pays else ("each layer stays: it does not pay, 1.00 ms before, 1.00 ms after",)
     )
     close(outputs(graph)["y"], old["y"])
 
