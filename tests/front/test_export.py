@@ -137,6 +137,37 @@ def test_after_a_layer_was_taken_out() -> None:
         assert again.outputs[0].name == "t" or again.outputs[-1].name == "y"
 
 
+def test_an_input_keeps_its_name() -> None:
+    """What was made in place of it is gone, or has become another blob."""
+    head = layer("p", "Power", "x", "x") + layer("a", "InnerProduct", "x", "y", FC)
+    graph = parse_net(DATA + head)
+    node = graph.node("p")
+    graph.node("a").ins["x"] = node.ins["x"]
+    graph.nodes.remove(node)
+    again = parse_net(to_prototxt(graph))
+    assert [v.name for v in again.inputs] == ["x", "t"] and again.node("a").ins["x"].name == "x"
+    graph = parse_net(DATA + layer("p", "Power", "x", "x") + layer("q", "Power", "x", "z"))
+    graph.node("q").ins["x"] = graph.node("p").ins[
+        "x"
+    ]  # read by another layer after it was written
+    assert [v.name for v in parse_net(to_prototxt(graph)).inputs] == ["x_in", "t"]
+
+
+def test_what_nobody_reads_any_more_becomes_no_output() -> None:
+    cut = "slice_param { axis: 0 }"
+    graph = parse_net(
+        DATA + layer("s", "Slice", "x", "a b", cut) + layer("silence", "ReLU", "b", "c")
+    )
+    graph.nodes.remove(graph.node("silence"))
+    graph.outputs = [v for v in graph.outputs if v.name != "c"]
+    text = to_prototxt(graph)
+    again = parse_net(text)
+    assert [v.name for v in again.outputs] == [v.name for v in graph.outputs] == ["a", "t"]
+    last = again.nodes[-1]
+    assert last.name == "silence" and [v.name for v in last.ins.values()] == ["b"]
+    assert to_prototxt(again) == text
+
+
 def test_parameters_that_a_pass_made_shared() -> None:
     graph = parse_net(DATA + layer("a", "InnerProduct", "x", "y", FC)
                       + layer("b", "InnerProduct", "x", "z", FC))  # fmt: skip

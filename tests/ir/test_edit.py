@@ -1,11 +1,22 @@
 """bypass, replace_uses and erase keep names, producers and weights in order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from texts import fc, feed, graph, layer
 
-from graphc.ir.edit import bypass, bypass_all, erase, replace_uses
+from graphc.ir.edit import (
+    Replacement,
+    bypass,
+    bypass_all,
+    erase,
+    replace_uses,
+    set_params,
+    take_over,
+)
 from graphc.ir.infer import infer
+from graphc.ir.names import Names
 from graphc.ir.verify import verify
 
 TANH = layer("TanH", "b", "y", name="end")
@@ -141,3 +152,82 @@ def test_a_view_inherits_the_parameter_of_an_erased_owner():
     verify(net, 2)
     net.params["c"][0][...] = 8
     assert (net.params["b"][0] == 8).all()
+
+
+# Tops that equal anything else.
+
+
+def test_several_tops_go_together_or_not_at_all():
+    net = graph(feed(data=(2, 3)), fc("data", "a", 3), layer("Split", "a", "b c", name="same"),
+                layer("Eltwise", "b c", "y"))  # fmt: skip
+    node = net.node("same")
+    equals = dict.fromkeys(node.outs.values(), node.ins["x"])
+    for pinned, done in ((("b", "c"), False), (("a", "b"), False), (("c",), True)):
+        found = Replacement(net, pinned)
+        assert found.drop(node, equals) is done
+    assert found.apply() == [node] and blobs(net) == ["data", "c", "y"]
+    verify(net, 2)
+
+
+def test_an_equal_need_not_be_a_bottom():
+    net = graph(feed(data=(2, 3)), fc("data", "a", 3), fc("data", "b", 3, name="same"),
+                layer("TanH", "b", "y", name="end"), layer("TanH", "a", "z"))  # fmt: skip
+    found = Replacement(net)
+    twin, node = net.node("a"), net.node("same")
+    assert found.drop(node, {node.outs["y"]: twin.outs["y"]})
+    assert found.end(node.outs["y"]) is twin.outs["y"]
+    assert found.apply() == [node] and net.node("end").ins["x"] is twin.outs["y"]
+    assert list(net.params) == ["a"]
+    verify(net, 2)
+
+
+def test_no_output_gets_a_reader():
+    """In a prototxt it would be none then."""
+    net = graph(feed(data=(2, 3)), fc("data", "a", 3), same("a", "b"), layer("TanH", "a", "y"))
+    assert [v.name for v in net.outputs] == ["b", "y"] and not drop(net)
+    net = graph(feed(data=(2, 3)), fc("data", "a", 3), fc("data", "b", 3, name="same"),
+                layer("TanH", "b", "y", name="end"))  # fmt: skip
+    found = Replacement(net)
+    assert not found.drop(net.node("same"), {net.node("same").outs["y"]: net.node("a").outs["y"]})
+    # two that nobody reads may be one only if one name will do
+    net = graph(feed(data=(2, 3)), fc("data", "a", 3), fc("data", "b", 3, name="same"))
+    found = Replacement(net)
+    assert not found.drop(net.node("same"), {net.node("same").outs["y"]: net.node("a").outs["y"]})
+
+
+def test_an_output_that_was_read_before_may_be_read():
+    net = graph(
+        feed(data=(2, 3)), layer("TanH", "data", "a", "loss_weight: 1"), same("a", "b"), TANH
+    )
+    assert [v.name for v in net.outputs] == ["a", "y"]
+    assert drop(net) and blobs(net) == ["data", "a", "y"]
+
+
+def test_the_name_of_an_input_is_nobody_elses():
+    net = graph(feed(data=(2, 3), more=(2, 3)), layer("TanH", "more", "a"),
+                layer("TanH", "data", "data", name="same"), TANH.replace('"b"', '"a"'))  # fmt: skip
+    found, node = Replacement(net, ("data",)), net.node("same")
+    assert not found.drop(node, {node.outs["y"]: net.node("a").outs["y"]})
+
+
+@pytest.mark.parametrize(("needed", "name"), [(("a@t",), "a@t"), ((), "a@a+1")])
+def test_take_over(needed, name):
+    net = graph(feed(data=(2, 3)), fc("data", "a", 3), layer("TanH", "a", "a", name="t"),
+                layer("ReLU", "a", "a", name="r"))  # fmt: skip
+    maker, value = net.node("a"), net.node("t").outs["y"]
+    take_over(maker, "y", value, needed, {"a@a", "a@t", "a"})
+    assert maker.outs["y"] is value and value.producer is maker and value.name == name
+    erase(net, {net.node("t")})
+    verify(net, 2)
+
+
+def test_set_params():
+    net = graph(feed(data=(2, 3)), fc("data", "y", 4, field="bias_term: false"))
+    node = net.node("y")
+    node.attrs = replace(node.attrs, bias_term=True)
+    arrays = {"weight": np.ones((4, 3), np.float32), "bias": np.zeros(4, np.float32)}
+    weight = node.params["weight"]
+    set_params(net, Names.of(net), node, arrays)
+    verify(net, 2)
+    assert node.params["weight"] is weight and list(node.params) == ["weight", "bias"]
+    assert (net.params["y"][0] == 1).all() and node.params["bias"].name == "y:bias"

@@ -6,7 +6,7 @@ from texts import fc, feed, graph, layer
 from graphc.errors import GraphError
 from graphc.ir.graph import Node, Value
 from graphc.ir.names import Names
-from graphc.ir.versions import blob_of, first_versions, version_of
+from graphc.ir.versions import blob_of, first_versions, moved_version, version_of
 from graphc.ops.relu import ReLU
 
 
@@ -102,3 +102,15 @@ def test_fresh_names():
     ]
     net = graph(feed(data=(2, 3)), fc("data", "h", 2))
     assert {"data", "h", "h:weight", "h:bias"} <= Names.of(net).taken
+
+
+def test_versions_made_by_another_layer():
+    value = Value("h@t")
+    Node(ReLU, "t", None, outs={"y": value})
+    assert moved_version(value, "conv", ()) == "h@conv+1"
+    assert moved_version(value, "conv", {"h@conv+1", "h@conv+2"}) == "h@conv+3"
+    value.name = "h"
+    assert moved_version(value, "conv", {"h"}) == "h"
+    assert version_of("h@conv+3", "conv") == "h" and version_of("h@conv+x", "conv") == ""
+    with pytest.raises(GraphError, match="GC-U001"):
+        graph(feed(data=(2, 3)), layer("TanH", "data", "h@t+1", name="t"))
