@@ -43,3 +43,14 @@ def test_tutorial(name: str, tmp_path: Path) -> None:
         assert run([sys.executable, script], tmp_path).strip()
     assert ran >= 2
     assert len(scripts) == 1
+
+
+def test_every_pass_is_described() -> None:
+    """With its condition, and those that run by default in their order."""
+    text = (DOCS / "passes.md").read_text(encoding="utf-8")
+    from graphc.passes.registry import DEFAULT, _built_in
+
+    headings = re.findall(r"^## (\w+)$", text, re.M)
+    assert set(headings) == set(_built_in())
+    order = re.findall(r"`(\w+)`", text.partition("1. ")[2].partition("and again")[0])
+    assert tuple(order) == DEFAULT

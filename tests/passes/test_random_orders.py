@@ -75,7 +75,7 @@ def cases(draw):
     net = Net(draw)
     for _ in range(draw(st.integers(1, 9))):
         net.add()
-    known = ["remove_dead_code", "remove_dropout", DropIdentity]
+    known = ["remove_dead_code", "remove_dropout", "remove_identity", "merge_common", DropIdentity]
     passes = draw(st.lists(st.sampled_from(known), max_size=4))
     keep = draw(st.lists(st.sampled_from(net.names), max_size=2))
     return "".join(net.layers), passes, keep
