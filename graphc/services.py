@@ -18,7 +18,7 @@ from graphc.ir.op import Effect, Trait
 from graphc.ir.versions import blob_of
 from graphc.ops.spec import OpSpec
 from graphc.runtime.executable import Executable
-from graphc.runtime.targets import default_target
+from graphc.runtime.targets import DEFAULT_TARGET
 
 MEASURE_MACS = 500_000_000
 
@@ -49,7 +49,7 @@ class Services:
         microseconds."""
         feeds = sample_inputs(graph, self.calibration)
         best = float("inf")
-        with self._assemble(clone(graph), target=default_target(train=False)) as exe:
+        with self._assemble(clone(graph), target=DEFAULT_TARGET) as exe:
             for _ in range(3):
                 start = time.perf_counter()
                 exe.forward(feeds)
