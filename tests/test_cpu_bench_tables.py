@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ def cell(**wall: list[list[float]]) -> dict[str, Any]:
 def document(*cells: dict[str, Any], cold: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {
         "started": "now",
+        "commit": "abc-dirty",
         "machine": {"cpu": "a cpu", "cores": 2, "isa": ["avx2"]},
         "load_at_start": 0.5,
         "settings": {"rounds": 2, "passive": False},
@@ -119,7 +122,7 @@ def test_table_of_times_and_ratios() -> None:
     # torch: channels_last is the better one; ncnn: within what the pair differs
     assert told == "n 1.08 / 0.99 0.99 / 0.83~ 0.55 / 0.50 0.99 / 0.83~ - -"
     assert "WRONG 5.0e-01" in text and "  n: onnxruntime: died" in text
-    assert "ncnn: not here" in text and "a cpu, 2 cores (avx2)" in text
+    assert "ncnn: not here" in text and "a cpu, 2 cores (avx2); commit abc-dirty" in text
     assert [row for row in rows if row[:2] == ["n", "3"]]  # MiB
     assert "CPU time" in report.report(document(one), "cpu")
 
@@ -171,6 +174,20 @@ def test_machine() -> None:
     cores = others.cores()
     assert cores is None or cores >= 0
     assert machine.available_bytes() is None or machine.available_bytes() > 1 << 20
+
+
+def test_commit(tmp_path: Path) -> None:
+    """Of a checkout with and without edits; None outside of one."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    outside = machine.commit(tmp_path)
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").write_text("1")
+    subprocess.run([*git, "add", "file"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    clean = machine.commit(tmp_path)
+    (tmp_path / "file").write_text("2")
+    assert clean and machine.commit(tmp_path) == f"{clean}-dirty"
+    assert outside is None or outside != clean
 
 
 def test_work_of_named_processes_is_not_that_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

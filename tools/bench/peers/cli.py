@@ -142,6 +142,7 @@ def _run(args: argparse.Namespace) -> None:
     doc: dict[str, Any] = {
         "format": FORMAT,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": machine.commit(networks.ROOT),
         "machine": machine.described(),
         "load_at_start": machine.load_average(),
         "settings": asdict(to) | {"seed": args.seed, "starts": args.starts},

@@ -32,7 +32,8 @@ def report(doc: Doc, kind: str) -> str:
 def header(doc: Doc) -> str:
     machine, settings = doc["machine"], doc["settings"]
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores ({' '.join(machine['isa'])})",
+        f"{machine['cpu']}, {machine['cores']} cores ({' '.join(machine['isa'])}); "
+        f"commit {doc['commit'] or 'unknown'}",
         f"started {doc['started']}, load average then {_number(doc['load_at_start'], 2)}; "
         f"{settings['rounds']} rounds; OpenMP waits "
         + ("passively" if settings["passive"] else "as it does by default"),

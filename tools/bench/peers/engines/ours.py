@@ -6,11 +6,13 @@ import graphc
 from bench.peers.engines.base import Engine
 from bench.peers.files import Files
 from bench.peers.plain import Array
+from graphc._core import onednn_version
 
 
 class Ours(Engine):
     def version(self) -> str:
-        return graphc.__version__
+        library = onednn_version()
+        return f"{graphc.__version__}, " + (f"oneDNN {library}" if library else "own kernels alone")
 
     def load(self, files: Files, batch: int, threads: int) -> None:
         self.exe = graphc.open(files.artefact, target="cpu", batch=batch, threads=threads)
