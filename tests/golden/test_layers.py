@@ -13,6 +13,7 @@ from golden.replay import WRITER, replay
 import graphc
 
 WRITTEN = "hdf5output_result.h5"
+SILENT = ("net_shared_permissive", "silence")  # have no outputs
 LAYERS = [name for name in names("layers") if name != WRITER]
 
 
@@ -44,7 +45,7 @@ def test_case_on_the_cpu(
     if train and not case.meta["backward"]:
         pytest.skip("Caffe has no gradients here")
     verdicts = list(replay(case, caffe / "layers", "cpu", keep, train, passes))
-    assert verdicts
+    assert verdicts or name in SILENT
     failed = [f"{v.key}: {v.share:.3g} of the tolerance" for v in verdicts if not v.share <= 1]
     assert not failed, "\n".join(failed)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import graphc
-from graphc.memory import planned
+from graphc.memory import lowered
 from graphc.plan import plan_program, verify_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,11 +49,10 @@ def least(repeat: int, work: Callable[[], T]) -> tuple[float, T]:
 
 def rows(name: str, net: graphc.Graph, repeat: int) -> Iterator[str]:
     for target, train in TARGETS:
-        whole, (program, plan) = least(
-            repeat, lambda t=target, g=train: planned(net, target=t, train=g)
-        )
-        planning, _ = least(repeat, lambda p=program: plan_program(p))
-        checking, _ = least(repeat, lambda p=program, q=plan: verify_plan(p, q))
+        whole, made = least(repeat, lambda t=target, g=train: lowered(net, target=t, train=g))
+        plan = made.plan
+        planning, _ = least(repeat, lambda m=made: plan_program(m.program))
+        checking, _ = least(repeat, lambda m=made: verify_plan(m.program, m.plan))
         kind = "training" if train else "inference"
         waste = plan.work_bytes / max(1, plan.live_bound)
         yield (
