@@ -184,9 +184,10 @@ void Expr::load(State& state, int operand, const char* source, std::int64_t rows
 }
 
 void Expr::execute(float* const* slots, std::int64_t n) const {
-    for (const auto& [opcode, target, from] : code_) {
-        float* const out = slots[target];
-        const auto source = [&](int i) -> const float* { return slots[from[i]]; };
+    for (const Instruction& each : code_) {
+        const int opcode = each.opcode;
+        float* const out = slots[each.target];
+        const auto source = [&](int i) -> const float* { return slots[each.sources[i]]; };
         switch (source_count(opcode)) {
             case 1:
                 loops_.unary[opcode](out, source(0), n);

@@ -57,14 +57,14 @@ void Labels::complain(std::int64_t index, float label, Fault& fault) const {
     }
     Text text(fault);
     if (std::isnan(label)) {
-        text.add("label nan at [");
+        text.add("%s", "label nan at [");
     } else {
         text.add("label %g at [", double(label));
     }
     for (int axis = 0; axis < spec_.rank; ++axis) {
         text.add(axis ? ", %lld" : "%lld", static_cast<long long>(at[axis]));
     }
-    text.add("] of shape (");
+    text.add("%s", "] of shape (");
     for (int axis = 0; axis < spec_.rank; ++axis) {
         text.add(axis ? ", %lld" : "%lld", static_cast<long long>(spec_.dims[axis]));
     }

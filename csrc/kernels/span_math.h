@@ -92,7 +92,7 @@ inline float log1p_of(float x) {
     const float u = 1.0f + x;
     const float rest = (x - (u - 1.0f)) / u;  // what rounding 1 + x has lost
     const float y = log_of(u) + rest;
-    const float checked = (u > 0.0f) & (u < kInf) ? y : log_of(u);
+    const float checked = ((u > 0.0f) & (u < kInf)) ? y : log_of(u);
     return magnitude(x) < 1e-8f ? x : checked;
 }
 
