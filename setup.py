@@ -5,6 +5,7 @@ variable GRAPHC_ONEDNN=0 leaves it out; with GRAPHC_ONEDNN=1 it is an error if t
 """
 
 import os
+import shlex
 import sys
 import tempfile
 from importlib import metadata
@@ -23,6 +24,8 @@ FLAGS = (
     if IS_WINDOWS
     else ["-O3", "-Wall", "-Wextra", "-ffp-contract=off", "-fopenmp", *UNSEEN]
 )
+# Last, so that they win: of setuptools they come first, or, in C++ since its version 80, nowhere.
+TOLD = {name: shlex.split(os.environ.get(name, "")) for name in ("CFLAGS", "LDFLAGS")}
 ONEDNN, ONEDNN_HEADERS = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
 
 
@@ -80,6 +83,7 @@ INCLUDE, BESIDE = find_onednn()
 SOURCES = [path for path in Path("csrc").rglob("*.cpp") if INCLUDE or "dnnl" not in path.parts]
 HEADERS = [path for folder in ("csrc", "kernels") for path in Path(folder).rglob("*.h")]
 LINK = [] if IS_WINDOWS else ["-fopenmp"]
+RUN_PATH = ["-Wl,-rpath,$ORIGIN"] if INCLUDE else []
 
 ParallelCompile("GRAPHC_BUILD_JOBS").install()
 
@@ -97,8 +101,8 @@ with tempfile.TemporaryDirectory() as aside:
                 define_macros=[("GRAPHC_HAS_ONEDNN", "1" if INCLUDE else "0")],
                 extra_objects=[str(path) for name, path in BESIDE.items() if ".so" in name],
                 cxx_std=17,
-                extra_compile_args=FLAGS,
-                extra_link_args=[*LINK, "-Wl,-rpath,$ORIGIN"] if INCLUDE else LINK,
+                extra_compile_args=[*FLAGS, *TOLD["CFLAGS"]],
+                extra_link_args=[*LINK, *RUN_PATH, *TOLD["LDFLAGS"]],
             )
         ],
     )
