@@ -76,7 +76,7 @@ def test_by_layer(bench):
 def test_sorted_by_time(bench):
     rows = rows_of(bench("--sort", "time").out)[:-1]
     times = [float(row.split(" %")[0].split()[-2].replace(",", "")) for row in rows]
-    assert times == sorted(times, reverse=True) and len(times) > 3
+    assert times == sorted(times, reverse=True) and len(times) > 2
     assert rows_of(bench("--sort", "order").out)[0].startswith("conv ")
 
 

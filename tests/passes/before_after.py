@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.driver import assemble
+from graphc.driver import assemble, compile
 from graphc.ir.clone import clone
 from graphc.ir.graph import Graph, typed
 from graphc.ir.op import Kind
@@ -63,7 +63,7 @@ def close(new: Any, old: Any, what: str = "", tolerance: float = TOLERANCE) -> N
 def outputs(graph: Graph, target: str = "reference") -> dict[str, Any]:
     """Every blob of the graph on random inputs."""
     feeds = sample_inputs(graph)
-    with assemble(clone(graph), target=target, keep="all") as exe:
+    with compile(clone(graph), target=target, passes=(), keep="all") as exe:
         return exe.forward(feeds)
 
 
