@@ -1,9 +1,11 @@
 // "conv": convolution along any number of spatial axes as an implicit matrix product, its weight
-// packed by "conv_pack". How it is done: implicit_gemm.h; operands: spatial_problem.h.
+// packed by "conv_pack". How it is done: implicit_gemm.h, banded_gemm.h; operands:
+// spatial_problem.h.
 
 #include <algorithm>
 #include <memory>
 
+#include "kernels/banded_gemm.h"
 #include "kernels/spatial_problem.h"
 
 namespace graphc {
@@ -24,7 +26,11 @@ class Convolution final : public Kernel {
             ImplicitGemmShape shape = problem.shape(i, out);
             shape.axes = problem.options.window_axes();
             problem.set_pitches(i, shape.axes);
-            products_.push_back(std::make_unique<ImplicitGemm>(std::move(shape)));
+            if (BandedGemm::suits(shape)) {
+                products_.push_back(std::make_unique<BandedGemm>(std::move(shape)));
+            } else {
+                products_.push_back(std::make_unique<ImplicitGemm>(std::move(shape)));
+            }
             workspace_ = std::max(workspace_, products_.back()->workspace());
         }
     }
@@ -40,7 +46,7 @@ class Convolution final : public Kernel {
 
   private:
     ActivationOptions act_;
-    std::vector<std::unique_ptr<ImplicitGemm>> products_;
+    std::vector<std::unique_ptr<SpatialGemm>> products_;
     std::size_t workspace_ = 0;
     bool has_bias_ = false, has_residual_ = false;
 };

@@ -39,6 +39,30 @@ struct TileStore {
     float slope;
 };
 
+// Sums over `depth` of a (depth, rows) times b (depth, columns). Meanwhile, what the next tiles
+// need is fetched: a line from `ahead` on, `ahead_step` floats further for each product.
+struct TileJob {
+    std::int64_t depth;
+    const float *a, *b;
+    const float* ahead;
+    std::int64_t ahead_step;
+};
+
+// The same where b is gathered on the way: product k of columns 0, 1, ... is with b[offsets[k]] and
+// what follows it. Of the tile's columns only the runs are kept, side by side.
+struct BandJob {
+    struct Run {
+        int first, count;
+    };
+    std::int64_t depth;
+    const float *a, *b;
+    const std::int64_t* offsets;
+    const float* ahead;
+    std::int64_t ahead_step;
+    Run runs[3];  // no more, if a row has at least as many windows as a vector has lanes
+    int run_count;
+};
+
 // How `lay` fills rows k0 .. k1-1 of a panel, k = channel * taps + tap: vector v of row k holds
 // what the pieces of (v, tap) say, taken from source + channel * channel_step, and zeros.
 struct LayJob {
@@ -64,15 +88,19 @@ struct DotJob {
     bool is_first;
 };
 
-// Rows of sums over few taps, c[i][j] = act(sum_t weights[t] * source[i * row + offsets[t] + j]
-// + ...), `columns` wide. A whole vector is read wherever one element is needed.
+// A channel's convolution with a kernel of high * wide taps: `rows` rows of `columns` outputs.
+// Vector v of outputs meets at tap column j what pieces[v * wide + j] says of a row of x. Output
+// row i meets x's row top + i * stride + t * dilation at tap row t, if x has it.
 struct SlideJob {
-    const float* source;
-    const std::int64_t* offsets;
+    const float* x;
+    std::int64_t x_row;  // floats from row to row
+    std::int64_t height;
+    std::int64_t top, stride, dilation;
+    const Piece* pieces;
+    std::int64_t step;  // elements from lane to lane
     const float* weights;
-    std::int64_t taps;
+    std::int64_t high, wide;
     std::int64_t rows, columns;
-    std::int64_t row;
 };
 
 constexpr int kMaxTileRows = 14;
@@ -86,15 +114,16 @@ struct GemmLoops {
     int width;
     int tile_rows;
     int dot_rows, dot_columns;
-    // [rows - 1][vectors - 1]: sums over `depth` of a (depth, rows) times b (depth, columns).
-    void (*tile[kMaxTileRows][kTileVectors])(std::int64_t depth, const float* a, const float* b,
-                                             const TileStore& store);
+    // [rows - 1][vectors - 1]
+    void (*tile[kMaxTileRows][kTileVectors])(const TileJob& job, const TileStore& store);
+    // `store.last` is not looked at.
+    void (*band_tile[kMaxTileRows][kTileVectors])(const BandJob& job, const TileStore& store);
     // [rows - 1][columns - 1]
     void (*dot[kMaxDotRows][kMaxDotColumns])(const DotJob& job);
     // Writes `vectors` (1 or 2) vectors at to + (k - k0) * row for each k; the last may run
     // over what the caller means to keep, by less than a vector.
     void (*lay)(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row);
-    // Not looked at: `store.last`; all rows have the bias of the first.
+    // Not looked at: `store.last`. All rows have the bias of the first.
     void (*slide)(const SlideJob& job, const TileStore& store);
     // sums[i] = the sum of the `width` lanes of vector i.
     void (*sum_lanes)(const float* lanes, std::int64_t count, float* sums);

@@ -9,7 +9,6 @@ namespace graphc {
 
 namespace {
 
-constexpr std::int64_t kDepth = 320;          // products summed in registers at most
 constexpr std::int64_t kPanelFloats = 65536;  // of gathered input: half of a small L2 cache
 constexpr std::int64_t kSumFloats = 65536;    // of sums that wait to be put into place
 constexpr std::int64_t kColumns = 512;        // of a block at most
@@ -26,8 +25,7 @@ ImplicitGemm::ImplicitGemm(ImplicitGemmShape shape)
       windows_(std::move(shape_.axes)),
       loops_(chosen_loops()),
       images_(std::int64_t(shape_.x_images.size())),
-      depth_(shape_.channels * windows_.taps()),
-      k_blocks_(std::max<std::int64_t>(1, ceil_div(depth_, kDepth))) {
+      depth_(shape_.channels * windows_.taps()) {
     plan_lanes();
     const double outputs = double(shape_.groups) * double(shape_.outputs);
     const double sums = outputs * double(windows_.count()) * double(images_);
@@ -37,13 +35,19 @@ ImplicitGemm::ImplicitGemm(ImplicitGemmShape shape)
 
 // Windows in lanes waste what an image's windows lack to whole vectors, outputs in lanes what the
 // outputs lack, and some time to put each sum into its place.
-void ImplicitGemm::plan_lanes() {
-    const std::int64_t width = loops_.width, windows = windows_.count();
+bool ImplicitGemm::takes_outputs_in_lanes(std::int64_t windows, std::int64_t outputs,
+                                          std::int64_t depth) {
+    const std::int64_t width = chosen_loops().width;
     const auto waste = [&](std::int64_t n) {
         return double(round_up(n, width)) / double(std::max<std::int64_t>(n, 1));
     };
-    const double place = 1 + 2.0 * double(width) / double(std::max<std::int64_t>(depth_, 1));
-    outputs_in_lanes_ = waste(windows) > waste(shape_.outputs) * place;
+    const double place = 1 + 2.0 * double(width) / double(std::max<std::int64_t>(depth, 1));
+    return waste(windows) > waste(outputs) * place;
+}
+
+void ImplicitGemm::plan_lanes() {
+    const std::int64_t windows = windows_.count();
+    outputs_in_lanes_ = takes_outputs_in_lanes(windows, shape_.outputs, depth_);
     columns_ = outputs_in_lanes_ ? windows * images_ : windows;
     const auto is_even = [](const std::vector<std::int64_t>& images) {
         for (std::size_t i = 2; i < images.size(); ++i) {
@@ -58,7 +62,7 @@ void ImplicitGemm::plan_lanes() {
 
 void ImplicitGemm::plan_blocks() {
     const std::int64_t width = loops_.width, rows = loops_.tile_rows;
-    const std::int64_t k_most = std::max<std::int64_t>(1, ceil_div(depth_, k_blocks_));
+    const std::int64_t k_most = std::max<std::int64_t>(1, ceil_div(depth_, depth_blocks(depth_)));
     const std::int64_t unit = outputs_in_lanes_ ? rows : width;  // columns come in such groups
     const std::int64_t units = std::max<std::int64_t>(1, ceil_div(columns_, unit));
     const std::int64_t outputs = shape_.outputs;
@@ -102,9 +106,11 @@ void ImplicitGemm::plan_blocks() {
     pieces_per_tap_ = is_aligned ? 1 : int(windows_.most_runs(lanes));
     table_taps_ = windows_.taps() <= kTableTaps ? windows_.taps() : k_most;
     const std::int64_t vectors =
-        outputs_in_lanes_ ? slivers(most_columns_) * ceil_div(rows, width) : most_columns_ / width;
+        outputs_in_lanes_ ? Slivers(most_columns_, loops_).count() * ceil_div(rows, width)
+                          : most_columns_ / width;
     // A vector laid into a sliver may run over its end.
-    const std::int64_t slack = outputs_in_lanes_ ? slivers(most_columns_) * kMaxWidth : 0;
+    const std::int64_t slack =
+        outputs_in_lanes_ ? Slivers(most_columns_, loops_).count() * kMaxWidth : 0;
     panel_bytes_ = lines(std::int64_t(sizeof(float)) * (k_most * most_columns_ + slack));
     table_bytes_ = lines(std::int64_t(sizeof(Piece)) * vectors * table_taps_ * pieces_per_tap_);
     sum_bytes_ = has_sums ? lines(std::int64_t(sizeof(float)) * most_columns_ * most_outputs_) : 0;
@@ -114,14 +120,6 @@ void ImplicitGemm::plan_blocks() {
 
 std::size_t ImplicitGemm::workspace() const {
     return (panel_bytes_ + table_bytes_ + sum_bytes_ + runs_bytes_) * std::size_t(shape_.threads);
-}
-
-std::int64_t ImplicitGemm::slivers(std::int64_t count) const {
-    return ceil_div(count, loops_.tile_rows);
-}
-
-std::int64_t ImplicitGemm::sliver_start(std::int64_t count, std::int64_t i) const {
-    return count * i / slivers(count);
 }
 
 std::int64_t ImplicitGemm::packed_size(std::int64_t groups, std::int64_t outputs,
@@ -137,7 +135,8 @@ void ImplicitGemm::pack(const float* weight, const WeightPlaces& places, float* 
                         int threads) const {
     const std::int64_t outputs = shape_.outputs, taps = windows_.taps(), width = loops_.width;
     const std::int64_t panel = kTileVectors * width;
-    const std::int64_t strips = outputs_in_lanes_ ? ceil_div(outputs, panel) : slivers(outputs);
+    const Slivers slivers(outputs, loops_);
+    const std::int64_t strips = outputs_in_lanes_ ? ceil_div(outputs, panel) : slivers.count();
     const std::int64_t group_size = packed_size() / shape_.groups;
     share_out(shape_.groups * strips, threads, [&](std::int64_t task, int) {
         const std::int64_t group = task / strips, strip = task % strips;
@@ -147,8 +146,8 @@ void ImplicitGemm::pack(const float* weight, const WeightPlaces& places, float* 
             stop = std::min(outputs, first + panel);
             row = round_up(stop - first, width);
         } else {
-            first = sliver_start(outputs, strip);
-            stop = sliver_start(outputs, strip + 1);
+            first = slivers.start(strip);
+            stop = slivers.start(strip + 1);
             row = stop - first;
         }
         float* to = packed + group * group_size + first * depth_;

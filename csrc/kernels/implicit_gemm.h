@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/slivers.h"
 #include "kernels/windows.h"
 
 namespace graphc {
@@ -44,21 +45,32 @@ struct ImplicitGemmRun {
     float slope = 0;
 };
 
-class ImplicitGemm {
+// A prepared sum.
+class SpatialGemm {
+  public:
+    virtual ~SpatialGemm() = default;
+    virtual std::size_t workspace() const = 0;
+    virtual void run(const ImplicitGemmRun& run) const = 0;
+};
+
+class ImplicitGemm final : public SpatialGemm {
   public:
     explicit ImplicitGemm(ImplicitGemmShape shape);
+
+    // Are vectors outputs, rather than windows? Packed weights depend on it.
+    static bool takes_outputs_in_lanes(std::int64_t windows, std::int64_t outputs,
+                                       std::int64_t depth);
 
     // Floats that `pack` writes; depends on groups, outputs, channels and taps only.
     std::int64_t packed_size() const;
     static std::int64_t packed_size(std::int64_t groups, std::int64_t outputs, std::int64_t depth);
     void pack(const float* weight, const WeightPlaces& places, float* packed, int threads) const;
 
-    std::size_t workspace() const;
-    void run(const ImplicitGemmRun& run) const;
+    std::size_t workspace() const override;
+    void run(const ImplicitGemmRun& run) const override;
 
   private:
     struct Task;
-    struct Block;
     struct Strip;
 
     void plan_lanes();
@@ -68,24 +80,22 @@ class ImplicitGemm {
     std::int64_t strips(const Task& task) const;
     Strip strip(const Task& task, std::int64_t height, std::int64_t i) const;
     void make_table(const Task& task, std::int64_t first_tap, std::int64_t stop_tap) const;
-    void gather(const ImplicitGemmRun& run, const Task& task, const Block& block, std::int64_t k0,
-                std::int64_t k1) const;
-    void multiply_windows(const ImplicitGemmRun& run, const Task& task, const Block& block) const;
-    void multiply_outputs(const ImplicitGemmRun& run, const Task& task, const Block& block) const;
+    void gather(const ImplicitGemmRun& run, const Task& task, const DepthBlock& block,
+                std::int64_t k0, std::int64_t k1) const;
+    void multiply_windows(const ImplicitGemmRun& run, const Task& task,
+                          const DepthBlock& block) const;
+    void multiply_outputs(const ImplicitGemmRun& run, const Task& task,
+                          const DepthBlock& block) const;
     void collect(const ImplicitGemmRun& run, const Task& task) const;
-    TileStore aim(const ImplicitGemmRun& run, const Task& task, const Block& block,
+    TileStore aim(const ImplicitGemmRun& run, const Task& task, const DepthBlock& block,
                   const Strip& strip, std::int64_t o) const;
     void turn(const ImplicitGemmRun& run, const Task& task) const;
     void scatter(const ImplicitGemmRun& run, const Task& task) const;
-    // Where sliver i starts when `count` rows are dealt out evenly.
-    std::int64_t sliver_start(std::int64_t count, std::int64_t i) const;
-    std::int64_t slivers(std::int64_t count) const;
 
     ImplicitGemmShape shape_;
     Windows windows_;
     const GemmLoops& loops_;
     std::int64_t images_, depth_;
-    std::int64_t k_blocks_;          // pieces into which `depth_` is cut
     bool outputs_in_lanes_ = false;  // else windows are
     bool is_even_ = false;           // outputs in lanes, and y a matrix of windows by outputs
     std::int64_t columns_;           // windows of an image, or of all images

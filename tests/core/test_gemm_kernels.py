@@ -50,8 +50,20 @@ CONVOLUTIONS: Table = {
     "1-D": ((2, 6, 50), options(11, 5, stride=2, pad=2)),
     "3-D": ((2, 3, 7, 8, 9), options(5, 3, stride=(1, 2, 1), pad=1)),
     "no space": ((5, 33), {"num_output": 18}),
+    "long rows": ((2, 3, 40, 83), options(30, 7, stride=2, pad=3)),
+    "long rows by 4": ((1, 3, 67, 131), options(9, 11, stride=4)),
+    "long rows, deep": ((1, 47, 24, 40), options(20, 3, pad=1)),
+    "long rows, groups": ((2, 6, 20, 40), options(16, 3, group=2, pad=1)),
+    "long rows, dilated": ((1, 2, 40, 70), options(7, 3, stride=2, dilation=3, pad=4)),
+    "long rows, oblong": (
+        (1, 2, 9, 110),
+        options(3, (3, 21), pad_h=1, pad_w=0, stride_h=2, stride_w=1),
+    ),
 }
 DEPTHWISE: Table = {
+    "dw 3x3 by 2, narrow": ((2, 9, 15, 14), options(9, 3, group=9, pad=1, stride=2)),
+    "dw 5x5": ((1, 3, 15, 30), options(3, 5, group=3, pad=2)),
+    "dw 7x7": ((1, 3, 7, 7), options(6, 7, group=3, pad=3)),
     "dw 3x3": ((2, 5, 14, 14), options(5, 3, group=5, pad=1)),
     "dw wide": ((1, 3, 9, 131), options(3, 3, group=3, pad=1)),
     "dw by 2": ((2, 5, 33, 35), options(5, 3, group=5, pad=1, stride=2)),
@@ -72,6 +84,7 @@ DECONVOLUTIONS: Table = {
     "transposed 1-D": ((2, 6, 20), options(5, 5, stride=3, pad=1)),
     "transposed 3-D": ((1, 2, 3, 4, 5), options(3, 3, stride=2)),
 }
+LONG_ROWS = [name for name in CONVOLUTIONS if name.startswith("long rows")]
 TABLE = {**CONVOLUTIONS, **DEPTHWISE, **DECONVOLUTIONS}
 
 
@@ -122,7 +135,9 @@ def test_against_the_reference(name: str, isa: str) -> None:
 LARGE: Table = {
     "windows in lanes": ((2, 40, 37, 41), options(70, 3, pad=1)),
     "outputs in lanes": ((6, 100, 7, 7), options(300, 3, pad=1)),
+    "bands": ((1, 3, 120, 131), options(40, 7, stride=2, pad=3)),
     "depthwise": ((4, 48, 60, 63), options(48, 3, group=48, pad=1)),
+    "one channel": ((1, 1, 800, 900), options(1, 3, group=1, pad=1)),
 }
 
 
@@ -132,7 +147,9 @@ def test_work_that_is_worth_threads(name: str, isa: str) -> None:
     agree(Layer.of(Convolution, Convolution.Attrs(**told), shape))
 
 
-@pytest.mark.parametrize("name", ["3x3", "few windows", "dw 3x3", "4x4 by 2", "by 1", "1-D"])
+@pytest.mark.parametrize(
+    "name", ["3x3", "few windows", "dw 3x3", "4x4 by 2", "by 1", "1-D", *LONG_ROWS]
+)
 def test_operands_with_gaps(name: str) -> None:
     layer = layer_of(name)
     shapes = {t.shape for t in (*layer.sig.ins.values(), *layer.sig.outs.values())}
@@ -148,7 +165,11 @@ def test_pairs_share_the_weight(name: str) -> None:
 
 @pytest.mark.parametrize("slope", [None, 0.0, 0.1, -0.5])
 @pytest.mark.parametrize(
-    "name", ["3x3", "few windows", "dw by 2", "dw 3x3", "4x4 by 2", "by 1", "stride beyond kernel"]
+    "name",
+    [
+        *("3x3", "few windows", "long rows", "long rows, deep", "dw by 2", "dw 3x3"),
+        *("4x4 by 2", "by 1", "stride beyond kernel"),
+    ],
 )
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "plain"])
 def test_epilogues(name: str, bias: bool, slope: float | None, isa: str) -> None:
@@ -173,7 +194,9 @@ def test_epilogues(name: str, bias: bool, slope: float | None, isa: str) -> None
     assert np.array_equal(sparse, y)
 
 
-@pytest.mark.parametrize("name", ["3x3", "few windows", "one window", "dw 3x3", "4x4 by 2"])
+@pytest.mark.parametrize(
+    "name", ["3x3", "few windows", "one window", "long rows", "dw 3x3", "4x4 by 2"]
+)
 def test_a_sample_does_not_depend_on_the_batch(name: str, isa: str) -> None:
     """Micro-batches give the bits of the whole batch."""
     shape, _ = TABLE[name]
@@ -186,7 +209,7 @@ def test_a_sample_does_not_depend_on_the_batch(name: str, isa: str) -> None:
         assert one.tobytes() == many[n : n + 1].tobytes()
 
 
-@pytest.mark.parametrize("name", ["3x3", "few windows", "dw 3x3", "by 1"])
+@pytest.mark.parametrize("name", ["3x3", "few windows", "long rows", "dw 3x3", "by 1"])
 def test_nan_and_infinity_pass(name: str, isa: str) -> None:
     layer = layer_of(name, bias_term=False)
     values = filled(layer)

@@ -66,10 +66,17 @@ struct Simd {
     template <int Step>
     static Reg put(Reg made, const float* source, const Piece& piece, std::int64_t step) {
         const float* from = source + piece.from;
-        const __m256i mask = between(piece.low, piece.high);
         if constexpr (Step == 1) {
-            return _mm256_or_ps(made, _mm256_maskload_ps(from, mask));
+            if (piece.mask == 0xff) return load(from);
+            return _mm256_or_ps(made, _mm256_maskload_ps(from, between(piece.low, piece.high)));
+        } else if constexpr (Step == 2) {
+            const int low = 2 * piece.low, high = 2 * piece.high - 1;
+            const Reg a = _mm256_maskload_ps(from, between(low, high));
+            const Reg b = _mm256_maskload_ps(from + 8, between(low - 8, high - 8));
+            const __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+            return _mm256_or_ps(made, _mm256_castpd_ps(_mm256_permute4x64_pd(even, 0xd8)));
         } else {
+            const __m256i mask = between(piece.low, piece.high);
             const __m256i at = _mm256_mullo_epi32(lanes(), _mm256_set1_epi32(int(step)));
             return _mm256_mask_i32gather_ps(made, from, at, _mm256_castsi256_ps(mask), 4);
         }

@@ -1,0 +1,269 @@
+#include "kernels/banded_gemm.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/parallel.h"
+#include "kernels/split.h"
+
+namespace graphc {
+
+namespace {
+
+constexpr std::int64_t kBandFloats = 32768;                // of a band: half of a small L2 cache
+constexpr std::int64_t kSlack = kTileVectors * kMaxWidth;  // floats that a tile reads too many
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+bool is_evenly_spaced(const std::vector<std::int64_t>& shifts) {
+    for (std::size_t i = 2; i < shifts.size(); ++i) {
+        if (shifts[i] - shifts[i - 1] != shifts[1] - shifts[0]) return false;
+    }
+    return shifts.size() < 2 || shifts[1] > shifts[0];
+}
+
+}  // namespace
+
+// Rows first .. stop-1 of the windows of an image and group; `planes` is the thread's own.
+struct BandedGemm::Band {
+    std::size_t image;
+    std::int64_t group;
+    std::int64_t first, stop;
+    float* planes;
+};
+
+BandedGemm::Axis::Axis(const WindowAxis& axis)
+    : in(axis.in),
+      windows(axis.windows),
+      step(axis.step),
+      taps(std::int64_t(axis.shifts.size())),
+      dilation(taps > 1 ? axis.shifts[1] - axis.shifts[0] : 1),
+      low(axis.shifts[0]) {}
+
+// Of the time that the products take: what the windows between two rows add, and the copies.
+double BandedGemm::cost(const Axis& rows, const Axis& cols, std::int64_t outputs) {
+    const double copied = 20.0 * double(rows.step * cols.step);
+    return double(cols.reach()) / double(cols.windows) +
+           copied / (double(rows.taps * cols.taps) * double(outputs));
+}
+
+bool BandedGemm::suits(const ImplicitGemmShape& shape) {
+    if (shape.axes.size() != 2 || shape.channels == 0 || shape.outputs == 0) return false;
+    for (const WindowAxis& axis : shape.axes) {
+        const bool is_plain = axis.first == 0 && axis.stride == 1 && axis.windows > 0;
+        if (!is_plain || !is_evenly_spaced(axis.shifts)) return false;
+    }
+    const Axis rows(shape.axes[0]), cols(shape.axes[1]);
+    const WindowAxis &down = shape.axes[0], &across = shape.axes[1];
+    const bool is_dense =
+        across.y_pitch == 1 && across.r_pitch == 1 &&
+        (rows.windows == 1 || (down.y_pitch == cols.windows && down.r_pitch == cols.windows));
+    const std::int64_t taps = rows.taps * cols.taps;
+    const bool is_long =
+        cols.windows >= kMaxWidth && taps > 1 && (cols.in <= 1 || across.x_pitch == 1);
+    if (!is_dense || !is_long) return false;
+    if (ImplicitGemm::takes_outputs_in_lanes(rows.windows * cols.windows, shape.outputs,
+                                             shape.channels * taps)) {
+        return false;
+    }
+    // ImplicitGemm takes about 4 cycles for each vector that it gathers, and 33 for its table.
+    const double gathering = (8.0 + 66.0 / double(shape.channels)) / double(shape.outputs);
+    return cost(rows, cols, shape.outputs) < gathering;
+}
+
+BandedGemm::BandedGemm(ImplicitGemmShape shape)
+    : shape_(std::move(shape)),
+      rows_(shape_.axes[0]),
+      cols_(shape_.axes[1]),
+      loops_(chosen_loops()),
+      slivers_(shape_.outputs, loops_),
+      taps_(rows_.taps * cols_.taps),
+      depth_(shape_.channels * taps_),
+      x_row_(shape_.axes[0].x_pitch) {
+    const double sums = double(shape_.groups) * double(shape_.outputs) *
+                        double(rows_.windows * cols_.windows) * double(shape_.x_images.size());
+    shape_.threads = threads_for(0.02 * sums * double(depth_), shape_.threads);
+    plan();
+    make_pieces();
+    make_offsets();
+}
+
+void BandedGemm::plan() {
+    pitch_ = cols_.windows + cols_.reach();
+    const std::int64_t block = ceil_div(depth_, depth_blocks(depth_));
+    const std::int64_t channels = std::min(shape_.channels, ceil_div(block, taps_) + 1);
+    const std::int64_t planes = rows_.step * cols_.step * channels;
+    const auto height_of = [&](std::int64_t bands) {
+        return ceil_div(rows_.windows, bands) + rows_.reach();
+    };
+    std::int64_t bands = 1;
+    while (bands < rows_.windows && height_of(bands) * pitch_ * planes > kBandFloats) ++bands;
+    // More and smaller bands, until the threads' last ones end at about the same time.
+    const std::int64_t repeats = shape_.groups * std::int64_t(shape_.x_images.size());
+    const auto time_of = [&](std::int64_t count) {
+        return ceil_div(repeats * count, shape_.threads) * (ceil_div(rows_.windows, count) + 1);
+    };
+    bands_ = bands;
+    const std::int64_t most = std::min(rows_.windows, bands + 2 * std::min(shape_.threads, 32));
+    for (std::int64_t count = bands; count <= most; ++count) {
+        if (time_of(count) < time_of(bands_)) bands_ = count;
+    }
+    height_ = height_of(bands_);
+    plane_ = height_ * pitch_;
+    channel_ = plane_ * rows_.step * cols_.step;
+    const std::int64_t floats = channel_ * channels + kSlack + cols_.reach();
+    own_bytes_ = std::size_t(ceil_div(floats * std::int64_t(sizeof(float)), 64)) * 64;
+}
+
+std::size_t BandedGemm::workspace() const { return own_bytes_ * std::size_t(shape_.threads); }
+
+void BandedGemm::make_pieces() {
+    const std::int64_t lanes = loops_.width;
+    for (std::int64_t c = 0; c < cols_.step; ++c) {
+        for (std::int64_t at = 0; at < pitch_; at += lanes) {
+            // Lane l is element first + l * step, where there is one.
+            const std::int64_t first = at * cols_.step + c + cols_.low;
+            const auto lanes_below = [&](std::int64_t element) {
+                return int(std::clamp<std::int64_t>(
+                    element > first ? ceil_div(element - first, cols_.step) : 0, 0, lanes));
+            };
+            const int low = lanes_below(0), high = lanes_below(cols_.in);
+            pieces_.push_back(low < high ? make_piece(first, low, high) : Piece{});
+        }
+    }
+}
+
+void BandedGemm::make_offsets() {
+    for (std::int64_t c = 0; c < shape_.channels; ++c) {
+        for (std::int64_t i = 0; i < rows_.taps; ++i) {
+            for (std::int64_t j = 0; j < cols_.taps; ++j) {
+                const std::int64_t plane = rows_.remainder(i) * cols_.step + cols_.remainder(j);
+                offsets_.push_back(c * channel_ + plane * plane_ + rows_.plane_shift(i) * pitch_ +
+                                   cols_.plane_shift(j));
+            }
+        }
+    }
+}
+
+void BandedGemm::run(const ImplicitGemmRun& run) const {
+    const std::int64_t images = std::int64_t(shape_.x_images.size());
+    share_out(images * shape_.groups * bands_, std::min(run.threads, shape_.threads),
+              [&](std::int64_t task, int thread) {
+                  Band band{};
+                  band.first = rows_.windows * (task % bands_) / bands_;
+                  band.stop = rows_.windows * (task % bands_ + 1) / bands_;
+                  band.group = task / bands_ % shape_.groups;
+                  band.image = std::size_t(task / bands_ / shape_.groups);
+                  band.planes =
+                      reinterpret_cast<float*>(run.workspace + own_bytes_ * std::size_t(thread));
+                  for (std::int64_t i = 0; i < depth_blocks(depth_); ++i) {
+                      const DepthBlock block = depth_block(depth_, i);
+                      const std::int64_t channel = block.k0 / taps_;
+                      copy(run, band, channel, ceil_div(block.k1, taps_) - channel);
+                      multiply(run, band, block);
+                  }
+              });
+}
+
+// Planes are written in order, since vectors may run over the ends of rows.
+void BandedGemm::copy(const ImplicitGemmRun& run, const Band& band, std::int64_t channel,
+                      std::int64_t count) const {
+    const float* x = run.x + shape_.x_images[band.image] +
+                     (band.group * shape_.channels + channel) * shape_.x_channel;
+    const std::int64_t first = band.first * rows_.step + rows_.low;
+    for (std::int64_t c = 0; c < count; ++c, x += shape_.x_channel) {
+        float* planes = band.planes + c * channel_;
+        for (std::int64_t r = 0; r < rows_.step; ++r) {
+            copy_rows(x, first + r, planes + r * cols_.step * plane_);
+        }
+    }
+    std::fill_n(band.planes + count * channel_, kSlack + cols_.reach(), 0.0f);
+}
+
+// Rows first, first + step, ... of x into the planes of one remainder of rows.
+void BandedGemm::copy_rows(const float* x, std::int64_t first, float* planes) const {
+    const std::int64_t step = rows_.step, vectors = ceil_div(pitch_, loops_.width);
+    const std::int64_t low = std::clamp<std::int64_t>(ceil_div(-first, step), 0, height_);
+    const std::int64_t high =
+        first < rows_.in ? std::clamp<std::int64_t>(ceil_div(rows_.in - first, step), low, height_)
+                         : low;
+    LayJob job{};
+    job.pieces_per_tap = job.table_taps = 1;
+    job.taps = 1;
+    job.channel_step = step * x_row_;
+    job.step = cols_.step;
+    job.k0 = 0;
+    job.k1 = high - low;
+    for (std::int64_t c = 0; c < cols_.step; ++c, planes += plane_) {
+        job.pieces = pieces_.data() + c * vectors;
+        std::fill_n(planes, low * pitch_, 0.0f);
+        loops_.lay(job, x + (first + low * step) * x_row_, int(vectors), planes + low * pitch_,
+                   pitch_);
+        std::fill(planes + high * pitch_, planes + plane_, 0.0f);
+    }
+}
+
+void BandedGemm::multiply(const ImplicitGemmRun& run, const Band& band,
+                          const DepthBlock& block) const {
+    for (std::int64_t s = 0; s < slivers_.count(); ++s) {
+        const std::int64_t start = slivers_.start(s);
+        multiply_sliver(run, band, block, start, slivers_.start(s + 1) - start);
+    }
+}
+
+// Outputs output .. output + count - 1 of all windows of the band.
+void BandedGemm::multiply_sliver(const ImplicitGemmRun& run, const Band& band,
+                                 const DepthBlock& block, std::int64_t output,
+                                 std::int64_t count) const {
+    const std::int64_t row = cols_.windows, panel = kTileVectors * loops_.width;
+    const std::int64_t windows = (band.stop - band.first - 1) * pitch_ + row;
+    const std::int64_t out = band.group * shape_.outputs + output, start = band.first * row;
+    BandJob job{};
+    job.depth = block.height();
+    job.a = run.packed + band.group * ImplicitGemm::packed_size(1, shape_.outputs, depth_) +
+            output * depth_ + block.k0 * count;
+    job.offsets = offsets_.data() + block.k0;
+    job.ahead_step = ceil_div(count, ceil_div(windows, panel));
+    job.ahead = job.a + count * depth_;
+    TileStore store{};
+    float* y = run.y + shape_.y_images[band.image] + out * shape_.y_channel + start;
+    const float* add = block.is_first ? nullptr : y;
+    store.row = store.add_row = shape_.y_channel;
+    if (block.is_first && run.residual) {
+        add = run.residual + shape_.r_images[band.image] + out * shape_.r_channel + start;
+        store.add_row = shape_.r_channel;
+    }
+    if (block.is_last) {
+        store.activation = run.activation;
+        store.slope = run.slope;
+        if (run.bias) store.row_bias = run.bias + out;
+    }
+    const float* planes = band.planes - block.k0 / taps_ * channel_;
+    std::int64_t done = 0;
+    for (std::int64_t f = 0; f < windows; f += panel) {
+        const std::int64_t stop = std::min(f + panel, windows);
+        const std::int64_t kept = find_runs(f, stop, job);
+        job.ahead += job.depth * job.ahead_step;
+        if (kept == 0) continue;
+        store.c = y + done;
+        if (add) store.add = add + done;
+        job.b = planes + f;
+        loops_.band_tile[count - 1][(stop - f - 1) / loops_.width](job, store);
+        done += kept;
+    }
+}
+
+// Which of the columns first .. stop-1 are windows, and how many.
+std::int64_t BandedGemm::find_runs(std::int64_t first, std::int64_t stop, BandJob& job) const {
+    std::int64_t kept = 0;
+    job.run_count = 0;
+    for (std::int64_t at = first; at < stop; at = (at / pitch_ + 1) * pitch_) {
+        const std::int64_t count = std::min(stop - at, cols_.windows - at % pitch_);
+        if (count <= 0) continue;
+        job.runs[job.run_count++] = {int(at - first), int(count)};
+        kept += count;
+    }
+    return kept;
+}
+
+}  // namespace graphc
