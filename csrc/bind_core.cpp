@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -15,6 +16,7 @@
 #include "bind_values.h"
 #include "core/kernel.h"
 #include "core/memory.h"
+#include "core/running.h"
 #include "dnnl/provider.h"
 #include "error.h"
 
@@ -37,6 +39,7 @@ class LooseKernel {
 
     void run(const std::vector<py::array>& reads, const std::vector<py::array>& writes, int threads,
              std::uint64_t seed, std::uint32_t step) {
+        const graphc::Running running(running_, "kernel");
         if (threads != problem_.threads) make(threads);
         const Addresses at = addresses(reads, writes);
         const graphc::Pages workspace(kernel_->workspace());
@@ -49,6 +52,7 @@ class LooseKernel {
     double time(const std::vector<py::array>& reads, const std::vector<py::array>& writes,
                 int least, double seconds) {
         using Clock = std::chrono::steady_clock;
+        const graphc::Running running(running_, "kernel");
         const Addresses at = addresses(reads, writes);
         const graphc::Pages workspace(kernel_->workspace());
         const py::gil_scoped_release unlocked;
@@ -112,6 +116,7 @@ class LooseKernel {
     std::string symbol_;
     graphc::Problem problem_;
     std::unique_ptr<graphc::Kernel> kernel_;
+    std::atomic<bool> running_{false};
 };
 
 std::vector<std::string> usable_symbols() {

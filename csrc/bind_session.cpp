@@ -139,8 +139,8 @@ void bind_session(py::module_& m) {
              py::arg("step") = 0, py::arg("poison") = false, py::arg("audit") = false,
              py::arg("measure") = false, py::arg("drop") = false)
         .def_property_readonly("failed", &Session::failed)
-        .def("times", [](const Session& session, int entry) {
-            const std::vector<double>& times = session.times(entry);
+        .def("times", [](Session& session, int entry) {
+            const std::vector<double> times = session.times(entry);
             return py::array_t<double>(py::ssize_t(times.size()), times.data());
         });
 }

@@ -155,7 +155,7 @@ class Session:
         """The step at which the last run ended early, -1 if it did not."""
 
     def times(self, entry: int) -> npt.NDArray[np.float64]:
-        """Microseconds each step of the last measured run took."""
+        """Microseconds each step of the last measured run took. Not during a run (GC-R003)."""
 
 class Packer:
     """Packs rows (first step, last step, size, align); see csrc/plan/pack.h."""

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/auditor.h"
+#include "core/running.h"
 #include "error.h"
 
 namespace graphc {
@@ -13,20 +14,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kBreath = std::chrono::milliseconds(100);
-
-// Clears a flag however its scope is left.
-class Running {
-  public:
-    explicit Running(std::atomic<bool>& flag) : flag_(flag) {
-        if (flag_.exchange(true)) throw Error("GC-R003", "this session is running already");
-    }
-    ~Running() { flag_ = false; }
-    Running(const Running&) = delete;
-    Running& operator=(const Running&) = delete;
-
-  private:
-    std::atomic<bool>& flag_;
-};
 
 }  // namespace
 
@@ -132,7 +119,7 @@ Session::Step Session::prepare(const StepPlan& plan) const {
 }
 
 void Session::run(int entry, Host& host, const Order& order) {
-    const Running running(running_);
+    const Running running(running_, "session");
     failed_ = -1;
     if (entry < 0 || std::size_t(entry) >= entries_.size()) {
         throw Error("GC-A001", "no entry " + std::to_string(entry) + " in this plan");
@@ -178,7 +165,8 @@ void Session::run_steps(Entry& entry, Host& host, const Order& order, Auditor* a
     failed_ = -1;
 }
 
-const std::vector<double>& Session::times(int entry) const {
+std::vector<double> Session::times(int entry) {
+    const Running running(running_, "session");
     if (entry < 0 || std::size_t(entry) >= entries_.size()) {
         throw Error("GC-A001", "no entry " + std::to_string(entry) + " in this plan");
     }

@@ -69,8 +69,8 @@ class Session {
     // The step at which the last run ended early, -1 if it did not.
     int failed() const { return failed_; }
 
-    // Microseconds each step of the last measured run took.
-    const std::vector<double>& times(int entry) const;
+    // Microseconds each step of the last measured run took. Not during a run (GC-R003).
+    std::vector<double> times(int entry);
 
   private:
     struct Step;
@@ -84,7 +84,7 @@ class Session {
     std::vector<std::shared_ptr<Pages>> regions_;
     std::vector<Entry> entries_;
     int threads_;
-    int failed_ = -1;
+    std::atomic<int> failed_{-1};  // others may ask during a run
     std::atomic<bool> running_{false};
 };
 
