@@ -26,8 +26,12 @@ using graphc::Error;
 
 void raise_graph_error(const std::string& code, const std::string& message,
                        const std::string& hint) {
-    const py::object type = py::module_::import("graphc.errors").attr("GraphError");
-    py::set_error(type, type(code, message, hint));
+    try {
+        const py::object type = py::module_::import("graphc.errors").attr("GraphError");
+        py::set_error(type, type(code, message, hint));
+    } catch (const std::exception&) {  // not even the error could be made
+        PyErr_NoMemory();
+    }
 }
 
 void translate(std::exception_ptr pending) {
