@@ -48,6 +48,28 @@ NETS: dict[str, Callable[[int], str]] = {
     "one_name": chain(lambda a, b, i: fc(a, b, 2, name="same")),
     "shared": chain(lambda a, b, i: fc(a, b, 2, NAMED)),
     "dropout": chain(lambda a, b, i: layer("Dropout", a, b)),
+    "powers": chain(lambda a, b, i: layer("Power", a, b, "power_param { scale: 1.1 }")),
+    "folded": chain(
+        lambda a, b, i: (
+            fc(a, f"f{i}", 2)
+            + layer("Scale", f"f{i}", b, "scale_param { filler { value: 0.9 } bias_term: true }")
+        )
+    ),
+    "fanned": lambda n: (
+        INPUT
+        + "".join(
+            layer("Power", "data", f"p{i}", "power_param { scale: 2 }") + fc(f"p{i}", f"b{i}", 2)
+            for i in range(n)
+        )
+    ),
+    "equal": lambda n: (
+        INPUT
+        + layer("TanH", "data", "a0")
+        + "".join(
+            layer("TanH", "data", f"a{i}") + layer("Eltwise", f"a{i - 1} a{i}", f"s{i}")
+            for i in range(1, n)
+        )
+    ),
     "expanded": chain(lambda a, b, i: layer("ReLU6", a, b, "relu6_param {negative_slope: 1}")),
     "outputs": lambda n: INPUT + "".join(layer("TanH", "data", f"b{i}") for i in range(n)),
     "dead": lambda n: (

@@ -126,11 +126,8 @@ class Folding:
         folded = run[len(run) - count :]
         if not self._concerns(folded):
             return run
-        value = _bottom(folded[0])
-        self.users[value] = [use for use in self.users[value] if use[0] is not folded[0]]
-        for linear in readers:
-            linear.node.ins[linear.data] = value
-            self.users[value].append((linear.node, linear.data))
+        for linear in readers:  # where the bottom had several readers, it has no fewer now
+            linear.node.ins[linear.data] = _bottom(folded[0])
             self.linears[linear.node] = linear
         verb = "takes" if len(readers) == 1 else "take"
         takers = _names([linear.node for linear in readers])

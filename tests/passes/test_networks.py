@@ -39,7 +39,6 @@ ZOO = {
     "lenet": "lenet/lenet",
     "cifar10_quick": "cifar10/cifar10_quick",
     "cifar10_full": "cifar10/cifar10_full",
-    "squeezenet_v1.1": "squeezenet/squeezenet_v1.1_deploy",
     "mobilenet_v1": "mobilenet/mobilenet_v1_deploy",
     "mobilenet_v2": "mobilenet/mobilenet_v2_deploy",
     "googlenet": "googlenet/deploy",
@@ -47,6 +46,7 @@ ZOO = {
 }
 LARGE = {
     "squeezenet_v1.0": "squeezenet/squeezenet_v1.0_deploy",
+    "squeezenet_v1.1": "squeezenet/squeezenet_v1.1_deploy",
     "alexnet": "alexnet/deploy",
     "caffenet": "caffenet/deploy",
     "resnet101": "resnet/ResNet-101-deploy",
