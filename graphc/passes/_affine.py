@@ -128,7 +128,8 @@ def _of_norm(graph: Graph, node: Node, changing: Collection[Value]) -> Affine | 
         return "its statistics are the batch's"
     if any(v.storage in changing for v in node.params.values()):
         return "another layer updates its statistics"
-    mean, variance, factor = (graph.weight(v).astype(np.float64) for v in node.params.values())
+    mean, variance, factor = (_array(graph, node, role) for role in node.params)
+    assert mean is not None and variance is not None and factor is not None
     with np.errstate(all="ignore"):
         if factor[0] != 0:
             mean, variance = mean / factor[0], variance / factor[0]
