@@ -76,6 +76,8 @@ class Replacement:
         self._input_names = frozenset(self._inputs.values())
         self._outputs = set(graph.outputs)
         self._readers = Counter(v for n in graph.nodes for v in n.ins.values())
+        self._overwritten = overwritten_inputs(graph)
+        self._last_read = {v: at for at, n in enumerate(graph.nodes) for v in n.ins.values()}
         self._replaced: dict[Value, Value] = {}
 
     def end(self, value: Value) -> Value:
@@ -88,7 +90,7 @@ class Replacement:
             return False
         ends = {top: self.end(equal) for top, equal in equals.items()}
         names = self._names(ends)
-        if names is None or self._hides_output(node, ends):
+        if names is None or self._hides_output(node, ends) or self._reads_late(ends):
             return False
         for equal, name in names.items():
             equal.name = name
@@ -97,6 +99,7 @@ class Replacement:
         for top, equal in ends.items():
             self._replaced[top] = equal
             self._readers[equal] += self._readers[top]
+            self._last_read[equal] = max(self._last_read.get(v, -1) for v in (top, equal))
             if top in self._outputs:
                 self._outputs.add(equal)
         self.dropped[node] = None
@@ -128,6 +131,15 @@ class Replacement:
                 return True
         return False
 
+    def _reads_late(self, ends: Mapping[Value, Value]) -> bool:
+        """Would a layer read a net input after another has written it in place?"""
+        return any(
+            equal in self._overwritten
+            and top.name != blob_of(equal)
+            and self._last_read.get(top, -1) > self._overwritten[equal]
+            for top, equal in ends.items()
+        )
+
     def apply(self) -> list[Node]:
         """Take the dropped nodes, and what only they used, out of the graph; returns them."""
         erase(self.graph, set(self.dropped))
@@ -138,6 +150,18 @@ class Replacement:
 def needed_names(graph: Graph, pinned: Collection[str] = ()) -> frozenset[str]:
     """Names that must survive with their values: of outputs and of pinned blobs."""
     return frozenset(pinned).union(v.name for v in graph.outputs)
+
+
+def overwritten_inputs(graph: Graph) -> dict[Value, int]:
+    """Net inputs that a layer writes in place, and the index of the node that does so first."""
+    inputs = {v: blob_of(v) for v in graph.inputs if blob_of(v) != v.name}
+    found: dict[Value, int] = {}
+    for at, node in enumerate(graph.nodes if inputs else ()):
+        tops = {blob_of(value) for value in node.outs.values()}
+        for value in node.ins.values():
+            if inputs.get(value) in tops:
+                found.setdefault(value, at)
+    return found
 
 
 def take_over(

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from graphc.ir.edit import erase, needed_names, set_params, take_over
+from graphc.ir.edit import erase, needed_names, overwritten_inputs, set_params, take_over
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.names import Names
 from graphc.ir.op import Op
+from graphc.ir.versions import blob_of
 from graphc.ops.power import Power, PowerAttrs
 from graphc.ops.scale import Scale, ScaleAttrs
 from graphc.passes._affine import Affine, affine_of, changing_states
@@ -39,6 +40,8 @@ class Folding:
         affine = [n for n in graph.forward_nodes() if n.op in ops]
         self.maps = {n: affine_of(graph, n, changing) for n in affine}
         self.taken = Names.of(graph).taken
+        self.at = {node: at for at, node in enumerate(graph.nodes)}
+        self.overwritten = overwritten_inputs(graph)
         self.linears: dict[Node, Linear] = {}
         self.gone: set[Node] = set()
         self.merged: dict[Node, tuple[Node, Affine]] = {}
@@ -119,6 +122,7 @@ class Folding:
         for node in reversed(run):
             found = [linear.preceded_by(self._map(node)) for linear in readers]
             reason = next((each for each in found if isinstance(each, str)), "")
+            reason = reason or self._why_late(node, readers)
             if reason:
                 self._refuse(node, reason)
                 break
@@ -133,6 +137,13 @@ class Folding:
         takers = _names([linear.node for linear in readers])
         self._done(folded, f"{takers} {verb} in {_names(folded)}")
         return run[: len(run) - count]
+
+    def _why_late(self, node: Node, readers: list[Linear]) -> str:
+        """Why `readers` cannot read the bottom of `node`: a file has only what overwrote it."""
+        value = _bottom(node)
+        at = self.overwritten.get(value, self.at[node])
+        is_late = at != self.at[node] and any(self.at[r.node] > at for r in readers)
+        return f"{blob_of(value)!r} is overwritten before it would be read" if is_late else ""
 
     def _readers(self, value: Value) -> list[Linear] | str:
         if value.name in self.needed:
@@ -168,7 +179,7 @@ class Folding:
             group, run = run[:count], run[count:]
             if count > 1 and self._concerns(group):
                 made = _merged(group, whole)
-                self.merged[group[-1]] = made, whole
+                self.merged[group[0]] = made, whole
                 self._done(group, f"{_names(group)} become {made.op.type} {made.name}")
 
     def _map(self, node: Node) -> Affine:

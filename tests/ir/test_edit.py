@@ -11,6 +11,7 @@ from graphc.ir.edit import (
     bypass,
     bypass_all,
     erase,
+    overwritten_inputs,
     replace_uses,
     set_params,
     take_over,
@@ -208,6 +209,15 @@ def test_the_name_of_an_input_is_nobody_elses():
                 layer("TanH", "data", "data", name="same"), TANH.replace('"b"', '"a"'))  # fmt: skip
     found, node = Replacement(net, ("data",)), net.node("same")
     assert not found.drop(node, {node.outs["y"]: net.node("a").outs["y"]})
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_an_input_is_not_read_after_it_was_overwritten(late):
+    """In a prototxt there would then be none of that name."""
+    over, end = layer("ReLU", "data", "data", name="r"), layer("TanH", "b", "y", name="end")
+    net = graph(feed(data=(2, 3)), same("data", "b"), *((over, end) if late else (end, over)))
+    assert blobs(net)[0] == "data@in" and drop(net) is not late
+    assert overwritten_inputs(net) == {net.inputs[0]: net.nodes.index(net.node("r"))}
 
 
 @pytest.mark.parametrize(("needed", "name"), [(("a@t",), "a@t"), ((), "a@a+1")])

@@ -94,6 +94,25 @@ def test_one_layer_takes_in_both_sides():
     assert report.detail == ("c takes in a", "c takes in b")
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_an_input_is_not_read_after_it_was_overwritten(late):
+    """A prototxt has nothing to read then."""
+    relu = one("ReLU", "r", "data@in data", X)
+    body = (norm("bn", "data@in b", X), *((relu,) * late), conv("c", "b y", X, 4))
+    text = net(feed(*X, name="data@in"), *body, *((relu,) * (not late)), outputs="data y")
+    if late:
+        stays(text, "'data' is overwritten before it would be read")
+    else:
+        after = (conv("c", "data@in y", X, 4), relu)
+        folds(text, net(feed(*X, name="data@in"), *after, outputs="data y"), "c takes in bn")
+
+
+def test_unless_in_place_by_what_goes():
+    before = net(feed(*X, name="data@in"), norm("bn", "data@in data", X), conv("c", "data y", X, 4))
+    after = net(feed(*X, name="data@in"), conv("c", "data@in y", X, 4))
+    folds(before, after, "c takes in bn")
+
+
 # Where nothing linear is near.
 
 
@@ -102,6 +121,15 @@ def test_norm_and_scale_become_one_scale():
     relu = one("ReLU", "r", "s y", X)
     after = net(IN, TANH, scale("sc", "t s", X, bias=True), relu)
     folds(net(IN, TANH, *run, relu), after, "bn, sc become Scale sc")
+
+
+def test_the_one_layer_stands_where_the_first_stood():
+    """So that it reads its bottom before another layer overwrites that."""
+    relu = one("ReLU", "r", "data@in data", X)
+    run = (norm("bn", "data@in b", X), relu, scale("sc", "b s", X, bias=True))
+    head, end = feed(*X, name="data@in"), one("TanH", "t", "s y", X)
+    after = net(head, scale("sc", "data@in s", X, bias=True), relu, end, outputs="data y")
+    folds(net(head, *run, end, outputs="data y"), after, "bn, sc become Scale sc")
 
 
 def test_other_axes_do_not_mix():
