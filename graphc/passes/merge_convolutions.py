@@ -45,6 +45,7 @@ class MergeConvolutions(Pass):
         groups = _groups(graph)
         if not groups:
             return Report(self.name)
+        timed: list[str] = []
         if self.when == "faster":
             other = clone(graph)
             _Merger(other, ctx.pinned).merge(_groups(other))
@@ -52,8 +53,9 @@ class MergeConvolutions(Pass):
             told = f"{now / 1000:.2f} ms before, {then / 1000:.2f} ms after"
             if then >= now:
                 return Report(self.name, False, (f"each layer stays: it does not pay, {told}",))
+            timed = [f"it pays: {told}"]
         detail = _Merger(graph, ctx.pinned).merge(groups)
-        return Report(self.name, True, tuple(detail))
+        return Report(self.name, True, (*timed, *detail))
 
 
 def _groups(graph: Graph) -> list[list[Node]]:
