@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -265,6 +266,40 @@ def test_errors_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.splitlines()[-1].startswith("cpu.py: ")
     assert cli.main(["--show", str(tmp_path / "absent")]) == 1
     assert "absent" in capsys.readouterr().err
+
+
+def test_a_signal_leaves_nothing_but_the_results(tmp_path: Path) -> None:
+    """The networks are removed, the workers gone, and the JSON is whole."""
+    (tmp_path / "tmp").mkdir()
+    words = ["--nets", "lenet", "--engines", "graphc", "--batches", "1", "--threads", "1"]
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), *words, "--json", str(tmp_path / "j")],
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "round 1" in line:
+                running.terminate()
+                break
+        running.communicate(timeout=PATIENCE)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert not list((tmp_path / "tmp").iterdir())
+    assert json.loads((tmp_path / "j").read_text())["cells"] == []
+
+
+def test_an_interrupt_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main([]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

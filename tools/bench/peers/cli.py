@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -113,8 +114,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """0 done, 1 stopped by an error, 2 wrong arguments."""
+    """0 done, 1 stopped by an error, 2 wrong arguments, 130 or 143 by a signal."""
     args = parser().parse_args(argv)
+    before = signal.signal(signal.SIGTERM, _terminated)
     for name, value in (QUICK if args.quick else FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -127,9 +129,19 @@ def main(argv: list[str]) -> int:
         else:
             _run(args)
     except WRONG as error:
-        print(f"cpu.py: {error}", file=sys.stderr)
+        _say(f"cpu.py: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("cpu.py: interrupted; what was measured is in --json")
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _terminated(number: int, frame: object) -> None:
+    """Leave through `finally`, which ends the workers and removes the networks."""
+    sys.exit(128 + number)
 
 
 def _say(text: str) -> None:
