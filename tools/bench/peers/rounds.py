@@ -90,6 +90,7 @@ def run_cell(
         env = environment(cell.threads, to.passive)
         for name in with_again(engines):
             need_memory(weight_bytes)
+            say(f"{cell}: loading {name}")
             worker = Worker(name, to.peers, env, to.patience_s)
             lineup.workers[name] = stack.enter_context(worker)
             lineup.found[name] = _load(lineup, name, cell, files)
