@@ -12,7 +12,8 @@ from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.op import Kind, Trait
 from graphc.ir.types import ITEM_BYTES
 from graphc.lower._reorder import BLOCK, UNBLOCK
-from graphc.ops.spec import BLOCKED, PLAIN, OpSpec
+from graphc.ops.kernel import BLOCKED, PLAIN
+from graphc.ops.spec import OpSpec
 from graphc.plan import Plan, Step
 from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
 

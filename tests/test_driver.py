@@ -6,36 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from texts import conv, fc, feed, graph, layer, softmax_loss
+from driver_nets import refused, write
+from texts import conv, fc, feed, graph, layer
 
 import graphc
 from graphc.driver import check_target, prepare, shape
-from graphc.errors import GraphError
 from graphc.front import parse_net
 from graphc.front.weights import write_weights
 from graphc.ir.provenance import format_record
-
-HDF5 = layer("HDF5Data", "", "data label", 'hdf5_data_param { source: "list.txt" batch_size: 4 }')
-STORED = HDF5 + fc("data", "y", 3) + softmax_loss("y")
-SHAPES = {"data": (4, 5), "label": (4,)}
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(text, name="net.prototxt"):
-    Path(name).write_text(text)
-    return name
-
-
-def refused(call, code):
-    with pytest.raises(GraphError) as caught:
-        call()
-    assert caught.value.code == code, caught.value
-    return caught.value
 
 
 # Arguments.

@@ -4,34 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from texts import fc, layer, softmax_loss
+from driver_nets import SHAPES, STORED, refused, write
 
 import graphc
 from graphc.driver import shape
-from graphc.errors import GraphError
 from graphc.front.weights import write_weights
-
-HDF5 = layer("HDF5Data", "", "data label", 'hdf5_data_param { source: "list.txt" batch_size: 4 }')
-STORED = HDF5 + fc("data", "y", 3) + softmax_loss("y")
-SHAPES = {"data": (4, 5), "label": (4,)}
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(text, name="net.prototxt"):
-    Path(name).write_text(text)
-    return name
-
-
-def refused(call, code):
-    with pytest.raises(GraphError) as caught:
-        call()
-    assert caught.value.code == code, caught.value
-    return caught.value
 
 
 def store(samples=8, width=5):

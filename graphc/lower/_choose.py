@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from graphc.ir.graph import Value, typed
 from graphc.lower._draft import RESIDUAL, Draft
 from graphc.lower._formats import Formats
-from graphc.ops.spec import BLOCKED, PLAIN, Sides
+from graphc.ops.kernel import BLOCKED, PLAIN, Sides
 
 PLAIN_SIDES, BLOCKED_SIDES = (PLAIN, PLAIN), (BLOCKED, BLOCKED)
 SWEEPS = 20

@@ -1,4 +1,5 @@
-"""roofline: what a part would take on a device of so many FLOP/s and bytes/s."""
+"""cost: what a draft computes and moves, and what that takes on a device that is nothing but a
+roofline."""
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ V100 = Roofline(flops=0.7 * 15.7e12, bandwidth=0.8 * 900e9, start_us=5.0)
 figures."""
 
 
-def estimate(graph: Graph, device: Roofline) -> Callable[[Draft], float]:
-    """A function from a draft of `graph` to microseconds on `device`."""
+def costs_of(graph: Graph) -> Callable[[Draft], Cost]:
+    """A function from a draft of `graph` to what it computes and moves."""
     sigs: dict[Node, Sig] = {}
 
     def macs(draft: Draft) -> int:
@@ -44,14 +45,11 @@ def estimate(graph: Graph, device: Roofline) -> Callable[[Draft], float]:
             sigs[owner] = owner.sig(graph.env)
         return cast("type[OpSpec]", owner.op).macs(owner.attrs, draft.part, sigs[owner])
 
-    def microseconds(draft: Draft) -> float:
-        return device.microseconds(Cost(macs(draft), _nbytes(draft.reads), _nbytes(draft.writes)))
-
-    return microseconds
+    return lambda draft: Cost(macs(draft), _nbytes(draft.reads), _nbytes(draft.writes))
 
 
 def _nbytes(operands: list[tuple[str, Value]]) -> int:
     return sum(typed(value).nbytes for _, value in operands)
 
 
-__all__ = ["V100", "Roofline", "estimate"]
+__all__ = ["V100", "Roofline", "costs_of"]

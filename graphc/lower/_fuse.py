@@ -38,7 +38,7 @@ def fuse(
     """The drafts that are left, in order, and what kernels are told of their epilogues.
 
     Only a value with a single reader that is not `pinned` goes unmade. A residual must be there
-    before the call that adds it. See `graphc.ops.spec.Kernel` for the attributes.
+    before the call that adds it. See `graphc.ops.kernel.Kernel` for the attributes.
     """
     readers = _Readers(drafts, pinned)
     made_at = {value: at for at, draft in enumerate(drafts) for value in draft.values()}

@@ -14,7 +14,7 @@ from graphc.lower._problem import UNPACKED
 from graphc.lower._reorder import channels
 from graphc.lower._rows import Rows
 from graphc.lower._select import Price
-from graphc.ops.spec import Kernel, Pack
+from graphc.ops.kernel import Kernel, Pack
 from graphc.program import HOST, Buffer, BufferKind, Call, Operand, Program, Variant
 
 LINE = 64

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from graphc import _core
 from graphc.ir.graph import Value, typed
 from graphc.lower._draft import RESIDUAL, Draft
 from graphc.lower._formats import Formats
-from graphc.ops.spec import BLOCKED, PLAIN, Kernel, Sides
+from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Sides
 from graphc.program import Attrs
 
 Shape = tuple[str, tuple[int, ...]]
@@ -18,7 +20,7 @@ UNPACKED: Shape = ("f32", (0,))
 """Stands for a packed operand whose size only the kernel knows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Problem:
     """`reads` and `writes` in the kernel's order; `attrs` sorted by name."""
 
@@ -27,7 +29,7 @@ class Problem:
     writes: tuple[Shape, ...]
     attrs: tuple[tuple[str, Any], ...]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A text that is equal for equal problems alone."""
         sides = (
@@ -36,6 +38,11 @@ class Problem:
         )
         told = " ".join(f"{name}={value}" for name, value in self.attrs)
         return " | ".join((self.symbol, *sides, told))
+
+    @property
+    def specs(self) -> tuple[list[_core.Spec], list[_core.Spec]]:
+        """Reads and writes as the core is told of them."""
+        return [(*shape, None) for shape in self.reads], [(*shape, None) for shape in self.writes]
 
 
 def problem_of(

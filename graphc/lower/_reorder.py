@@ -9,7 +9,8 @@ from graphc.ir.graph import Value, typed
 from graphc.lower._choose import operands
 from graphc.lower._draft import Alias, Draft
 from graphc.lower._formats import CHANNELS, Formats
-from graphc.ops.spec import BLOCKED, PLAIN, Sides, View
+from graphc.ops.kernel import BLOCKED, PLAIN, Sides
+from graphc.ops.spec import View
 
 BLOCK, UNBLOCK = "block", "unblock"
 """Kernels that copy to the other format."""

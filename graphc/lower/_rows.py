@@ -12,7 +12,8 @@ from graphc.lower._draft import RESIDUAL, Draft
 from graphc.lower._formats import Formats
 from graphc.lower._layout import Layout, dense
 from graphc.lower._problem import Problem, problem_of, told_of
-from graphc.ops.spec import BLOCKED, PLAIN, Kernel, OpSpec, Pack, Sides
+from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Pack, Sides
+from graphc.ops.spec import OpSpec
 
 MAX_RANK = 8
 """Axes that a kernel's operand may have (csrc/core/tensor.h)."""
@@ -38,6 +39,7 @@ class Rows:
         self._known: dict[Draft, tuple[Kernel, ...]] = {}
         self._told: Mapping[Draft, Mapping[str, Any]] = {}
         self._sides: dict[Draft, Sides] = {}
+        self._problems: dict[tuple[Draft, Kernel, Sides], Problem] = {}
 
     def sig(self, draft: Draft) -> Sig:
         node = self.node(draft)
@@ -81,6 +83,11 @@ class Rows:
     def problem(self, draft: Draft, row: Kernel, sides: Sides | None = None) -> Problem:
         """What a row is told of a draft, in these formats or those that were chosen."""
         sides = sides or self._sides.get(draft, (PLAIN, PLAIN))
+        if (draft, row, sides) not in self._problems:
+            self._problems[draft, row, sides] = self._problem(draft, row, sides)
+        return self._problems[draft, row, sides]
+
+    def _problem(self, draft: Draft, row: Kernel, sides: Sides) -> Problem:
         attrs = {**self.attrs(draft, row), **self.epilogue(draft), **told_of(sides, self.formats)}
         if draft.adds:
             attrs["accumulate"] = True

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import cast
 
 from graphc.costs import Costs
 from graphc.ir.graph import Graph, Value, typed
 from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, Options, choose_formats
+from graphc.lower._cost import costs_of
 from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.lower._problem import Problem
 from graphc.lower._reorder import reorder
 from graphc.lower._rows import Rows
-from graphc.ops.spec import Kernel, OpSpec, Sides
+from graphc.ops.kernel import Kernel, Sides
 
 Price = Callable[[Draft, str, str], "tuple[float, str]"]
 """(draft, symbol, key of its problem) -> (microseconds, what that rests on)."""
 
 
-def price_of(graph: Graph, rows: Rows, costs: Costs) -> Price:
+def price_of(graph: Graph, costs: Costs) -> Price:
     """What kernels cost that do drafts of `graph`."""
-
-    def macs(draft: Draft) -> int:
-        if draft.mover or draft.is_sum:
-            return 0
-        node = rows.node(draft)
-        return cast("type[OpSpec]", node.op).macs(node.attrs, draft.part, rows.sig(draft))
+    cost_of = costs_of(graph)
 
     def price(draft: Draft, symbol: str, key: str) -> tuple[float, str]:
-        nbytes = sum(typed(value).nbytes for _, value in (*draft.reads, *draft.writes))
-        return costs.microseconds(symbol, key, macs(draft), nbytes)
+        cost = cost_of(draft)
+        return costs.microseconds(symbol, key, cost.macs, cost.read + cost.write)
 
     return price
 

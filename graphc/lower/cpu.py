@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 
 from graphc import _core
 from graphc.costs import Costs, known_costs
-from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Kind
 from graphc.lower._buffers import program_of, weight_gradients
+from graphc.lower._cost import costs_of
 from graphc.lower._draft import ADDEND, Draft, Uses
 from graphc.lower._forest import Forest
 from graphc.lower._formats import Formats
@@ -27,6 +27,7 @@ from graphc.lower._select import price_of, select
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._views import place_views
+from graphc.ops.spec import Cost
 from graphc.program import Program
 
 
@@ -48,7 +49,7 @@ def lower(
     """
     kept = {*graph.outputs, *pinned}
     drafts, rows = _fused(graph, kept, threads)
-    price = price_of(graph, rows, known_costs(threads) if costs is None else costs)
+    price = price_of(graph, known_costs(threads) if costs is None else costs)
     given = {*graph.inputs, *graph.seeds.values()}
     drafts = select(drafts, rows, price, given | kept)
     lasting = _read_backward(drafts) if repeatable else set()
@@ -73,20 +74,26 @@ def lower(
     return with_kernels(program, placed, graph, rows, price, threads)
 
 
-def problems(graph: Graph, pinned: Collection[Value] = (), threads: int = 1) -> dict[str, Problem]:
-    """All that kernels might be told in lowering the graph, by key: what is worth measuring."""
+def problems(
+    graph: Graph, pinned: Collection[Value] = (), threads: int = 1
+) -> dict[str, tuple[Problem, Cost]]:
+    """All that kernels might be told in lowering the graph, by key, and what they then compute and
+    move: what is worth measuring."""
     drafts, rows = _fused(graph, {*graph.outputs, *pinned}, threads)
-    found: dict[str, Problem] = {}
+    cost_of = costs_of(graph)
+    found: dict[str, tuple[Problem, Cost]] = {}
     for draft in drafts:
         if not draft.aliases:
             for candidates in rows.problems(draft).values():
-                found.update((problem.key, problem) for _, problem in candidates)
+                cost = cost_of(draft)
+                found.update((problem.key, (problem, cost)) for _, problem in candidates)
     return found
 
 
 def _fused(graph: Graph, kept: Collection[Value], threads: int) -> tuple[list[Draft], Rows]:
     def fits(problem: Problem) -> bool:
-        return make(problem, threads) is not None
+        told = dict(problem.attrs)
+        return _core.kernel_fits(problem.symbol, *problem.specs, told, threads)
 
     formats = Formats(_core.channel_block(), weight_gradients(graph))
     rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits)
@@ -102,15 +109,4 @@ def _read_backward(drafts: Sequence[Draft]) -> set[Value]:
     return {v for v in read - made if v.kind is Kind.ACT}
 
 
-def make(problem: Problem, threads: int) -> _core.Kernel | None:
-    """The kernel of a problem on dense operands, None where it refuses. Raises GC-M002."""
-    reads, writes = ([(*shape, None) for shape in side] for side in (problem.reads, problem.writes))
-    try:
-        return _core.make_kernel(problem.symbol, reads, writes, dict(problem.attrs), threads)
-    except GraphError as error:
-        if error.code != "GC-A001":
-            raise
-        return None
-
-
-__all__ = ["ADDEND", "lower", "make", "problems"]
+__all__ = ["ADDEND", "lower", "problems"]

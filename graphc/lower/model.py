@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from graphc.ir.graph import Graph, Value
 from graphc.lower._buffers import program_of
-from graphc.lower._cost import V100, estimate
+from graphc.lower._cost import V100, costs_of
 from graphc.lower._draft import Draft
 from graphc.lower._forest import Forest
 from graphc.lower._overlay import Overlay
@@ -32,10 +32,10 @@ def lower(graph: Graph, pinned: Collection[Value] = ()) -> Program:
     forest = Forest()
     drafts = place_views(accumulate(trace(graph), kept), forest, fixed)
     Overlay(drafts, forest, fixed, kept).run()
-    microseconds = estimate(graph, V100)
+    cost = costs_of(graph)
 
     def variants(draft: Draft) -> tuple[Variant, ...]:
-        return (Variant(draft.mover or HOST, est_us=microseconds(draft)),)
+        return (Variant(draft.mover or HOST, est_us=V100.microseconds(cost(draft))),)
 
     def attrs(draft: Draft) -> Attrs:
         return {"accumulate": True} if draft.adds else {}

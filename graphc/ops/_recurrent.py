@@ -11,7 +11,8 @@ from graphc.errors import fail
 from graphc.ir.op import Effect, Filler, Kind, Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
-from graphc.ops.spec import F64, Forward, Grad, Kernel, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Forward, Grad, Values
 from graphc.ops.ties import Algebra, Tie
 
 Roles = tuple[str, ...]

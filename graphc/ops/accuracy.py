@@ -11,7 +11,8 @@ from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._axes import around
 from graphc.ops._loss import SCALAR, check_labels, class_labels, read_labels
-from graphc.ops.spec import F64, Ctx, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, OpSpec, Sample, Values
 
 
 @dataclass(frozen=True)

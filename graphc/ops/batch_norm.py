@@ -10,7 +10,8 @@ from graphc.errors import fail
 from graphc.ir.op import Effect, Kind, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._draws import positive
-from graphc.ops.spec import BLOCKED, F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import BLOCKED, Kernel
+from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
 
 TRAINED = {"variance": positive, "factor": positive}

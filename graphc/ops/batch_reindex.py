@@ -9,7 +9,8 @@ from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._loss import class_labels
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 

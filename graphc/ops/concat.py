@@ -11,7 +11,8 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along, axis_or_dim
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View, many
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, many
 from graphc.ops.ties import Algebra, Tie, same
 
 

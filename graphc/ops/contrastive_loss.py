@@ -12,7 +12,8 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, class_labels, mean_over
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
 
 
 def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> F64:

@@ -19,19 +19,8 @@ from graphc.ops._conv import (
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
-from graphc.ops.spec import (
-    BLOCKED,
-    F64,
-    PLAIN,
-    Ctx,
-    Grad,
-    Kernel,
-    OpSpec,
-    Pack,
-    Sample,
-    Values,
-    many,
-)
+from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Pack
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra
 
 

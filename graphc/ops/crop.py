@@ -10,7 +10,8 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
-from graphc.ops.spec import F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values, View
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra, same
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._program import MAX_OPERANDS, MAX_REGISTERS, Program, encode
+from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.scalar import F64, Expr, Var, evaluate, free_variables
-from graphc.ops.spec import BLOCKED, Ctx, Forward, Grad, Kernel, OpSpec, Values, View
+from graphc.ops.spec import Ctx, Forward, Grad, OpSpec, Values, View
 from graphc.ops.ties import Algebra, Tie, same
 from graphc.rng import layer_word
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from graphc.errors import fail
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie, same
 
 

@@ -8,7 +8,8 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, mean_over
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 
 
 class EuclideanLoss(OpSpec):

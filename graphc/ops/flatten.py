@@ -9,7 +9,8 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
 from graphc.ops._reshape import like, reshape_ties
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View, prod
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, prod
 from graphc.ops.ties import Algebra
 
 

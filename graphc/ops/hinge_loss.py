@@ -11,7 +11,8 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_labels, class_labels, mean_over, read_labels
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import ConvolutionAttrs, conv_told, conv_traits, conv_windows
 from graphc.ops._windows import fold, kernel_count, unfold, window_count
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie
 
 

@@ -13,7 +13,8 @@ from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
 from graphc.ops._conv import packed_size
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Pack, Sample, Values
+from graphc.ops.kernel import Kernel, Pack
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import BLOCKED, F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import BLOCKED, Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Ordered, same
 
 ACROSS, WITHIN = "ACROSS_CHANNELS", "WITHIN_CHANNEL"

@@ -6,7 +6,8 @@ from graphc.errors import fail
 from graphc.ir.op import NoAttrs, Sig
 from graphc.ir.types import Type
 from graphc.ops._lstm import activate, step, step_back
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
 
 _READS = ("dc", "dh", "c_prev", "gates", "cont")

@@ -14,7 +14,8 @@ from graphc.ops._loss import (
     mean_over,
     read_labels,
 )
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
 
 
 class MultinomialLogisticLoss(OpSpec):

@@ -8,18 +8,8 @@ import numpy as np
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import (
-    F64,
-    Ctx,
-    Forward,
-    Grad,
-    Kernel,
-    Limitation,
-    OpSpec,
-    Sample,
-    Values,
-    prod,
-)
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Forward, Grad, Limitation, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, Tie, same
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from graphc.ir.op import Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._blob_shape import NO_SHAPE, BlobShape
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
 
 
 @dataclass(frozen=True)

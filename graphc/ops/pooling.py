@@ -12,7 +12,8 @@ from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import MAX_DIM, Type
 from graphc.ops._pool import FLT_MAX, Pool, box_sum, maximum, scatter, spread
-from graphc.ops.spec import BLOCKED, F64, Ctx, Grad, Kernel, Limitation, OpSpec, Sample, Values
+from graphc.ops.kernel import BLOCKED, Kernel
+from graphc.ops.spec import F64, Ctx, Grad, Limitation, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 

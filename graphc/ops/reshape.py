@@ -11,7 +11,8 @@ from graphc.ir.types import Type
 from graphc.ops._axes import along
 from graphc.ops._blob_shape import NO_SHAPE, BlobShape
 from graphc.ops._reshape import like, reshape_ties
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra
 
 

@@ -18,7 +18,8 @@ from graphc.ops._loss import (
     divisor,
     kernel_attrs,
 )
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, prod
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from graphc.ir.types import Type
 from graphc.ops._axes import along, around
 from graphc.ops._contract import contract
 from graphc.ops._softmax import softmax
-from graphc.ops.spec import F64, Ctx, Forward, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
 
 
@@ -73,16 +74,7 @@ class Softmax(OpSpec):
             return np.asarray((dy - mean[:, None, :]) * y).reshape(shape)
 
     kernels = (
-        *(
-            Kernel(
-                "cpu",
-                "forward",
-                symbol,
-                attrs=lambda a, s: {"axis": s["x"].axis(a.axis)},
-                asks=symbol != "softmax",
-            )
-            for symbol in ("softmax", "dnnl_softmax")
-        ),
+        Kernel("cpu", "forward", "softmax", attrs=lambda a, s: {"axis": s["x"].axis(a.axis)}),
     )
 
     samples = (

@@ -20,7 +20,8 @@ from graphc.ops._loss import (
     read_labels,
 )
 from graphc.ops._softmax import softmax
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # C's FLT_MIN
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.spec import F64, Ctx, Grad, Kernel, OpSpec, Sample, Values, View
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra, same
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from graphc import _core
 from graphc.check.case import Case, signature
 from graphc.ir.op import Sig
-from graphc.ops.spec import Ctx, Forward, Kernel, OpSpec
+from graphc.ops.kernel import Kernel
+from graphc.ops.spec import Ctx, Forward, OpSpec
 from graphc.rng import uniform
 
 DTYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}

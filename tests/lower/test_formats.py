@@ -20,7 +20,7 @@ from graphc.lower import cpu
 from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, choose_formats
 from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
-from graphc.ops.spec import BLOCKED, PLAIN
+from graphc.ops.kernel import BLOCKED, PLAIN
 
 NET = """
 layer { name: "data" type: "Input" top: "data"

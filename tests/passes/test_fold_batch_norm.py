@@ -3,29 +3,15 @@
 import numpy as np
 import pytest
 from passes.before_after import check
+from passes.folding import END, FOLD, IN, X, Y, folds, stays
 from passes.ir_text import bias, conv, fc, feed, net, norm, one, scale
 from texts import fc as fc_layer
 from texts import feed as input_layer
 from texts import graph, layer
 
 import graphc
-from graphc.passes.fold_batch_norm import FoldBatchNorm
 
-X, Y = (2, 4, 5, 5), (2, 4, 3, 3)
-IN = feed(*X)
-END = one("TanH", "end", "z y", Y)
-FOLD = FoldBatchNorm()
 SHARED = '  spec name="w"'
-
-
-def folds(before, after, told, *pinned, **words):
-    report = check(FOLD, before, after, *pinned, **words)
-    assert report.detail == (told,)
-
-
-def stays(text, told, *pinned, **words):
-    report = check(FOLD, text, text, *pinned, **words)
-    assert any(told in line for line in report.detail), report.detail
 
 
 @pytest.mark.parametrize("has_bias", [True, False])

@@ -2,25 +2,8 @@
 
 import pytest
 from passes.before_after import check
+from passes.folding import END, FOLD, IN, X, Y, folds, stays
 from passes.ir_text import bias, conv, fc, feed, net, node, norm, one, scale
-
-from graphc.passes.fold_batch_norm import FoldBatchNorm
-
-X, Y = (2, 4, 5, 5), (2, 4, 3, 3)
-IN = feed(*X)
-END = one("TanH", "end", "z y", Y)
-FOLD = FoldBatchNorm()
-
-
-def folds(before, after, told, *pinned, **words):
-    report = check(FOLD, before, after, *pinned, **words)
-    assert report.detail == (told,)
-
-
-def stays(text, told, *pinned, **words):
-    report = check(FOLD, text, text, *pinned, **words)
-    assert any(told in line for line in report.detail), report.detail
-
 
 TANH = one("TanH", "t", "data t", X)
 

@@ -1,0 +1,67 @@
+"""Kernel: one row of a declaration, an implementation of a part, and what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from graphc.ir.op import Sig
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Role `of` goes to the kernel rearranged: as a flat f32 operand of `size` elements, which the
+    kernel `symbol` (one read, one write; attributes of the row) makes whenever weights changed.
+    `size` None: the kernel that reads it tells (`_core.Kernel.packed`)."""
+
+    of: str
+    symbol: str
+    size: Callable[[Any, Sig], int] | None = None
+
+
+PLAIN, BLOCKED = "plain", "blocked"
+"""Formats of an image (N, C, H, W): as it is, or channels in blocks of B, (N, C/B, H, W, B), the
+last block filled up with zeros."""
+Sides: TypeAlias = tuple[str, str]
+"""(format of the bottoms, of the tops)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One implementation: backend "cpu" | "cuda", part (a Forward's or a Grad's), kernel symbol.
+
+    `attrs` gives the kernel its parameters as plain numbers; `when` says whether it can do this
+    use at all (None: always). `workspace` in bytes. Operands come in the part's order: its reads,
+    then its writes, those left out that nobody asked for. Of several rows the first is the fastest.
+
+    `packs`: operands prepared once, not in every run. `strided`: takes operands with any strides
+    but of the last axis, which has 1 (else dense ones only). `fuses`: what may follow y in the same
+    call: "relu" (attributes relu=True and slope, for negative y) and before it "residual"
+    (attribute residual=True; the summand, shaped as y, is the last read, and may share y's bytes).
+
+    `adds`: of a gradient, can add to what is there already: attribute accumulate=True, and the last
+    read is the written operand itself.
+
+    `formats`: what bottoms and tops may be; to a kernel of blocked ones attributes "block" (B) and
+    "plain" (is x plain?) are told. `whole`: blocked ones need a multiple of B channels. `asks`: the
+    kernel may refuse a use when it is made, and another row then does it.
+    """
+
+    backend: str
+    part: str
+    symbol: str
+    deterministic: bool = True
+    attrs: Callable[[Any, Sig], Mapping[str, Any]] | None = None
+    when: Callable[[Any, Sig], bool] | None = None
+    workspace: Callable[[Any, Sig], int] | None = None
+    packs: tuple[Pack, ...] = ()
+    strided: bool = False
+    fuses: tuple[str, ...] = ()
+    formats: tuple[Sides, ...] = ((PLAIN, PLAIN),)
+    whole: bool = False
+    asks: bool = False
+    adds: bool = False
+
+
+__all__ = ["BLOCKED", "PLAIN", "Kernel", "Pack", "Sides"]
