@@ -219,6 +219,18 @@ class Folding:
         return Report(name, changed, tuple(self.detail))
 
 
+def fold_all(
+    name: str, graph: Graph, ctx: PassContext, ops: Collection[type[Op]], of: Collection[type[Op]]
+) -> Report:
+    """The whole pass `name`: fold each run where it can go, the rest of it into one layer."""
+    if ctx.train:
+        return Report(name, False, (OFF,))
+    folding = Folding(graph, ctx, ops, of)
+    for run in folding.runs():
+        folding.merge(folding.forward(folding.backward(run)))
+    return folding.report(name)
+
+
 def _merged(group: list[Node], whole: Affine) -> Node:
     """The layer that stands for a run, without its parameters."""
     first, last = group[0], group[-1]

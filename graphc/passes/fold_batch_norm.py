@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Graph
 from graphc.passes._affine import NORMS, SCALES
-from graphc.passes._folding import OFF, Folding
+from graphc.passes._folding import fold_all
 from graphc.passes.base import Pass, PassContext, Report
 
 
@@ -28,9 +28,4 @@ class FoldBatchNorm(Pass):
     name = "fold_batch_norm"
 
     def run(self, graph: Graph, ctx: PassContext) -> Report:
-        if ctx.train:
-            return Report(self.name, False, (OFF,))
-        folding = Folding(graph, ctx, NORMS | SCALES, NORMS)
-        for run in folding.runs():
-            folding.merge(folding.forward(folding.backward(run)))
-        return folding.report(self.name)
+        return fold_all(self.name, graph, ctx, NORMS | SCALES, NORMS)

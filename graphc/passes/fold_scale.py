@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Graph
 from graphc.passes._affine import SCALES
-from graphc.passes._folding import OFF, Folding
+from graphc.passes._folding import fold_all
 from graphc.passes.base import Pass, PassContext, Report
 
 
@@ -22,9 +22,4 @@ class FoldScale(Pass):
     name = "fold_scale"
 
     def run(self, graph: Graph, ctx: PassContext) -> Report:
-        if ctx.train:
-            return Report(self.name, False, (OFF,))
-        folding = Folding(graph, ctx, SCALES, SCALES)
-        for run in folding.runs():
-            folding.merge(folding.forward(folding.backward(run)))
-        return folding.report(self.name)
+        return fold_all(self.name, graph, ctx, SCALES, SCALES)
