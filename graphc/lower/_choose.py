@@ -8,9 +8,10 @@ after the other takes what is best for it given its neighbours, until none wants
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from math import inf
 
 from graphc.ir.graph import Value, typed
-from graphc.lower._draft import RESIDUAL, Draft
+from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.ops.kernel import BLOCKED, PLAIN, Sides
 
@@ -34,11 +35,8 @@ def choose_formats(
 
 
 def operands(draft: Draft, formats: Formats) -> list[tuple[Value, bool]]:
-    """(value, is it on the side of the tops?) of all that may be blocked; a residual is shaped as
-    the top that it is added to."""
-    found = [(v, role == RESIDUAL) for role, v in draft.reads] + [
-        (v, True) for _, v in draft.writes
-    ]
+    """(value, has it the format of the tops?) of all that may be blocked."""
+    found = list(draft.images())
     if draft.aliases:
         found = [(v, False) for alias in draft.aliases for v in (alias.outer, alias.inner)]
     return [(v, is_top) for v, is_top in dict.fromkeys(found) if formats.can_block(v)]
@@ -59,9 +57,7 @@ class _Search:
         for touched in self.operands:
             for value, _ in touched:
                 if value not in self.price:
-                    free = formats.is_neutral(value)
-                    nbytes = 2 * typed(value).nbytes
-                    self.price[value] = 0.0 if free else 1.0 + nbytes / BANDWIDTH
+                    self.price[value] = _price(value, formats)
                     self.wants[value] = [int(value in fixed), 0]  # how many: plain, blocked
 
     def run(self) -> list[Sides]:
@@ -107,6 +103,13 @@ class _Search:
             if self.wants[value][sides[is_top] == PLAIN]
             and not self.wants[value][sides[is_top] == BLOCKED]
         )
+
+
+def _price(value: Value, formats: Formats) -> float:
+    """Microseconds that a copy in the other format takes; none can be had of aux values."""
+    if formats.is_neutral(value):
+        return 0.0
+    return 1.0 + 2 * typed(value).nbytes / BANDWIDTH if formats.can_reorder(value) else inf
 
 
 __all__ = ["BLOCKED_SIDES", "PLAIN_SIDES", "Options", "choose_formats", "operands"]

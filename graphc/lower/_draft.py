@@ -30,6 +30,7 @@ class Draft:
 
     `over`: (write role, read role) pairs that may share bytes. `aliases`: not a call at all, but
     these views. `can_add`: the kernel can add to what its write operand holds; `adds`: it does.
+    `tops`: roles of operands that have the format of the layer's tops; others that of its bottoms.
     `is_sum`: autodiff's sum of gradients. `mover`: the kernel of a draft that is no layer's part,
     but copies "x" to "y", of the same dims, perhaps into another format.
     """
@@ -48,6 +49,12 @@ class Draft:
     is_sum: bool = False
     mover: str = ""
     is_backward: bool = False
+    tops: frozenset[str] = frozenset()
+
+    def images(self) -> Iterator[tuple[Value, bool]]:
+        """(value, has it the format of the layer's tops?) of every read and write."""
+        for role, value in (*self.reads, *self.writes):
+            yield value, role in self.tops
 
     def values(self) -> Iterator[Value]:
         """Every value it touches, of aliases both sides; perhaps several times."""

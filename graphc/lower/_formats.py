@@ -24,13 +24,18 @@ class Formats:
         self.block, self.never = block, never
         self._blocked: set[Value] = set()
 
+    def is_image(self, value: Value) -> bool:
+        """Is it one (N, C, H, W)? What is not has but one format."""
+        is_one = value.kind is Kind.ACT and value not in self.never
+        return is_one and value.type is not None and value.type.rank == 4
+
     def can_block(self, value: Value) -> bool:
         """Is it an image that may be blocked at all?"""
-        if not self.block or value.kind is not Kind.ACT or value.type is None:
-            return False
-        if value in self.never:
-            return False
-        return value.type.rank == 4 and value.type.dtype == "f32" and value.type.size > 0
+        return bool(self.block) and self.is_image(value) and typed(value).size > 0
+
+    def can_reorder(self, value: Value) -> bool:
+        """Is there a kernel that copies it to its other format?"""
+        return typed(value).dtype == "f32"
 
     def is_whole(self, value: Value) -> bool:
         """Do its channels fill their blocks?"""

@@ -87,6 +87,7 @@ class _Epilogue:
         if not self._can("residual"):
             return False
         self.draft.reads = [*self.draft.reads, (RESIDUAL, other)]
+        self.draft.tops |= {RESIDUAL}
         self.draft.over = (*self.draft.over, (self.draft.writes[0][0], RESIDUAL))
         self.told["residual"] = True
         return self._take(reader)

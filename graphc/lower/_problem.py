@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc import _core
 from graphc.ir.graph import Value, typed
-from graphc.lower._draft import RESIDUAL, Draft
+from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Sides
 from graphc.program import Attrs
@@ -56,14 +56,14 @@ def problem_of(
     """What `row` is told for the draft, if its operands are dense; `packed`: elements of those that
     are, 0 where only the kernel knows."""
 
-    def shape(role: str, value: Value, side: str) -> Shape:
+    def shape(role: str, value: Value) -> Shape:
         if role in packed:
             return "f32", (packed[role],)
-        blocked = side == BLOCKED and formats.can_block(value)
+        blocked = sides[role in draft.tops] == BLOCKED and formats.can_block(value)
         return typed(value).dtype, formats.dims(value, blocked)
 
-    reads = tuple(shape(role, v, sides[role == RESIDUAL]) for role, v in draft.reads)
-    writes = tuple(shape(role, v, sides[1]) for role, v in draft.writes)
+    reads = tuple(shape(role, v) for role, v in draft.reads)
+    writes = tuple(shape(role, v) for role, v in draft.writes)
     return Problem(row.symbol, reads, writes, tuple(sorted(attrs.items())))
 
 

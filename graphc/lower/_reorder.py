@@ -22,7 +22,8 @@ def reorder(
     """`drafts`, of which `sides` are the formats, on values that have them; `formats` learns which.
 
     A copy is made right before its first reader; where the copy is what a draft writes (a `fixed`
-    value is plain, whoever makes it), the value itself is made right after. The drafts are changed.
+    value is plain, whoever makes it), the value itself is made right after. What a draft adds to is
+    copied for it, if need be, as it is by then. The drafts are changed.
     """
     return _Reorders(drafts, sides, formats, fixed).run()
 
@@ -43,7 +44,6 @@ class _Reorders:
             value: pair[1]
             for draft, pair in zip(drafts, sides, strict=True)
             for value, is_top in operands(draft, formats)
-            if is_top or draft.aliases
             if any(value is v for _, v in draft.writes)
         }
         for value, format_ in writers.items():
@@ -55,18 +55,26 @@ class _Reorders:
             wanted = {
                 value: pair[is_top] == BLOCKED for value, is_top in operands(draft, self.formats)
             }
-            written = {value for _, value in draft.writes}
+            written = dict.fromkeys(value for _, value in draft.writes)
             other = {v: self._twin(v) for v, b in wanted.items() if b != self.formats.is_blocked(v)}
             for value in other:
-                if value not in written:
+                if value not in written or draft.adds:
                     self._copy(draft, value, other[value])
             _put(draft, other)
             self.left.append(draft)
-            for value in other:
-                if value in written:
-                    self.made.add(other[value])
-                    self._copy(draft, other[value], value)
+            for value in written:
+                self._write(draft, value, other.get(value))
         return self.left
+
+    def _write(self, draft: Draft, value: Value, twin: Value | None) -> None:
+        """After a draft has written a value, or its `twin`, the other one is out of date."""
+        if twin is not None:
+            self.made.add(twin)
+        stale = value if twin is not None else self.twins.get(value)
+        if stale is not None and not self.formats.is_neutral(value):
+            self.made.discard(stale)
+        if twin is not None:
+            self._copy(draft, twin, value)
 
     def _twin(self, value: Value) -> Value:
         """The value in its other format."""

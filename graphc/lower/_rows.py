@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from graphc.ir.graph import Graph, Node, Value, typed
-from graphc.ir.op import Kind, Sig, Trait
-from graphc.lower._draft import RESIDUAL, Draft
+from graphc.ir.op import Sig, Trait
+from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.lower._layout import Layout, dense
 from graphc.lower._problem import Problem, problem_of, told_of
@@ -127,16 +127,16 @@ class Rows:
         return bool(draft.mover) or all(row.strided for row in self.of(draft))
 
     def _suits(self, draft: Draft, row: Kernel, sides: Sides) -> bool:
-        """May the operands have these formats?"""
+        """May the operands have these formats, and do any?"""
         if BLOCKED not in sides:
             return True
         formats = self.formats
-        images = [(v, sides[r == RESIDUAL]) for r, v in draft.reads if v.kind is Kind.ACT]
-        images += [(v, sides[1]) for _, v in draft.writes]
-        if sides[0] != sides[1] and len({v for v, _ in images}) < len(images):
+        images = {(v, sides[is_top]) for v, is_top in draft.images() if formats.is_image(v)}
+        if len(dict(images)) < len(images):
             return False  # one value in two formats
         blocked = [v for v, side in images if side == BLOCKED]
-        return all(formats.can_block(v) and (not row.whole or formats.is_whole(v)) for v in blocked)
+        fit = all(formats.can_block(v) and (not row.whole or formats.is_whole(v)) for v in blocked)
+        return fit and bool(blocked)
 
     def _find(self, draft: Draft) -> Iterator[Kernel]:
         if draft.mover or not self.is_plain(draft):

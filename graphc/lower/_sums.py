@@ -54,6 +54,8 @@ def _join(makers: Sequence[Draft], total: Value) -> None:
             maker.adds = True
             maker.reads.append((ADDEND, total))
             maker.over += ((role, ADDEND),)
+            if role in maker.tops:
+                maker.tops |= {ADDEND}
 
 
 __all__ = ["accumulate"]

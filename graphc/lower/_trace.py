@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from typing import cast
@@ -104,6 +105,7 @@ class _Layer:
             effects=effects,
             batch_axis=0 if self.is_separable and pure else None,
             aliases=aliases,
+            tops=frozenset(kept),
         )
 
     def _aliases(self) -> tuple[Alias, ...]:
@@ -143,7 +145,15 @@ class _Layer:
             aliases=(Alias(result, grad.ins[view.of], view),) if view else (),
             can_add=part.accumulate,
             is_backward=True,
+            tops=frozenset(self._tops(grad)),
         )
+
+    def _tops(self, grad: Node) -> Iterator[str]:
+        """Roles of what a gradient part touches: tops, aux values and gradients of either."""
+        for role in (*grad.ins, *grad.outs):
+            own = role if role in self.node.ins or role in self.node.outs else role[1:]
+            if own in self.node.outs:
+                yield role
 
     def sum(self, index: int) -> Draft:
         part = self.op.forwards(self.node.attrs, self.sig)[0]

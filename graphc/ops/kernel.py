@@ -24,7 +24,11 @@ PLAIN, BLOCKED = "plain", "blocked"
 """Formats of an image (N, C, H, W): as it is, or channels in blocks of B, (N, C/B, H, W, B), the
 last block filled up with zeros."""
 Sides: TypeAlias = tuple[str, str]
-"""(format of the bottoms, of the tops)."""
+"""(format of the bottoms, of the tops) of a layer.
+
+In a gradient part, too: x and dx have the first, dy, y and aux values the second. What is no image
+(a parameter, its gradient, whatever has not four axes) goes to the kernel as it is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class Kernel:
     read is the written operand itself.
 
     `formats`: what bottoms and tops may be; to a kernel of blocked ones attributes "block" (B) and
-    "plain" (is x plain?) are told. `whole`: blocked ones need a multiple of B channels. `asks`: the
-    kernel may refuse a use when it is made, and another row then does it.
+    "plain" (are x and dx plain?) are told. `whole`: blocked ones need a multiple of B channels.
+    `asks`: the kernel may refuse a use when it is made, and another row then does it.
     """
 
     backend: str

@@ -120,7 +120,12 @@ def chain(rng: random.Random, length: int) -> tuple[list[Draft], list[Mapping[An
         made = Value(f"v{at + 1}", Type((1, 16, rng.randint(2, 40), 8)))
         drafts.append(
             Draft(
-                f"d{at}", 0, "forward", [(f"x{i}", v) for i, v in enumerate(reads)], [("y", made)]
+                f"d{at}",
+                0,
+                "forward",
+                [(f"x{i}", v) for i, v in enumerate(reads)],
+                [("y", made)],
+                tops=frozenset({"y"}),
             )
         )
         costs = {PLAIN_SIDES: rng.uniform(0, 20), BLOCKED_SIDES: rng.uniform(0, 20)}
