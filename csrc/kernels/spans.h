@@ -73,9 +73,20 @@ struct Spans {
     // out = exp(a - shift); returns the sum of out.
     double (*exp_sum)(float* out, const float* a, std::int64_t n, float shift);
     void (*add_to)(double* sums, const float* a, std::int64_t n);
+    // sums[i % 16] += a[i].
+    void (*add_lanes)(double* sums, const float* a, std::int64_t n);
+    // sums[i % 16] += a[i], products[i % 16] += a[i] * b[i].
+    void (*add_lane_products)(double* sums, double* products, const float* a, const float* b,
+                              std::int64_t n);
+    // sums[i] += a[i], products[i] += a[i] * b[i].
+    void (*add_products)(double* sums, double* products, const float* a, const float* b,
+                         std::int64_t n);
     // Element by element: first += a - shift, second += (a - shift)^2.
     void (*add_moments)(double* first, double* second, const float* a, const float* shift,
                         std::int64_t n);
+    // The same with first, second and shift at i % 16.
+    void (*add_lane_moments)(double* first, double* second, const float* a, const float* shift,
+                             std::int64_t n);
     // Elements 4 * block .. 4 * (block + count) - 1 of a random stream (rng/stream.h).
     void (*draw)(float* out, const rng::Stream& stream, std::uint32_t block, std::int64_t count);
     // How many elements are at least `bound`.

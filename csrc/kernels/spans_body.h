@@ -160,6 +160,57 @@ void span_add_moments(double* first, double* second, const float* a, const float
     }
 }
 
+// Calls step(lane, i) for every i, in kLanes interleaved lanes.
+template <class Step>
+inline void by_lanes(Index n, const Step& step) {
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        _Pragma("omp simd") for (int k = 0; k < kLanes; ++k) step(k, i + k);
+    }
+    for (int k = 0; i < n; ++i, ++k) step(k, i);
+}
+
+void span_add_lanes(double* sums, const float* a, Index n) {
+    double own[kLanes] = {};
+    by_lanes(n, [&](int k, Index i) { own[k] += double(a[i]); });
+    for (int k = 0; k < kLanes; ++k) sums[k] += own[k];
+}
+
+void span_add_lane_products(double* sums, double* products, const float* a, const float* b,
+                            Index n) {
+    double first[kLanes] = {}, second[kLanes] = {};
+    by_lanes(n, [&](int k, Index i) {
+        first[k] += double(a[i]);
+        second[k] += double(a[i]) * double(b[i]);
+    });
+    for (int k = 0; k < kLanes; ++k) {
+        sums[k] += first[k];
+        products[k] += second[k];
+    }
+}
+
+void span_add_products(double* sums, double* products, const float* a, const float* b, Index n) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) {
+        sums[i] += double(a[i]);
+        products[i] += double(a[i]) * double(b[i]);
+    }
+}
+
+void span_add_lane_moments(double* first, double* second, const float* a, const float* shift,
+                           Index n) {
+    double once[kLanes] = {}, twice[kLanes] = {}, from[kLanes];
+    for (int k = 0; k < kLanes; ++k) from[k] = double(shift[k]);
+    by_lanes(n, [&](int k, Index i) {
+        const double d = double(a[i]) - from[k];
+        once[k] += d;
+        twice[k] += d * d;
+    });
+    for (int k = 0; k < kLanes; ++k) {
+        first[k] += once[k];
+        second[k] += twice[k];
+    }
+}
+
 // Philox as in rng/philox.h, kLanes blocks side by side.
 void span_draw(float* out, const rng::Stream& stream, std::uint32_t block, Index count) {
     std::uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
@@ -221,7 +272,11 @@ constexpr Spans make_spans() {
             span_normalize,
             span_exp_sum,
             span_add_to,
+            span_add_lanes,
+            span_add_lane_products,
+            span_add_products,
             span_add_moments,
+            span_add_lane_moments,
             span_draw,
             span_count_at_least};
 }

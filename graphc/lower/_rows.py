@@ -142,7 +142,7 @@ class Rows:
         if draft.mover or not self.is_plain(draft):
             return
         node = self.node(draft)
-        for row in cast("type[OpSpec]", node.op).kernels:
+        for row in cast("type[OpSpec]", node.op).kernels_of(node.attrs, self.sig(draft)):
             is_right = row.backend == self._backend and row.part == draft.part
             is_right = is_right and row.symbol in self._built
             if is_right and (row.when is None or row.when(node.attrs, self.sig(draft))):

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops._program import MAX_OPERANDS, MAX_REGISTERS, Program, encode
-from graphc.ops.kernel import BLOCKED, Kernel
+from graphc.ops._expr_rows import DRAW, Body, expr_rows, gradient_rows
+from graphc.ops.kernel import Kernel
 from graphc.ops.scalar import F64, Expr, Var, evaluate, free_variables
 from graphc.ops.spec import Ctx, Forward, Grad, OpSpec, Values, View
 from graphc.ops.ties import Algebra, Tie, same
-from graphc.rng import layer_word
-
-DRAW = "u"
-"""The variable that stands for a uniform draw in [0, 1) per element of x, tag 0."""
 
 
 class Elementwise(OpSpec):
@@ -34,10 +29,7 @@ class Elementwise(OpSpec):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "kernels" not in cls.__dict__:
-            told, fits = cls._program, cls._is_encodable
-            row = Kernel("cpu", "forward", "expr", attrs=told, when=fits, strided=True)
-            blocked = replace(row, when=cls._is_flat, formats=((BLOCKED, BLOCKED),), whole=True)
-            cls.kernels = (row, blocked) if cls._is_standard() else ()
+            cls.kernels = expr_rows("forward", cls._body) if cls._is_standard() else ()
         super().__init_subclass__(**kwargs)
 
     @staticmethod
@@ -151,37 +143,23 @@ class Elementwise(OpSpec):
         return cls.reference.__func__ is Elementwise.reference.__func__  # type: ignore[attr-defined]
 
     @classmethod
-    def _encoded(cls, a: Any, s: Sig) -> Program:
-        """The forward's program; its results are the tops and those aux values that there are."""
+    def kernels_of(cls, a: Any, s: Sig) -> tuple[Kernel, ...]:
+        """The rows of `kernels`, and of gradients unless a subclass has its own idea of them."""
+        if cls.vjp.__func__ is not Elementwise.vjp.__func__:  # type: ignore[attr-defined]
+            return cls.kernels
+        found = list(cls.kernels)
+        for part in cls.grads(a, s):
+            result = {f"d{part.out}": cls.gradients(a, s)[part.out]}
+            body = Body(result, part.reads, tuple(result), cls.starts(a, s), s)
+            found += gradient_rows(part, body) if part.view is None else ()
+        return tuple(found)
+
+    @classmethod
+    def _body(cls, a: Any, s: Sig) -> Body:
+        """Of the forward: its results are the tops and those aux values that there are."""
         outputs = cls.outputs(a, s)
-        reads = cls.forwards(a, s)[0].reads or ()
-        return encode(outputs, reads, [role for role in s.outs if role in outputs], DRAW)
-
-    @classmethod
-    def _is_encodable(cls, a: Any, s: Sig) -> bool:
-        """Has the C++ core room for the program?"""
-        program, starts = cls._encoded(a, s), cls.starts(a, s)
-        blocks = len(program.constants) + program.registers + len(starts) + len(s.outs)
-        return blocks <= MAX_REGISTERS and len(s.ins) + len(s.params) <= MAX_OPERANDS
-
-    @classmethod
-    def _is_flat(cls, a: Any, s: Sig) -> bool:
-        """May the elements come in any order, as long as all operands have the same?"""
-        shapes = {s[role].shape for role in (*s.ins, *s.outs)}
-        plain = len(shapes) == 1 and not s.params and not cls._encoded(a, s).draws
-        return plain and cls._is_encodable(a, s)
-
-    @classmethod
-    def _program(cls, a: Any, s: Sig) -> dict[str, Any]:
-        """What kernel "expr" is told, see csrc/kernels/expr.h."""
-        program, starts = cls._encoded(a, s), cls.starts(a, s)
-        stream = {"layer": layer_word(s.name)} if program.draws else {}
-        return {
-            "code": program.code,
-            "constants": program.constants,
-            "starts": tuple(starts.get(r, -1) for r in cls.forwards(a, s)[0].reads or ()),
-            **stream,
-        }
+        results = tuple(role for role in s.outs if role in outputs)
+        return Body(outputs, cls.forwards(a, s)[0].reads or (), results, cls.starts(a, s), s)
 
     @classmethod
     def _operands(cls, a: Any, v: Values, ctx: Ctx, shape: tuple[int, ...]) -> dict[str, F64]:

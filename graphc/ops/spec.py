@@ -163,6 +163,11 @@ class OpSpec(Op):
             register(cls)
 
     @classmethod
+    def kernels_of(cls, a: Any, s: Sig) -> tuple[Kernel, ...]:
+        """The rows for this use: `kernels`, and any of parts that only the use makes known."""
+        return cls.kernels
+
+    @classmethod
     def traits_of(cls, a: Any, s: Sig) -> frozenset[Trait]:
         """Those of `traits` that hold for this use (a Softmax over the batch axis, or BatchNorm
         in training, does not treat samples apart)."""

@@ -1,0 +1,101 @@
+"""Every kernel row of every gradient part of every sample, beside the float64 vjp; and which parts
+have no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from core.gradient_rows import Backward, check
+from core.rows import cased
+
+from graphc.check.case import Case, cases, draw
+from graphc.ops.convolution import Convolution
+from graphc.ops.deconvolution import Deconvolution
+from graphc.ops.embed import Embed
+from graphc.ops.inner_product import InnerProduct
+
+CASES = [case for case in cases() if case.grads]
+OF_PRODUCTS = (Convolution, Deconvolution, InnerProduct, Embed)
+HOST: set[str] = {
+    "BatchNorm dx",
+    "BatchReindex dx",
+    "ContrastiveLoss dleft",
+    "ContrastiveLoss dright",
+    "Crop dx",
+    "EuclideanLoss dtarget",
+    "EuclideanLoss dx",
+    "Filter dx",
+    "HingeLoss dx",
+    "Im2col dx",
+    "InfogainLoss dx",
+    "LRN dx",
+    "LSTM dW_hc",
+    "LSTM dW_xc",
+    "LSTM dW_xc_static",
+    "LSTM db_c",
+    "LSTM dc",
+    "LSTM dh",
+    "LSTM dsums",
+    "LSTM dx",
+    "LSTM dx_static",
+    "LSTMUnit dc_prev",
+    "LSTMUnit dgates",
+    "MVN dx",
+    "MultinomialLogisticLoss dx",
+    "Pooling dx",
+    "RNN dW_hh",
+    "RNN dW_ho",
+    "RNN dW_xh",
+    "RNN dW_xh_static",
+    "RNN db_h",
+    "RNN db_o",
+    "RNN dh",
+    "RNN dout_sums",
+    "RNN dsums",
+    "RNN dx",
+    "RNN dx_static",
+    "Reduction dx",
+    "SigmoidCrossEntropyLoss dx",
+    "Silence dx",
+    "Slice dx",
+    "Softmax dx",
+    "SoftmaxWithLoss dx",
+    "Tile dx",
+}
+"""Gradient parts that run by their reference, for some use at least."""
+HOST_PRODUCTS: set[str] = {
+    "Convolution dbias",
+    "Convolution dweight",
+    "Convolution dx",
+    "Deconvolution dbias",
+    "Deconvolution dweight",
+    "Deconvolution dx",
+    "Embed dbias",
+    "Embed dweight",
+    "InnerProduct dbias",
+    "InnerProduct dweight",
+    "InnerProduct dx",
+}
+"""The same of layers that are sums of products."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_as_the_vjp_says(case: Case) -> None:
+    check(Backward(cased(case), draw(case)), products=64)
+
+
+def host_steps(cases: Iterable[Case]) -> set[str]:
+    found = set()
+    for case in cases:
+        backward = Backward(cased(case), draw(case))
+        parts = [part for part in backward.parts if part.view is None]
+        missing = [part.part for part in parts if not backward.rows(part)]
+        found |= {f"{case.op.type} {part.rstrip('0123456789')}" for part in missing}
+    return found
+
+
+def test_which_parts_are_still_host_steps() -> None:
+    """The lists may only become shorter."""
+    assert host_steps(case for case in CASES if case.op not in OF_PRODUCTS) == HOST
+    assert host_steps(case for case in CASES if case.op in OF_PRODUCTS) <= HOST_PRODUCTS
