@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphc.memory import lowered, plan
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
+    from graphc.train.solver import Solver
     from graphc.tuning import tune
 
 _HOME = {
@@ -30,6 +31,7 @@ _HOME = {
     "Limits": "graphc.limits",
     "Pass": "graphc.passes.base",
     "Report": "graphc.passes.base",
+    "Solver": "graphc.train.solver",
     "bench": "graphc.benchmark",
     "compare": "graphc.comparison",
     "compile": "graphc.driver",
@@ -49,6 +51,7 @@ __all__ = [
     "Limits",
     "Pass",
     "Report",
+    "Solver",
     "bench",
     "compare",
     "compile",

@@ -70,6 +70,12 @@ CODES: dict[str, Code] = {
         "layer in front of a layer that takes no padding, or mixes `layer` with `layers`.",
         "Correct the old file as the message says.",
     ),
+    "GC-P005": Code(
+        MODEL,
+        "solver definition is wrong",
+        "A field of the solver is missing, or has a value that training cannot go by.",
+        "The message names the field.",
+    ),
     "GC-N001": Code(
         MODEL,
         "unknown layer type",

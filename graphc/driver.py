@@ -208,10 +208,10 @@ def compile(  # the name the API promises
     parameters and net inputs; the default passes are then off. `keep`: names of blobs to return
     beside the outputs and to protect from passes, or "all". `batch` replaces the batch size of all
     inputs. `seed`: of dropout, shuffles and crops. `threads` of target cpu: None, one for each CPU
-    this process may use. `deterministic` and `pin_variants` make no difference so far. `measure`:
-    as in `optimize`. Raises GC-X001 for a target that is not built or cannot do this, GC-U001 for
-    `memory`, and what `optimize` raises; data sources whose shapes are unknown are opened (GC-D001,
-    GC-F001).
+    this process may use. `deterministic`: only kernels whose bits do not depend on the number of
+    threads. `pin_variants` makes no difference so far. `measure`: as in `optimize`. Raises GC-X001
+    for a target that is not built or cannot do this, GC-U001 for `memory`, and what `optimize`
+    raises; data sources whose shapes are unknown are opened (GC-D001, GC-F001).
     """
     from graphc.passes.registry import resolve
 
@@ -229,6 +229,7 @@ def compile(  # the name the API promises
         keep=kept,
         seed=seed,
         threads=threads,
+        deterministic=deterministic,
         meta={"recipe": report.recipe},
     )
 
@@ -246,6 +247,7 @@ def assemble(
     keep: Keep = (),
     seed: int = 0,
     threads: int | None = None,
+    deterministic: bool = False,
     meta: Mapping[str, Any] | None = None,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
@@ -261,7 +263,14 @@ def assemble(
         differentiate(graph, seeds=() if kept == "all" else kept)
     verify(graph, 1)
     return Executable(
-        graph, train=train, keep=kept, seed=seed, meta=meta, target=target, threads=threads
+        graph,
+        train=train,
+        keep=kept,
+        seed=seed,
+        meta=meta,
+        target=target,
+        threads=threads,
+        deterministic=deterministic,
     )
 
 

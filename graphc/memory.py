@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from graphc import driver
-from graphc.autodiff import differentiate
 from graphc.errors import fail
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
-from graphc.ir.op import Kind
 from graphc.ir.verify import verify
 from graphc.lower import cpu, model
 from graphc.lowering import Lowering
@@ -20,6 +18,8 @@ from graphc.plan import Plan, plan_program, verify_plan
 from graphc.runtime.cpu import checked_threads
 from graphc.runtime.executable import Keep, check_kept, kept_names
 from graphc.services import Services
+from graphc.train.build import training_graph
+from graphc.train.settings import Settings, read_settings
 
 TARGETS = ("model", "cpu")
 
@@ -32,18 +32,30 @@ def plan(
     target: str = "model",
     keep: Keep = (),
     threads: int | None = None,
+    solver: str | Path | None = None,
+    fused_update: bool = True,
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
-    `train=True`: forward and backward, in phase TRAIN if `net` is a file; the gradients of all
-    parameters are kept to the end, those of inputs are not computed, and a net without a loss takes
-    its outputs' gradients as inputs. `target`: "model", plain float32 NCHW without workspaces, the
-    measure of published figures, or "cpu", what the C++ core runs. `keep`: blobs that must not be
-    overwritten, or "all". `threads` of target cpu: as in `graphc.compile`; workspaces depend on
-    them. Raises GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
-    and what loading raises.
+    `train=True`: what a Solver runs, forward, backward and update, in phase TRAIN if `net` is a
+    file; a net without a loss takes its outputs' gradients as inputs. `solver`: the solver prototxt
+    that says how parameters are updated, None: SGD with momentum. `fused_update=False`: gradients
+    are kept until all are there, and then updates run. `target`: "model", plain float32 NCHW
+    without workspaces, the measure of published figures, or "cpu", what the C++ core runs. `keep`:
+    blobs that must not be overwritten, or "all". `threads` of target cpu: as in `graphc.compile`;
+    workspaces depend on them. Raises GC-R002 for what does not exist, GC-X001 for a target without
+    gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
     """
-    return lowered(net, train=train, batch=batch, target=target, keep=keep, threads=threads).plan
+    return lowered(
+        net,
+        train=train,
+        batch=batch,
+        target=target,
+        keep=keep,
+        threads=threads,
+        solver=solver,
+        fused_update=fused_update,
+    ).plan
 
 
 def lowered(
@@ -55,6 +67,8 @@ def lowered(
     keep: Keep = (),
     threads: int | None = None,
     passes: Iterable[driver.PassLike] | str | None = None,
+    solver: str | Path | None = None,
+    fused_update: bool = True,
 ) -> Lowering:
     """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
 
@@ -63,12 +77,16 @@ def lowered(
     """
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
-    graph = prepared(net, train, batch, keep, passes)
+    if solver is not None and not train:
+        fail("GC-R002", "a solver is given, but nothing is trained", "say train=True, or --train")
+    settings = Settings() if solver is None else read_settings(solver)
+    graph = prepared(net, train, batch, keep, passes, settings)
     pinned = pinned_values(graph, keep)
     if target == "cpu":
-        program = cpu.lower(graph, pinned, checked_threads(threads))
+        count = checked_threads(threads)
+        program = cpu.lower(graph, pinned, count, fused_update=fused_update)
     else:
-        program = model.lower(graph, pinned)
+        program = model.lower(graph, pinned, fused_update)
     made = plan_program(program)
     verify_plan(program, made)
     return Lowering(graph, program, made)
@@ -80,9 +98,10 @@ def prepared(
     batch: int | None,
     keep: Keep,
     passes: Iterable[driver.PassLike] | str | None = None,
+    settings: Settings | None = None,
 ) -> Graph:
-    """A copy, of primitives alone, after passes, with gradients if `train`; its weights are never
-    made."""
+    """A copy, of primitives alone, after passes, with gradients and updates if `train`; its weights
+    are never made."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.registry import resolve
@@ -106,8 +125,7 @@ def prepared(
     else:
         run_passes(graph, chosen, ctx)
     if train:
-        has_loss = any(any(node.loss.values()) for node in graph.forward_nodes())
-        differentiate(graph, inputs=False, outputs=not has_loss)
+        training_graph(graph, settings or Settings(), needs_loss=False)
     verify(graph, 1)
     return graph
 
@@ -123,13 +141,11 @@ def _tops(graph: Graph) -> dict[str, Value]:
 
 
 def pinned_values(graph: Graph, keep: Keep) -> set[Value]:
-    """Kept blobs and the gradients of parameters; with "all", of everything."""
+    """Kept blobs; with "all", also all gradients."""
     tops, names = _tops(graph), kept_names(keep)
     if names == "all":
         return {*tops.values(), *graph.grads.values()}
-    kinds = {value.name: value.kind for value in graph.values()}
-    learned = {g for name, g in graph.grads.items() if kinds.get(name) is Kind.PARAM}
-    return {tops[name] for name in names} | learned
+    return {tops[name] for name in names}
 
 
 __all__ = ["TARGETS", "lowered", "pinned_values", "plan", "prepared"]

@@ -92,10 +92,16 @@ def open_graph(
 
 
 def open_lowering(
-    net: str, options: dict[str, Any], train: bool, target: str, keep: Keep
+    net: str,
+    options: dict[str, Any],
+    train: bool,
+    target: str,
+    keep: Keep,
+    **update: Any,
 ) -> Lowering:
     """What a prototxt or artefact is lowered to; an artefact as it is, with what it keeps, a
-    prototxt after the default passes. Training is in phase TRAIN unless told."""
+    prototxt after the default passes. Training is in phase TRAIN unless told; `update`: `solver`
+    and `fused_update` of `graphc.plan`."""
     from graphc.memory import lowered
     from graphc.runtime.artefact import settings
 
@@ -111,6 +117,7 @@ def open_lowering(
         keep=both,
         threads=options["threads"],
         passes=() if meta else None,
+        **update,
     )
 
 

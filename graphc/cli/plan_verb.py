@@ -18,7 +18,20 @@ from graphc.program import BufferKind, Program
 
 @click.command("plan")
 @click.argument("net")
-@click.option("--train", is_flag=True, help="Plan forward and backward, in phase TRAIN.")
+@click.option("--train", is_flag=True, help="Plan what a solver runs, in phase TRAIN.")
+@click.option(
+    "--solver",
+    metavar="FILE",
+    help="Of --train: a solver prototxt.  [default: SGD with momentum]",
+)
+@click.option(
+    "--no-fused-update",
+    "fused_update",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Of --train: keep all gradients, then update.",
+)
 @click.option(
     "--target",
     type=click.Choice(["model", "cpu"]),
@@ -34,6 +47,8 @@ from graphc.program import BufferKind, Program
 def command(
     net: str,
     train: bool,
+    solver: str | None,
+    fused_update: bool,
     target: str,
     keep: tuple[str, ...],
     as_timeline: bool,
@@ -42,11 +57,14 @@ def command(
 ) -> None:
     """Say how much memory NET takes, which layer needs the most, and what for.
 
-    Nothing is run, and weights are not read unless named. Training keeps the gradients of all
-    parameters to the end; a net without a loss takes its outputs' gradients as inputs. The peak is
-    all device memory: the weights, and the work arena, which holds all else.
+    Nothing is run, and weights are not read unless named. Training is forward, backward and update;
+    a parameter is updated as soon as nobody needs the old one, so that its gradient can go. A net
+    without a loss takes its outputs' gradients as inputs. The peak is all device memory: the
+    weights, what the solver remembers of each, and the work arena, which holds all else.
     """
-    low = open_lowering(net, options, train, target, keep_option(keep))
+    low = open_lowering(
+        net, options, train, target, keep_option(keep), solver=solver, fused_update=fused_update
+    )
     found = describe(low.program, low.plan, batch_size(low.graph) or 1)
     if as_json:
         emit_json(found | ({"timeline": list(low.plan.live)} if as_timeline else {}))

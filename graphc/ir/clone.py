@@ -15,18 +15,18 @@ def clone(graph: Graph) -> Graph:
 
 
 def forward_part(graph: Graph) -> Graph:
-    """A copy without gradient nodes and without the aux values made for them; shares weights."""
+    """A copy without gradient and update nodes, and aux values made for them; shares weights."""
     copy = _copy(graph)
     drop_gradients(copy)
     return copy
 
 
 def drop_gradients(graph: Graph) -> None:
-    """Undo `autodiff.differentiate`, in place."""
+    """Undo `autodiff.differentiate`, and updates that follow it, in place."""
     graph.nodes = [n for n in graph.nodes if n.role is Role.FWD]
     for node in graph.nodes:
         node.outs = {role: value for role, value in node.outs.items() if role in node.tops}
-    graph.seeds, graph.grads = {}, {}
+    graph.seeds, graph.grads, graph.step_params = {}, {}, {}
 
 
 def _copy(graph: Graph) -> Graph:
@@ -57,4 +57,5 @@ def _copy(graph: Graph) -> Graph:
         notes=list(graph.notes),
         seeds={name: copied(v) for name, v in graph.seeds.items()},
         grads={name: copied(v) for name, v in graph.grads.items()},
+        step_params={name: copied(v) for name, v in graph.step_params.items()},
     )

@@ -51,14 +51,16 @@ class Facts:
         return table
 
     @cached_property
-    def seeds(self) -> set[Value]:
-        return set(self.graph.seeds.values())
+    def given(self) -> set[Value]:
+        """What no node writes, but whoever runs the graph: seeds and step parameters."""
+        return {*self.graph.seeds.values(), *self.graph.step_params.values()}
 
     @cached_property
     def by_name(self) -> dict[str, Value]:
         """Every value by name; of two with one name the first."""
         table: dict[str, Value] = {}
-        for value in (*self.params, *self.written, *self.graph.seeds.values()):
+        given = (*self.graph.seeds.values(), *self.graph.step_params.values())
+        for value in (*self.params, *self.written, *given):
             table.setdefault(value.name, value)
         return table
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from graphc.errors import GraphError, Loc, fail
 from graphc.errors import near as near
-from graphc.ir.op import Effect, Env, Kind, Op, Param, Sig, Trait
+from graphc.ir.op import OURS, Effect, Env, Kind, Op, Param, Sig, Trait
 from graphc.ir.provenance import Record
 from graphc.ir.types import Phase, Type
 from graphc.limits import Limits
@@ -138,6 +138,7 @@ class Graph:
     `pending_strict` whether all must then be there. `fixed_size`: layers were expanded for the
     shapes of now, so that of the inputs only axis 0 may still change.
     `seeds` (value name -> seed value) and `grads` (value name -> gradient value) are autodiff's.
+    `step_params`: what update nodes read that changes from step to step (the rate), by name.
     """
 
     name: str = ""
@@ -159,6 +160,7 @@ class Graph:
     notes: list[str] = field(default_factory=list)
     seeds: dict[str, Value] = field(default_factory=dict)
     grads: dict[str, Value] = field(default_factory=dict)
+    step_params: dict[str, Value] = field(default_factory=dict)
 
     @property
     def env(self) -> Env:
@@ -221,7 +223,7 @@ class Graph:
         """The array behind a parameter value (filled on first use); shape of its storage."""
         owner = value.storage
         if owner.name not in self.weights:
-            if owner.kind is Kind.CARRY:  # starts from zero, wherever the graph is from
+            if owner.kind in OURS:  # wherever the graph is from
                 self.weights[owner.name] = np.zeros(typed(owner).shape, np.float32)
             elif self.fill is None:
                 fail("GC-W002", f"parameter {owner.name!r} has no array")

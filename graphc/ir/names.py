@@ -17,7 +17,7 @@ class Names:
     @staticmethod
     def of(graph: Graph) -> Names:
         """All names that values, seeds and parameter storages of `graph` have."""
-        values = (*graph.values(), *graph.seeds.values())
+        values = (*graph.values(), *graph.seeds.values(), *graph.step_params.values())
         owners = (v.storage.name for v in values)
         return Names({*(v.name for v in values), *owners, *graph.weights})
 

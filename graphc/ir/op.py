@@ -24,6 +24,11 @@ class Kind(Enum):
     PARAM = "param"  # learned: in the caffemodel and in the solver's list
     STATE = "state"  # in the caffemodel, never the solver's (BatchNorm statistics)
     CARRY = "carry"  # only in our checkpoints (recurrent h and c)
+    HISTORY = "history"  # the solver's own, one or more for each learned parameter (momentum)
+
+
+OURS = frozenset({Kind.CARRY, Kind.HISTORY})
+"""Kinds that no file of weights holds; they start from zero."""
 
 
 class Trait(Enum):

@@ -55,7 +55,7 @@ def gradient_tables_fit(facts: Facts) -> Problems:
             target = facts.by_name.get(name)
             if target is None:
                 yield Problem(f"a {what} is kept for {name!r}, which is no value of the graph")
-            if what == "gradient" and value not in facts.written and value not in facts.seeds:
+            if what == "gradient" and value not in facts.written and value not in facts.given:
                 yield Problem(f"the gradient of {name!r}, {value.name!r}, is written by no node")
 
 

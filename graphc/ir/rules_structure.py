@@ -34,7 +34,7 @@ def producers_linked(facts: Facts) -> Problems:
 
 
 def names_unique(facts: Facts) -> Problems:
-    for value in (*facts.params, *facts.written, *facts.seeds):
+    for value in (*facts.params, *facts.written, *facts.given):
         if not value.name:
             yield Problem("a value has no name", value.producer)
         if facts.by_name[value.name] is not value:
@@ -53,7 +53,7 @@ def kinds_fit(facts: Facts) -> Problems:
 def defined_before_read(facts: Facts) -> Problems:
     for node in facts.graph.nodes:
         for role, value in node.ins.items():
-            if value in facts.seeds or (value.kind is not Kind.ACT and value in facts.params):
+            if value in facts.given or (value.kind is not Kind.ACT and value in facts.params):
                 continue
             if value not in facts.written:
                 yield Problem(f"{role} reads {value.name!r}, which no node writes", node)

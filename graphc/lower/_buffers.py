@@ -8,7 +8,7 @@ from graphc.ir.graph import Graph, Role, Value, typed
 from graphc.ir.op import Effect, Kind
 from graphc.ir.types import ITEM_BYTES
 from graphc.ir.versions import blob_of
-from graphc.lower._draft import Draft
+from graphc.lower._draft import BACKWARD, ENTRIES, UPDATE, Draft
 from graphc.lower._forest import Forest
 from graphc.lower._layout import Layout, overlap
 from graphc.program import Attrs, Buffer, BufferKind, Call, Operand, Program, Variant
@@ -17,6 +17,7 @@ PERSISTENT_KINDS = {
     Kind.PARAM: BufferKind.PARAM,
     Kind.STATE: BufferKind.STATE,
     Kind.CARRY: BufferKind.CARRY,
+    Kind.HISTORY: BufferKind.HISTORY,
 }
 
 
@@ -32,14 +33,15 @@ def program_of(
     attrs: Callable[[Draft], Attrs] = lambda draft: {},
     align: int = 64,
 ) -> Program:
-    """The Program of `drafts`, entries "forward" and, where there are such drafts, "backward".
+    """The Program of `drafts`, entries "forward" and, where there are such drafts, "backward" and
+    "update".
 
     `pinned`: values kept until their entry ends, beside the net's outputs; `lasting`: those kept
-    until the last entry ends. `align`: bytes, of which
-    every root buffer also fills a whole number.
+    until the last entry ends. `align`: bytes, of which every root buffer also fills a whole number.
+    Step parameters are inputs.
     """
     table = _Table(graph, forest, align)
-    for value in (*graph.inputs, *graph.seeds.values(), *pinned):
+    for value in (*given_values(graph), *pinned):
         table.add(value)
     for draft in drafts:
         for value in draft.values():
@@ -63,19 +65,19 @@ def program_of(
     )
     ids = {value: buffer.id for value, buffer in table.known.items()}
     entries = {
-        name: tuple(
-            c.id for c, d in zip(calls, drafts, strict=True) if d.is_backward == is_backward
-        )
-        for name, is_backward in (("forward", False), ("backward", True))
+        name: tuple(c.id for c, d in zip(calls, drafts, strict=True) if d.entry == name)
+        for name in ENTRIES
     }
-    if not entries["backward"] and not graph.seeds:
-        del entries["backward"]
+    if not entries[BACKWARD] and not graph.seeds:
+        del entries[BACKWARD]
+    if not entries[UPDATE]:
+        del entries[UPDATE]
     return Program(
         target,
         tuple(table.known.values()),
         calls,
         entries,
-        inputs={blob_of(v): ids[v] for v in graph.inputs},
+        inputs={blob_of(v): ids[v] for v in (*graph.inputs, *graph.step_params.values())},
         outputs={v.name: ids[v] for v in graph.outputs if v in ids},
         kept=frozenset(ids[v] for v in (*graph.outputs, *pinned) if v in ids),
         lasting=frozenset(ids[v] for v in lasting if v in ids),
@@ -90,7 +92,7 @@ class _Table:
     def __init__(self, graph: Graph, forest: Forest, align: int) -> None:
         self.forest, self.align = forest, align
         self.known: dict[Value, Buffer] = {}
-        self._io = {*graph.inputs, *graph.seeds.values()}
+        self._io = set(given_values(graph))
         self._grads = weight_gradients(graph)
         for node in graph.forward_nodes():
             if node.has(Effect.SOURCE):
@@ -135,6 +137,11 @@ class _Table:
         if value in self._io:
             return BufferKind.IO
         return BufferKind.GRAD if value in self._grads else BufferKind.ACT
+
+
+def given_values(graph: Graph) -> list[Value]:
+    """What whoever runs the graph fills: inputs, seeds of gradients, step parameters."""
+    return [*graph.inputs, *graph.seeds.values(), *graph.step_params.values()]
 
 
 def weight_gradients(graph: Graph) -> set[Value]:
@@ -184,4 +191,4 @@ def _root_id(buffer: Buffer) -> int:
     return buffer.view_of[0] if buffer.view_of is not None else buffer.id
 
 
-__all__ = ["program_of", "weight_gradients"]
+__all__ = ["given_values", "program_of", "weight_gradients"]

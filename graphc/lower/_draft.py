@@ -9,6 +9,8 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Effect
 from graphc.ops.spec import View
 
+FORWARD, BACKWARD, UPDATE = ENTRIES = ("forward", "backward", "update")
+"""Entries of a Program that drafts become calls of, in the order in which they run."""
 RESIDUAL = "residual"
 """The read role of a summand that a kernel adds to what it has computed."""
 ADDEND = "addend"
@@ -48,8 +50,12 @@ class Draft:
     adds: bool = False
     is_sum: bool = False
     mover: str = ""
-    is_backward: bool = False
+    entry: str = FORWARD
     tops: frozenset[str] = frozenset()
+
+    @property
+    def is_forward(self) -> bool:
+        return self.entry == FORWARD
 
     def images(self) -> Iterator[tuple[Value, bool]]:
         """(value, has it the format of the layer's tops?) of every read and write."""

@@ -48,13 +48,13 @@ def fuse(
     told: dict[Draft, dict[str, bool | float]] = {}
     absorbed: set[int] = set()
     for at, draft in enumerate(drafts):
-        if at in absorbed or draft.aliases or draft.is_backward:
+        if at in absorbed or draft.aliases or not draft.is_forward:
             continue
         if len(draft.writes) != 1 or not rows.of(draft):
             continue
         found = _Epilogue(draft, rows)
         reader = readers.sole(found.made)
-        if reader is not None and reader not in absorbed and not drafts[reader].is_backward:
+        if reader is not None and reader not in absorbed and drafts[reader].is_forward:
             other = _summand(drafts[reader], found.made, rows)
             is_there = other is not None and made_at.get(other, -1) < at
             if other is not None and is_there and found.add(other, drafts[reader]):
@@ -62,7 +62,7 @@ def fuse(
                 reader = readers.sole(found.made)
         if reader is not None and reader not in absorbed:
             next_ = drafts[reader]
-            is_relu = rows.node(next_).op is ReLU and not next_.is_backward
+            is_relu = rows.node(next_).op is ReLU and next_.is_forward
             if is_relu and not next_.aliases and found.activate(next_):
                 absorbed.add(reader)
         if found.told:

@@ -101,7 +101,7 @@ class _Reorders:
                 batch_axis=0,
                 aliases=views,
                 mover=mover(source, target, self.formats),
-                is_backward=draft.is_backward,
+                entry=draft.entry,
             )
         )
 

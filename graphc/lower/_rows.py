@@ -21,8 +21,9 @@ MAX_RANK = 8
 
 class Rows:
     """Rows of drafts; none where only the reference will do. `built`: symbols of the kernels there
-    are; `fits`: does a kernel that may refuse a use take it? What depends on data-dependent extents
-    is left to the reference."""
+    are; `fits`: does a kernel that may refuse a use take it? `deterministic`: only rows whose bits
+    do not depend on how many threads there are. What depends on data-dependent extents is left to
+    the reference."""
 
     def __init__(
         self,
@@ -31,9 +32,11 @@ class Rows:
         built: Iterable[str],
         formats: Formats | None = None,
         fits: Callable[[Problem], bool] = lambda problem: True,
+        deterministic: bool = False,
     ) -> None:
         self._graph, self._backend, self._built = graph, backend, frozenset(built)
         self.formats, self._fits = formats or Formats(), fits
+        self._deterministic = deterministic
         self._dynamic = _dynamic_values(graph)
         self._sigs: dict[Node, Sig] = {}
         self._known: dict[Draft, tuple[Kernel, ...]] = {}
@@ -145,6 +148,7 @@ class Rows:
         for row in cast("type[OpSpec]", node.op).kernels_of(node.attrs, self.sig(draft)):
             is_right = row.backend == self._backend and row.part == draft.part
             is_right = is_right and row.symbol in self._built
+            is_right = is_right and (row.deterministic or not self._deterministic)
             if is_right and (row.when is None or row.when(node.attrs, self.sig(draft))):
                 yield row
 

@@ -1,4 +1,4 @@
-"""trace: the drafts of a graph, one per forward or gradient part; parameters come first."""
+"""trace: the drafts of a graph, one per forward or gradient part or update; parameters first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import cast
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Node, Role, Value
 from graphc.ir.op import Effect, Trait
-from graphc.lower._draft import Alias, Draft
+from graphc.lower._draft import BACKWARD, UPDATE, Alias, Draft
 from graphc.ops.spec import Forward, Grad, OpSpec
 
 WORLD = frozenset({Effect.SOURCE, Effect.SINK})
 
 
 def trace(graph: Graph) -> list[Draft]:
-    """The drafts of a shaped graph, forward ones first.
+    """The drafts of a shaped graph, forward ones first, updates last.
 
     Of a layer's gradient parts those of its parameters come before those of its bottoms: with them
     the last use of a bottom is over before the bottom's gradient takes its place.
@@ -32,6 +32,8 @@ def trace(graph: Graph) -> list[Draft]:
             drafts.append(_Layer(node, graph).sum(index))
         elif node.role is Role.GRAD and node.of is not None:
             drafts.append(layers[node.of].gradient(node, index))
+        elif node.role is Role.UPDATE:
+            drafts += [replace(d, entry=UPDATE) for d in _Layer(node, graph).forwards(index)]
         ranks += [_rank(node)] * (len(drafts) - len(ranks))
     return _params_first(drafts, ranks)
 
@@ -144,7 +146,7 @@ class _Layer:
             batch_axis=0 if self.is_separable and part.out not in self.node.params else None,
             aliases=(Alias(result, grad.ins[view.of], view),) if view else (),
             can_add=part.accumulate,
-            is_backward=True,
+            entry=BACKWARD,
             tops=frozenset(self._tops(grad)),
         )
 
@@ -157,7 +159,7 @@ class _Layer:
 
     def sum(self, index: int) -> Draft:
         part = self.op.forwards(self.node.attrs, self.sig)[0]
-        return replace(self._draft(index, part, {}), is_sum=True, is_backward=True)
+        return replace(self._draft(index, part, {}), is_sum=True, entry=BACKWARD)
 
 
 __all__ = ["trace"]

@@ -59,7 +59,7 @@ def _copy(draft: Draft, alias: Alias, forest: Forest, *, outwards: bool) -> Draf
         [("y", ends[1])],
         batch_axis=draft.batch_axis,
         mover=mover(ends[0], ends[1], forest.formats),
-        is_backward=draft.is_backward,
+        entry=draft.entry,
     )
 
 

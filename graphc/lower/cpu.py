@@ -12,7 +12,7 @@ from graphc import _core
 from graphc.costs import Costs, known_costs
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Kind
-from graphc.lower._buffers import program_of, weight_gradients
+from graphc.lower._buffers import given_values, program_of, weight_gradients
 from graphc.lower._cost import costs_of
 from graphc.lower._draft import ADDEND, Draft, Uses
 from graphc.lower._forest import Forest
@@ -26,6 +26,7 @@ from graphc.lower._rows import Rows, without_views
 from graphc.lower._select import price_of, select
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
+from graphc.lower._updates import update_early
 from graphc.lower._views import place_views
 from graphc.ops.spec import Cost
 from graphc.program import Program
@@ -37,20 +38,23 @@ def lower(
     threads: int = 1,
     costs: Costs | None = None,
     repeatable: bool = False,
+    fused_update: bool = True,
+    deterministic: bool = False,
 ) -> Program:
     """The Program of a shaped graph; entries "prepare" (packs weights), "forward" and, where there
-    are gradient nodes, "backward".
+    are gradient nodes, "backward", and "update".
 
     `pinned`: values that must hold until their entry ends, beside the net's outputs. Net inputs
     are buffers that somebody fills before; data layers and layers without a kernel are host steps.
     `costs` None: what was measured on this machine, else the shipped table. `repeatable`: backward
-    leaves what the forward made, and can run again. Raises GC-O001 for a declaration that
-    contradicts itself or its kernel.
+    leaves what the forward made, and can run again. `fused_update`: parameters are updated in the
+    backward, as soon as that is right. `deterministic`: no sum is split by threads. Raises GC-O001
+    for a declaration that contradicts itself or its kernel.
     """
     kept = {*graph.outputs, *pinned}
-    drafts, rows = _fused(graph, kept, threads)
+    drafts, rows = _fused(graph, kept, threads, fused_update, deterministic)
     price = price_of(graph, known_costs(threads) if costs is None else costs)
-    given = {*graph.inputs, *graph.seeds.values()}
+    given = set(given_values(graph))
     drafts = select(drafts, rows, price, given | kept)
     lasting = _read_backward(drafts) if repeatable else set()
     uses = Uses(drafts)
@@ -90,22 +94,29 @@ def problems(
     return found
 
 
-def _fused(graph: Graph, kept: Collection[Value], threads: int) -> tuple[list[Draft], Rows]:
+def _fused(
+    graph: Graph,
+    kept: Collection[Value],
+    threads: int,
+    fused_update: bool = True,
+    deterministic: bool = False,
+) -> tuple[list[Draft], Rows]:
     def fits(problem: Problem) -> bool:
         told = dict(problem.attrs)
         return _core.kernel_fits(problem.symbol, *problem.specs, told, threads)
 
     formats = Formats(_core.channel_block(), weight_gradients(graph))
-    rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits)
+    rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits, deterministic)
     drafts, told = fuse(without_views(trace(graph), rows), rows, kept)
     rows.tell(told)
-    return accumulate(drafts, kept, rows.can_add), rows
+    drafts = accumulate(drafts, kept, rows.can_add)
+    return update_early(drafts) if fused_update else drafts, rows
 
 
 def _read_backward(drafts: Sequence[Draft]) -> set[Value]:
     """What the backward reads but does not make."""
-    made = {v for d in drafts if d.is_backward for _, v in d.writes}
-    read = {v for d in drafts if d.is_backward for v in d.values()}
+    made = {v for d in drafts if not d.is_forward for _, v in d.writes}
+    read = {v for d in drafts if not d.is_forward for v in d.values()}
     return {v for v in read - made if v.kind is Kind.ACT}
 
 

@@ -9,28 +9,31 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from graphc.ir.graph import Graph, Value
-from graphc.lower._buffers import program_of
+from graphc.lower._buffers import given_values, program_of
 from graphc.lower._cost import V100, costs_of
 from graphc.lower._draft import Draft
 from graphc.lower._forest import Forest
 from graphc.lower._overlay import Overlay
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
+from graphc.lower._updates import update_early
 from graphc.lower._views import place_views
 from graphc.program import HOST, Attrs, Program, Variant
 
 
-def lower(graph: Graph, pinned: Collection[Value] = ()) -> Program:
-    """The Program of a shaped graph, with gradient nodes or without.
+def lower(graph: Graph, pinned: Collection[Value] = (), fused_update: bool = True) -> Program:
+    """The Program of a shaped graph, with gradient and update nodes or without.
 
     `pinned`: values that must hold until their entry ends, beside the net's outputs. Reshaping,
     slicing and joining layers become views, in-place pairs are named, sums of weight gradients add
-    to one buffer.
+    to one buffer. `fused_update`: parameters are updated in the backward, as soon as that is right.
     """
     kept = {*graph.outputs, *pinned}
-    fixed = {*graph.inputs, *graph.seeds.values()}
+    fixed = set(given_values(graph))
     forest = Forest()
-    drafts = place_views(accumulate(trace(graph), kept), forest, fixed)
+    drafts = accumulate(trace(graph), kept)
+    drafts = update_early(drafts) if fused_update else drafts
+    drafts = place_views(drafts, forest, fixed)
     Overlay(drafts, forest, fixed, kept).run()
     cost = costs_of(graph)
 

@@ -12,7 +12,7 @@ import numpy as np
 from graphc import _core
 from graphc.errors import fail
 from graphc.ir.graph import Array, Graph, Value, typed
-from graphc.ir.op import Kind
+from graphc.ir.op import OURS
 
 _LINE = 64  # bytes; kernels like their operands aligned
 
@@ -37,7 +37,7 @@ class WeightMemory:
         self.graph = graph
         self._lent: list[weakref.ref[Array]] = []
         self._changed = True
-        values = [v for v in graph.param_values() if v.kind is not Kind.CARRY]
+        values = [v for v in graph.param_values() if v.kind not in OURS]
         mapped = _mapping([graph.weight(value) for value in values if typed(value).size])
         self.offsets: dict[str, int] = {}
         if mapped is not None:

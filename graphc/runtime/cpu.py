@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from graphc.errors import GraphError, fail
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
-from graphc.ir.op import Kind
+from graphc.ir.op import OURS
 from graphc.lower.cpu import ADDEND, lower
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
@@ -36,7 +36,8 @@ class CpuExecutor(ReferenceExecutor):
 
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
     process may use. `plan`: an artefact's, for the shapes of now. `check`: "poison", "audit" and
-    "measure", see csrc/core/session.h. Raises GC-R004 for an impossible number of threads, GC-M002
+    "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
+    `graphc.lower.cpu.lower`. Raises GC-R004 for an impossible number of threads, GC-M002
     where memory is short; it can then be used again.
     """
 
@@ -48,12 +49,16 @@ class CpuExecutor(ReferenceExecutor):
         threads: int | None = None,
         plan: str | None = None,
         check: tuple[str, ...] = (),
+        *,
+        deterministic: bool = False,
+        fused_update: bool = True,
     ) -> None:
         self.pinned: set[Value] = set()
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
         super().__init__(graph, pinned, seed)
         self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
+        self._deterministic, self._fused_update = deterministic, fused_update
         self.weights = WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
@@ -88,6 +93,8 @@ class CpuExecutor(ReferenceExecutor):
             self._shapes_of_plan, self._stale = self._input_shapes(), True
         for value, array in feeds.items():
             self._array(value)[...] = array
+        for name, value in self.graph.step_params.items():
+            self._array(value)[...] = self.step_params[name]
         self._stale |= self.weights.changed()
         if self._stale:
             self._run(PREPARE, drop=not self.weights.is_lent)
@@ -117,18 +124,34 @@ class CpuExecutor(ReferenceExecutor):
             self.shapes[value] = given.shape
         if "backward" in self.prepared.entries:
             self._run("backward")
+            self._stale |= bool(self.update_nodes)
         self.env = dict(self._losses)
         self._show_pinned("backward")
+
+    def update(self) -> None:
+        """As `ReferenceExecutor`; nothing is left to do where the backward has updated already."""
+        if "update" in self.prepared.entries:
+            self._run("update")
+            self._stale = True
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
         return [typed(v).shape for v in self.graph.inputs]
 
     def _prepare(self, kept: str | None = None) -> Prepared:
-        """Lower and plan the graph as it is now; carried states move to the new memory."""
-        program = lower(self.graph, self.pinned, self.threads, repeatable=True)
+        """Lower and plan the graph as it is now; what we keep from run to run moves to the new
+        memory. A backward that updates weights is never repeated."""
+        repeatable = not self.update_nodes
+        program = lower(
+            self.graph,
+            self.pinned,
+            self.threads,
+            repeatable=repeatable,
+            fused_update=self._fused_update,
+            deterministic=self._deterministic,
+        )
         made = Prepared(program, plan_for(program, kept), self.weights, self.threads)
         for value in self.graph.param_values():
-            if value.kind is Kind.CARRY:
+            if value.kind in OURS:
                 array = made.array(program.values[value.name])
                 array[...] = self.graph.weight(value)
                 self.graph.weights[value.name] = array

@@ -62,6 +62,8 @@ class Executable:
         meta: Mapping[str, Any] | None = None,
         target: str = "reference",
         threads: int | None = None,
+        deterministic: bool = False,
+        fused_update: bool = True,
     ) -> None:
         """`graph` is the executable's from now on; `graphc.driver.assemble` makes one."""
         self.graph = graph
@@ -74,7 +76,9 @@ class Executable:
         self._blobs = self._kept_blobs()
         self._slopes = self._told_slopes()
         plan = self.meta.pop("plan", None)
-        self._executor = make_executor(target, graph, self._pinned(), seed, threads, plan)
+        self._executor = make_executor(
+            target, graph, self._pinned(), seed, threads, plan, deterministic, fused_update
+        )
         self._ran = False
 
     def _kept_blobs(self) -> dict[str, Value]:

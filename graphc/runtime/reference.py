@@ -29,7 +29,8 @@ class ReferenceExecutor:
     """State of one compiled network: its sources, random step, and the values of the last forward.
 
     `pinned`: values that outlive their last reader, because the caller asked for them. `step`
-    counts forwards since the start or the last reset; random draws depend on it.
+    counts forwards since the start or the last reset; random draws depend on it. `step_params`:
+    what the next forward tells the updates that follow it, by name.
     """
 
     threads = 1
@@ -46,11 +47,13 @@ class ReferenceExecutor:
         self.shapes: dict[Value, tuple[int, ...]] = {}
         self.sigs: dict[Node, Sig] = {}
         self._times: list[float] = []
+        self.step_params = dict.fromkeys(graph.step_params, 0.0)
 
     def adopt(self, pinned: set[Value]) -> None:
         """Go by the graph's nodes as they are now; its forward nodes must be those from before."""
         self.forward_nodes = [n for n in self.graph.nodes if n.role is Role.FWD]
         self.grad_nodes = [n for n in self.graph.nodes if n.role is Role.GRAD]
+        self.update_nodes = [n for n in self.graph.nodes if n.role is Role.UPDATE]
         self.release = self._last_readers(pinned)
 
     def _last_readers(self, pinned: set[Value]) -> dict[Node, list[Value]]:
@@ -108,6 +111,13 @@ class ReferenceExecutor:
         for node in self.grad_nodes:
             self._guarded(node, self._run_grad)
             self._release(node)
+
+    def update(self) -> None:
+        """Run the update nodes, on the gradients of the last backward."""
+        for name, value in self.graph.step_params.items():
+            self._put(value, np.array([self.step_params[name]]))
+        for node in self.update_nodes:
+            self._guarded(node, self._run_forward)
 
     def _release(self, node: Node) -> None:
         for value in self.release.get(node, ()):

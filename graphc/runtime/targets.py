@@ -33,13 +33,18 @@ def make_executor(
     seed: int,
     threads: int | None,
     plan: str | None,
+    deterministic: bool = False,
+    fused_update: bool = True,
 ) -> ReferenceExecutor:
-    """The executor of a target; `plan`: an artefact's, see `graphc.runtime._plans`."""
+    """The executor of a target; `plan`: an artefact's, see `graphc.runtime._plans`. The
+    reference is deterministic, and updates when all gradients are there."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
     from graphc.runtime.cpu import CpuExecutor
 
-    return CpuExecutor(graph, pinned, seed, threads, plan)
+    return CpuExecutor(
+        graph, pinned, seed, threads, plan, deterministic=deterministic, fused_update=fused_update
+    )
 
 
 __all__ = ["BUILT", "DEFAULT_TARGET", "TARGETS", "check_target", "make_executor"]

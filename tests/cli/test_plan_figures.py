@@ -40,7 +40,7 @@ def test_json(cli):
     assert found["steps"] == len(plan.steps)
     assert 0 < found["activation_bytes"] <= found["arenas"]["work"]
     owner = found["owner"]
-    assert owner["entry"] == "backward"
+    assert owner["entry"] == "forward"
     assert sum(b["bytes"] for b in owner["buffers"]) == plan.live_bound
     assert set(owner["buffers"][0]) == {"name", "kind", "bytes"}
     assert "timeline" not in found

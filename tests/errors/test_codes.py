@@ -200,6 +200,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-N006": shares_badly,
     "GC-N007": gradient_into_label,
     "GC-N008": lambda b: b.layer('type: "InnerProduct" inner_product_param { }'),
+    "GC-P005": lambda b: graphc.Solver(b.write('lr_policy: "fixed"', "solver.prototxt")),
     "GC-S001": lambda b: b.load(INPUT.replace("dim: 3", "dim: -3")),
     "GC-S002": lambda b: b.layer('type: "Pooling" pooling_param { kernel_size: 2 }'),
     "GC-S003": lambda b: b.load(

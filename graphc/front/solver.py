@@ -1,0 +1,34 @@
+"""Read a solver's definition: text -> SolverParameter in its present form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from graphc.errors import GraphError, Loc
+from graphc.files import map_file
+from graphc.front.prototxt import decode_text, parse
+from graphc.front.schema import schema_for
+from graphc.front.solver_upgrade import upgrade_solver
+from graphc.limits import Limits
+from graphc.ops import registry
+
+
+def read_solver(path: str | Path, limits: Limits | None = None) -> Any:
+    """The SolverParameter message of a solver prototxt, upgraded.
+
+    Raises GC-F001, GC-L001, GC-P001, GC-P004 with file and line.
+    """
+    limits, file = limits or Limits(), str(path)
+    try:
+        data = map_file(path)
+        limits.check("text_bytes", len(data), "the size of the file in bytes")
+    except GraphError as error:
+        raise error.at(loc=Loc(file)) from None
+    schema = schema_for(registry.all_ops().values())
+    solver, _ = parse(decode_text(data), "SolverParameter", schema, file=file, limits=limits)
+    upgrade_solver(solver, file)
+    return solver
+
+
+__all__ = ["read_solver"]

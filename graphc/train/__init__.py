@@ -1,0 +1,1 @@
+"""Training: what a solver prototxt asks for, and the loop that does it."""

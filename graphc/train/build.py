@@ -1,0 +1,59 @@
+"""training_graph, training_net: a network with gradients and updates, as a solver runs it."""
+
+from __future__ import annotations
+
+from graphc import driver
+from graphc.autodiff import differentiate
+from graphc.errors import GraphError
+from graphc.ir.graph import Graph
+from graphc.ir.verify import verify
+from graphc.ops.fillers import fill_weights
+from graphc.runtime.training import TrainingNet
+from graphc.train.settings import Settings
+from graphc.updates import add_updates
+
+
+def training_graph(graph: Graph, settings: Settings, *, needs_loss: bool = True) -> Graph:
+    """Append gradients of the losses with respect to parameters, and updates (in place; returned).
+
+    Without `needs_loss`, the outputs of a net that has no loss get their gradients from whoever
+    runs it. Raises GC-N007 if nothing is learned.
+    """
+    has_loss = any(any(node.loss.values()) for node in graph.forward_nodes())
+    if needs_loss and not has_loss:
+        hint = "end it with a loss layer, such as SoftmaxWithLoss"
+        raise GraphError("GC-N007", "the network has no loss to train on", hint)
+    differentiate(graph, inputs=False, outputs=not has_loss)
+    add_updates(graph, settings.rule, settings.attrs)
+    verify(graph, 1)
+    return graph
+
+
+def training_net(
+    graph: Graph,
+    settings: Settings,
+    *,
+    target: str,
+    seed: int = 0,
+    threads: int | None = None,
+    deterministic: bool = False,
+    fused_update: bool = True,
+) -> TrainingNet:
+    """The executable of a shaped, expanded graph, which is then its own. Raises GC-X001 for a
+    target that cannot do this, GC-M002, and what `training_graph` raises."""
+    driver.check_target(target)
+    expanded, _ = driver.optimize(graph, ())
+    fill_weights(expanded)
+    training_graph(expanded, settings)
+    return TrainingNet(
+        expanded,
+        train=True,
+        seed=seed,
+        target=target,
+        threads=threads,
+        deterministic=deterministic,
+        fused_update=fused_update,
+    )
+
+
+__all__ = ["training_graph", "training_net"]

@@ -1,0 +1,223 @@
+"""The minimal Solver: SGD on the core and on the reference, what it refuses, and its memory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+from graphc import GraphError, Solver
+from graphc.memory import lowered
+from graphc.plan.timeline import timeline
+from graphc.program import BufferKind
+
+NET = """
+name: "small"
+layer { name: "in" type: "Input" top: "x" top: "label"
+        input_param { shape { dim: 6 dim: 3 dim: 8 dim: 8 } shape { dim: 6 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "conv" PARAM
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+        inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+FIXED = 'net: "net.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" random_seed: 2 '
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.net(NET.replace("PARAM", ""))
+
+    def net(self, text: str) -> None:
+        (self.folder / "net.prototxt").write_text(text)
+
+    def solver(self, fields: str = "", **words: Any) -> Solver:
+        return Solver(self.write(FIXED + fields), **words)
+
+    def write(self, text: str) -> Path:
+        path = self.folder / "solver.prototxt"
+        path.write_text(text)
+        return path
+
+    def refused(self, text: str, **words: Any) -> str:
+        with pytest.raises(GraphError) as caught:
+            Solver(self.write(text), **words)
+        return str(caught.value)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def feed() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(7)
+    return {
+        "x": rng.standard_normal((6, 3, 8, 8)).astype(np.float32),
+        "label": rng.integers(0, 5, 6).astype(np.float32),
+    }
+
+
+def weights(solver: Solver) -> dict[str, np.ndarray]:
+    return {
+        f"{layer}/{i}": blob.copy()
+        for layer, blobs in solver.net.params.items()
+        for i, blob in enumerate(blobs)
+    }
+
+
+def test_learns(bench: Bench, feed: dict[str, np.ndarray]) -> None:
+    solver = bench.solver()
+    first = solver.step(1, feed)
+    last = solver.step(20, feed)
+    assert solver.iter == 21
+    assert solver.loss == last < first / 2
+
+
+def test_fused_and_not_give_the_same_bits(bench: Bench, feed: dict[str, np.ndarray]) -> None:
+    runs = [bench.solver("weight_decay: 0.1", fused_update=fused) for fused in (True, False)]
+    for solver in runs:
+        solver.step(4, feed)
+    fused, apart = map(weights, runs)
+    assert fused.keys() == apart.keys()
+    assert all((fused[k] == apart[k]).all() for k in fused)
+    most = [timeline(solver.net.program).most(BufferKind.GRAD) for solver in runs]
+    assert most[0] < most[1]
+    assert "update" not in runs[0].net.plan.entries
+    assert "update" in runs[1].net.plan.entries
+
+
+def test_gradients_update_what_they_are_of(bench: Bench, feed: dict[str, np.ndarray]) -> None:
+    """Two steps by hand, from the gradients of the network compiled by itself."""
+    solver = bench.solver("weight_decay: 0.1")
+    exe = graphc.compile(
+        graphc.load(bench.folder / "net.prototxt", phase="TRAIN", seed=2), train=True
+    )
+    w = {k: v.astype(np.float64) for k, v in weights(solver).items()}
+    h = {k: np.zeros_like(v) for k, v in w.items()}
+    for _ in range(2):
+        for key, value in w.items():
+            layer, index = key.split("/")
+            exe.params[layer][int(index)][...] = value
+        exe.forward(feed)
+        slopes = exe.backward().params
+        for key in w:
+            layer, index = key.split("/")
+            h[key] = 0.9 * h[key] + 0.1 * (slopes[layer][int(index)] + 0.1 * w[key])
+            w[key] = w[key] - h[key]
+    solver.step(2, feed)
+    for key, blob in weights(solver).items():
+        assert np.abs(blob - w[key]).max() <= 1e-6 * max(1, np.abs(w[key]).max()), key
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_multipliers(bench: Bench, feed: dict[str, np.ndarray], target: str) -> None:
+    bench.net(NET.replace("PARAM", "param { lr_mult: 0 } param { decay_mult: 0 }"))
+    solver = bench.solver("weight_decay: 1", target=target)
+    before = weights(solver)
+    solver.step(1, feed)
+    after = weights(solver)
+    assert (before["conv/0"] == after["conv/0"]).all()
+    assert (before["conv/1"] != after["conv/1"]).any()
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+@pytest.mark.parametrize("mode", ["STRICT", "PERMISSIVE"])
+def test_shared_weights_are_updated_once(bench: Bench, mode: str, target: str) -> None:
+    shape = "axis: 1" if mode == "STRICT" else "transpose: true"
+    name = f'param {{ name: "w" share_mode: {mode} }}'
+    ip = """layer {{ name: "{0}" type: "InnerProduct" bottom: "{1}" top: "{0}" {2}
+            inner_product_param {{ num_output: {3} bias_term: false {4}
+            weight_filler {{ type: "xavier" }} }} }}"""
+    inner = 4 if mode == "STRICT" else 3
+    head = """layer { name: "in" type: "Input" top: "x" top: "t" input_param {
+              shape { dim: 2 dim: 4 } shape { dim: 2 dim: 4 } } }"""
+    bench.net(
+        head
+        + ip.format("a", "x", name, inner, "axis: 1")
+        + ip.format("b", "a", name, 4, shape)
+        + 'layer { name: "loss" type: "EuclideanLoss" bottom: "b" bottom: "t" top: "loss" }'
+    )
+    solver = bench.solver(target=target)
+    rng = np.random.default_rng(1)
+    feed = {k: rng.standard_normal((2, 4)).astype(np.float32) for k in ("x", "t")}
+    w = weights(solver)["a/0"].astype(np.float64)
+    solver.step(1, feed)
+    x, t = feed["x"].astype(np.float64), feed["t"].astype(np.float64)
+    a = x @ w.T
+    second = w.T if mode == "STRICT" else w.reshape(3, 4)
+    dy = (a @ second - t) / 2
+    da, slope_b = dy @ second.T, a.T @ dy
+    slope = da.T @ x + (slope_b.T if mode == "STRICT" else slope_b.reshape(w.shape))
+    assert np.abs(weights(solver)["a/0"] - (w - 0.1 * slope)).max() <= 1e-6
+
+
+def test_same_bits_in_every_run(bench: Bench, feed: dict[str, np.ndarray]) -> None:
+    def run() -> dict[str, np.ndarray]:
+        solver = bench.solver(threads=2)
+        solver.step(3, feed)
+        return weights(solver)
+
+    first, second = run(), run()
+    assert all((first[k] == second[k]).all() for k in first)
+
+
+def test_weights_to_start_from(bench: Bench, feed: dict[str, np.ndarray]) -> None:
+    graph = graphc.load(bench.folder / "net.prototxt", seed=9)
+    given = bench.folder / "start.npz"
+    np.savez(given, **{f"{k}/{i}": a for k, v in graph.params.items() for i, a in enumerate(v)})
+    solver = bench.solver(weights=given)
+    assert (solver.net.params["ip"][0] == graph.params["ip"][0]).all()
+
+
+def test_the_plan_is_of_the_program_that_runs(bench: Bench) -> None:
+    solver = bench.solver()
+    planned = lowered(bench.folder / "net.prototxt", train=True, threads=solver.net.threads)
+    assert planned.plan.peak_bytes == solver.net.plan.peak_bytes
+    assert planned.plan.breakdown == solver.net.plan.breakdown
+    history = sum(a.nbytes for blobs in solver.net.params.values() for a in blobs)
+    assert planned.plan.breakdown["history"] >= history
+
+
+def test_fields_not_obeyed_yet(bench: Bench) -> None:
+    for field in ("iter_size: 2", "clip_gradients: 1", 'regularization_type: "L1"', 'type: "Adam"'):
+        told = bench.refused(FIXED + field)
+        assert told.startswith(f"{bench.folder / 'solver.prototxt'}: GC-U001"), told
+        assert field.split(":")[0].split("_")[0] in told
+    assert "GC-U001" in bench.refused(FIXED.replace("fixed", "step"))
+
+
+def test_wrong_definitions(bench: Bench) -> None:
+    assert "GC-P005" in bench.refused('net: "net.prototxt" lr_policy: "fixed"')
+    assert "GC-P005" in bench.refused('net: "net.prototxt" base_lr: 1')
+    assert "GC-P005" in bench.refused('base_lr: 1 lr_policy: "fixed"')
+    assert "GC-P005" in bench.refused(FIXED + 'train_net: "net.prototxt"')
+    assert "'SGD'" in bench.refused(FIXED + 'type: "SDG"')
+    assert "GC-P001" in bench.refused(FIXED + "momentun: 1")
+    assert "GC-F001" in bench.refused(FIXED.replace("net.prototxt", "none.prototxt"))
+    bench.net(NET.replace("PARAM", "").rsplit("layer", 1)[0])
+    assert "GC-N007" in bench.refused(FIXED)
+
+
+def test_wrong_steps(bench: Bench, feed: dict[str, np.ndarray]) -> None:
+    solver = bench.solver()
+    before = weights(solver)
+    for wrong in ({}, {"x": feed["x"]}, feed | {"x": feed["x"][:2]}, feed | {"y": feed["x"]}):
+        with pytest.raises(GraphError, match="GC-R001"):
+            solver.step(1, wrong)
+    for n in (-1, 1.5, True):
+        with pytest.raises(GraphError, match="GC-R004"):
+            solver.step(n, feed)  # type: ignore[arg-type]
+    with pytest.raises(GraphError, match=re.compile("GC-R003.*gradients", re.DOTALL)):
+        solver.net.backward()
+    after = weights(solver)
+    assert all((before[k] == after[k]).all() for k in before)
+    solver.step(0)
+    assert solver.iter == 0
