@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphc.comparison import compare
     from graphc.driver import compile, load, open, optimize
     from graphc.errors import GraphError
+    from graphc.gradient_check import check_grad
     from graphc.ir.graph import Graph
     from graphc.limits import Limits
     from graphc.memory import lowered, plan
@@ -33,6 +34,7 @@ _HOME = {
     "Report": "graphc.passes.base",
     "Solver": "graphc.train.solver",
     "bench": "graphc.benchmark",
+    "check_grad": "graphc.gradient_check",
     "compare": "graphc.comparison",
     "compile": "graphc.driver",
     "load": "graphc.driver",
@@ -53,6 +55,7 @@ __all__ = [
     "Report",
     "Solver",
     "bench",
+    "check_grad",
     "compare",
     "compile",
     "load",

@@ -1,4 +1,4 @@
-"""bench: how long a network's forward takes, layer by layer, and how long it would at best."""
+"""bench: how long a network's forward or training step takes, call by call, and would at best."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.op import Trait
 from graphc.lowering import Lowering
 from graphc.ops.spec import F64, OpSpec
+from graphc.ops.update.rule import RATE
 from graphc.plan import Plan, Step
 from graphc.program import HOST
 from graphc.runtime.cpu import usable_cpus
 from graphc.runtime.executable import Executable
 from graphc.runtime.peaks import Peaks, measure_peaks
+from graphc.runtime.training import TrainingNet
 from graphc.services import sample_inputs
+from graphc.train.build import compile_training
 
 SECONDS = 2.0
 WARMUP, WARM_SECONDS = 3, 1.0
@@ -35,7 +38,7 @@ MOST_RUNS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class CallTime:
-    """One call of a forward: the median of its times, and what it has to do.
+    """One call of a run: the median of its times, and what it has to do.
 
     `kernel`: its symbol, "host" for a reference in Python; `fused`: types of layers it does as
     well; `macs`: multiply-adds; `nbytes`: of the elements read and written; `roofline_us`: what
@@ -70,7 +73,7 @@ class CallTime:
 class BenchReport:
     """`run_us`: how long each run took as its caller sees it; `outside_us`: the median of what that
     is beyond the calls, to feed and to give results; `warmup`: runs before these; `samples`: of a
-    batch; `plan` None: the target has none."""
+    batch; `plan` None: the target has none; `train`: a run is forward, backward and update."""
 
     name: str
     target: str
@@ -84,6 +87,7 @@ class BenchReport:
     peaks: Peaks
     plan: Plan | None
     notes: tuple[str, ...] = ()
+    train: bool = False
 
     def percentile(self, percent: float) -> float:
         """Microseconds that so many of a hundred runs stay below, interpolated."""
@@ -139,24 +143,31 @@ def bench(
     seconds: float | None = None,
     warmup: int | None = None,
     peaks: Peaks | None = None,
+    train: bool = False,
 ) -> BenchReport:
     """Run a network's forward over and over, `repeat` times or for `seconds` (2), and time it.
 
     `net`: an Executable as it is, or what `graphc.compile` takes, with its `batch`, `threads` and
-    `target`. `inputs` None: random numbers. `warmup`: runs before the clock starts (None: 3, fewer
-    if slow). `peaks`: what to measure against (None: measured first, which takes a second or two).
-    Raises GC-R002 for what contradicts or makes no sense, and what compiling and running raise.
+    `target`. `train`: time steps of a Solver instead, forward, backward and update, by SGD with
+    momentum; the rate is 0, so that all steps have the same numbers. A Solver's `net` is timed so.
+    `inputs` None: random numbers. `warmup`: runs before the clock starts (None: 3, fewer if slow).
+    `peaks`: what to measure against (None: measured first, which takes a second or two). Raises
+    GC-R002 for what contradicts or makes no sense, and what compiling and running raise.
     """
     _check(repeat, seconds, warmup)
     with ExitStack() as stack:
         if isinstance(net, Executable):
+            if train and not isinstance(net, TrainingNet):
+                fail("GC-R002", "this Executable does not update", "a Solver's net does")
             if (batch, threads, target) != (None, None, None):
                 hint = "give them to graphc.compile, or leave them out"
                 fail("GC-R002", "batch, threads and target are the Executable's own", hint)
             exe = net
         else:
-            made = driver.compile(net, target=target, batch=batch, threads=threads)
-            exe = stack.enter_context(made)
+            make = compile_training if train else driver.compile
+            exe = stack.enter_context(make(net, target=target, batch=batch, threads=threads))
+        if isinstance(exe, TrainingNet) and exe.target == "reference":
+            fail("GC-R002", "steps of the reference target are not timed", "use target='cpu'")
         feeds = dict(sample_inputs(exe.graph) if inputs is None else inputs)
         yardstick = peaks or measure_peaks(
             usable_cpus() if exe.target == "reference" else exe.threads
@@ -176,6 +187,7 @@ def bench(
             peaks=yardstick,
             plan=None if exe.target == "reference" else exe.plan,
             notes=tuple(exe.graph.notes),
+            train=isinstance(exe, TrainingNet),
         )
 
 
@@ -194,7 +206,7 @@ def _warm_up(exe: Executable, feeds: Mapping[str, npt.ArrayLike], warmup: int | 
     """Let memory come, weights be packed and clocks rise; returns how many runs that were."""
     start = time.perf_counter()
     for run in range(WARMUP if warmup is None else warmup):
-        exe.run(feeds)
+        _run(exe, feeds)
         if warmup is None and time.perf_counter() - start > WARM_SECONDS:
             return run + 1
     return WARMUP if warmup is None else warmup
@@ -209,7 +221,7 @@ def _timed(
     end = time.perf_counter() + seconds
     while len(runs) < (MOST_RUNS if repeat is None else repeat):
         start = time.perf_counter()
-        exe.run(feeds)
+        _run(exe, feeds)
         done = time.perf_counter()
         runs.append(1e6 * (done - start))
         calls.append(exe.times())
@@ -218,13 +230,19 @@ def _timed(
     return np.array(runs), np.array(calls).reshape(len(runs), -1)
 
 
+def _run(exe: Executable, feeds: Mapping[str, npt.ArrayLike]) -> None:
+    if isinstance(exe, TrainingNet):
+        exe.step(feeds, {RATE: 0.0})
+    else:
+        exe.run(feeds)
+
+
 def _calls(exe: Executable, times: Sequence[float], peaks: Peaks) -> list[CallTime]:
     if exe.target == "reference":
         return _nodes(exe.graph, times, peaks)
     low = Lowering(exe.graph, exe.program, exe.plan)
-    return [
-        _call(low, step, us, peaks) for step, us in zip(low.steps("forward"), times, strict=True)
-    ]
+    steps = exe.plan.steps if isinstance(exe, TrainingNet) else low.steps("forward")
+    return [_call(low, step, us, peaks) for step, us in zip(steps, times, strict=True)]
 
 
 def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:

@@ -172,3 +172,35 @@ def test_what_makes_no_sense_is_refused(words: dict[str, object], told: str) -> 
 def test_an_executable_is_taken_as_it_is(words: dict[str, object]) -> None:
     with pytest.raises(GraphError, match="GC-R002"):
         bench(graphc.compile(graph(*NET)), peaks=PEAKS, **words)  # type: ignore[arg-type]
+
+
+def test_training_steps_are_told_call_by_call() -> None:
+    net = graph(
+        feed(data=(2, 3, 8, 8), label=(2,)),
+        conv("data", "c", 4),
+        fc("c", "y", 5),
+        layer("SoftmaxWithLoss", "y label", "loss"),
+        phase="TRAIN",
+    )
+    report = bench(net, peaks=PEAKS, repeat=3, warmup=1, train=True)
+    assert report.train
+    parts = [(c.layer, c.part) for c in report.calls]
+    assert report.plan is not None
+    assert len(parts) == len(report.plan.steps)
+    assert ("c", "dweight0") in parts
+    assert ("update of c:weight", "update") in parts
+    assert all(c.us > 0 for c in report.calls)
+    with pytest.raises(GraphError, match="GC-R002"):
+        bench(net, peaks=PEAKS, train=True, target="reference")
+    with graphc.compile(net) as exe, pytest.raises(GraphError, match="GC-R002"):
+        bench(exe, peaks=PEAKS, train=True)
+
+
+def test_timing_steps_changes_no_weight(tmp_path: Path) -> None:
+    path = tmp_path / "solver.prototxt"
+    net = LENET.with_name("train.prototxt")
+    path.write_text(f'net: "{net}" base_lr: 1 lr_policy: "fixed" momentum: 0.9')
+    solver = graphc.Solver(path, batch=2)
+    before = solver.net.params["ip2"][0].copy()
+    assert bench(solver.net, peaks=PEAKS, repeat=2, warmup=0).train
+    assert (solver.net.params["ip2"][0] == before).all()

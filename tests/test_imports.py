@@ -39,7 +39,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("driver",),
     ("train", "methods"),
     ("memory",),
-    ("tuning", "benchmark", "comparison"),
+    ("tuning", "benchmark", "comparison", "gradient_check"),
     ("*",),
     ("cli", "report"),
     ("__main__",),

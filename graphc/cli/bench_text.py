@@ -41,7 +41,7 @@ def tell(report: BenchReport) -> None:
     best, share = span(report.roofline_us), _percent(report.roofline_share)
     lines = {
         "input": ", ".join(inputs) or "none",
-        "forward": f"{span(report.median_us)} {unit}, "
+        "step" if report.train else "forward": f"{span(report.median_us)} {unit}, "
         f"{_digits(report.samples_per_second)} {what}/s; {runs}",
         "": spread,
         "memory": _memory(report),

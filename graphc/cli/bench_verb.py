@@ -9,7 +9,7 @@ import click
 from graphc.benchmark import BenchReport, CallTime
 from graphc.cli.bench_text import tell, tell_calls, tell_kinds
 from graphc.cli.inputs import print_notes, read_feeds
-from graphc.cli.nets import folder_hint, is_artefact, open_executable
+from graphc.cli.nets import folder_hint, is_artefact, open_executable, open_training
 from graphc.cli.options import (
     input_options,
     json_option,
@@ -51,6 +51,7 @@ class Seconds(click.ParamType[float]):
     metavar="N",
     help="Runs before the clock starts.  [default: 3, fewer if slow]",
 )
+@click.option("--train", is_flag=True, help="Time steps of a solver, in phase TRAIN.")
 @click.option("--layers", "per_call", is_flag=True, help="One row per call, not per kernel.")
 @click.option(
     "--sort",
@@ -67,12 +68,14 @@ def command(
     repeat: int | None,
     seconds: float | None,
     warmup: int | None,
+    train: bool,
     per_call: bool,
     sort: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Time the forward of NET, a prototxt or an artefact, and say where the time goes.
+    """Time the forward of NET, a prototxt or an artefact, and say where the time goes; with
+    --train, forward, backward and update by SGD at a rate of 0.
 
     Times are what a caller sees, feeding and results included. They stand beside what this machine
     can do at most: multiply-adds on registers, and passes over memory that no cache holds, both
@@ -83,7 +86,8 @@ def command(
 
     if repeat is not None and seconds is not None:
         fail("GC-C001", "--repeat and --seconds exclude each other", "leave one of them out")
-    with folder_hint(net), open_executable(net, options, ()) as exe:
+    opened = open_training if train else open_executable
+    with folder_hint(net), opened(net, options) as exe:
         print_notes(exe.graph, is_artefact(net))
         feeds, _ = read_feeds(exe.graph, options["inputs"], options)
         report = bench(exe, inputs=feeds, repeat=repeat, seconds=seconds, warmup=warmup)
@@ -109,6 +113,7 @@ def describe(report: BenchReport, *, by_time: bool = False) -> dict[str, Any]:
         "target": report.target,
         "isa": peaks.isa,
         "threads": report.threads,
+        "train": report.train,
         "batch": report.samples,
         "inputs": {name: list(shape) for name, shape in report.inputs.items()},
         "runs": len(report.run_us),

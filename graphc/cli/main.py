@@ -22,6 +22,7 @@ VERBS = {
     "run": "Run a network or artefact on images or arrays.",
     "compare": "Compare what two networks compute, layer by layer.",
     "bench": "Time a network against what the machine can do.",
+    "check-grad": "Check gradients against finite differences.",
     "plan": "Say how much memory a network takes, and what for.",
     "inspect": "Show layers, shapes and history of a network or artefact.",
     "tune": "Measure kernels on this machine, so that the fastest are chosen.",
@@ -42,7 +43,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        module = importlib.import_module(f"graphc.cli.{name}_verb")
+        module = importlib.import_module(f"graphc.cli.{name.replace('-', '_')}_verb")
         command: click.Command = module.command
         return command
 

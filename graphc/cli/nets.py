@@ -121,7 +121,17 @@ def open_lowering(
     )
 
 
-def open_executable(net: str, options: dict[str, Any], keep: Keep) -> Executable:
+def open_training(net: str, options: dict[str, Any]) -> Executable:
+    """A prototxt or artefact, ready to be trained on the CPU; in phase TRAIN unless told."""
+    from graphc.train.build import compile_training
+
+    if not given("phase"):
+        options["phase"] = "TRAIN"
+    graph, _ = open_graph(net, options)
+    return compile_training(graph, target=options["target"], threads=options["threads"])
+
+
+def open_executable(net: str, options: dict[str, Any], keep: Keep = ()) -> Executable:
     """A prototxt or artefact, ready to run; an artefact where it was compiled for, unless told.
     Options "threads" may be left out."""
     from graphc import driver

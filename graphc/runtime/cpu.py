@@ -7,7 +7,7 @@ node's reference on other arrays.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -109,10 +109,11 @@ class CpuExecutor(ReferenceExecutor):
         }
         self.step += 1
 
-    def times(self) -> list[float]:
-        """Microseconds of each call of the last forward, in the Program's order."""
-        prepared = self.prepared
-        found: list[float] = prepared.session.times(prepared.entries.index("forward")).tolist()
+    def times(self, entries: Sequence[str] = ("forward",)) -> list[float]:
+        """Microseconds of each call of the last run of some entries, in the Program's order."""
+        prepared, found = self.prepared, []
+        for entry in entries:
+            found += prepared.session.times(prepared.entries.index(entry)).tolist()
         return found
 
     def backward(self, seeds: Mapping[str, F64]) -> None:

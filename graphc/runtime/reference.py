@@ -7,7 +7,7 @@ Caffe. No plan: an activation lives until its last reader has run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -99,8 +99,11 @@ class ReferenceExecutor:
             self._release(node)
         self.step += 1
 
-    def times(self) -> list[float]:
-        """Microseconds of each call of the last forward: one per node that is not fed."""
+    def times(self, entries: Sequence[str] = ("forward",)) -> list[float]:
+        """Microseconds of each call of the last forward: one per node that is not fed. Raises
+        GC-R003 for other entries of a program, which is not there."""
+        if tuple(entries) != ("forward",):
+            fail("GC-R003", "the reference target times nothing but a forward", "use target='cpu'")
         return self._times
 
     def backward(self, seeds: Mapping[str, F64]) -> None:

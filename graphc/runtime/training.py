@@ -48,6 +48,14 @@ class TrainingNet(Executable):
             executor.update()
             return loss
 
+    def times(self) -> list[float]:
+        """Microseconds that each call of the last step took, in the order of the plan's entries.
+        Raises GC-R003 on the reference target, or if no step came first."""
+        with self._lock:
+            if not self._ran:
+                fail("GC-R003", "times need a step first")
+            return self._executor.times(list(self._executor.plan.entries))
+
     def backward(self, seeds: Mapping[str, npt.ArrayLike] | None = None) -> Gradients:
         """Raises GC-R003: see `step`, or compile the network with train=True."""
         _refuse()

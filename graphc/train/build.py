@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from graphc import driver
 from graphc.autodiff import differentiate
 from graphc.errors import GraphError
+from graphc.ir.clone import clone
 from graphc.ir.graph import Graph
 from graphc.ir.verify import verify
 from graphc.ops.fillers import fill_weights
@@ -56,4 +59,25 @@ def training_net(
     )
 
 
-__all__ = ["training_graph", "training_net"]
+def compile_training(
+    net: Graph | str | Path,
+    *,
+    target: str | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    settings: Settings | None = None,
+) -> TrainingNet:
+    """A network by path, then in phase TRAIN, or a Graph, which is not changed, ready to train.
+
+    `settings` None: SGD with momentum. Raises what `graphc.compile` and `training_net` raise.
+    """
+    graph = driver.load(net, phase="TRAIN") if not isinstance(net, Graph) else clone(net)
+    return training_net(
+        driver.shape(graph, batch=batch),
+        settings or Settings(),
+        target=target or driver.DEFAULT_TARGET,
+        threads=threads,
+    )
+
+
+__all__ = ["compile_training", "training_graph", "training_net"]
