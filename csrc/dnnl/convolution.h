@@ -1,4 +1,4 @@
-// A convolution over two spatial axes as oneDNN is told of it.
+// A convolution over two spatial axes, and its gradients, as oneDNN is told of them.
 #pragma once
 
 #include "core/kernel.h"
@@ -13,6 +13,8 @@ namespace graphc::onednn {
 class ConvolutionProblem {
   public:
     using Told = dnnl::convolution_forward::primitive_desc;
+    using ToldData = dnnl::convolution_backward_data::primitive_desc;
+    using ToldWeight = dnnl::convolution_backward_weights::primitive_desc;
 
     ConvolutionProblem(const Attrs& attrs, int threads);
 
@@ -28,11 +30,21 @@ class ConvolutionProblem {
     // A primitive for `samples` samples and a weight in that layout.
     Told tell(std::int64_t samples, const Desc& weight) const;
 
+    // The layout in which dx is made best, and a primitive that makes dx of dy and such a weight.
+    Desc packed_data_weight() const;
+    ToldData tell_data(std::int64_t samples, const Desc& weight) const;
+    // A primitive that makes dweight, in a layout of its choice, of dy and x.
+    ToldWeight tell_weight() const;
+
   private:
     dnnl::memory::dims weight_dims() const;
+    Desc any_weight() const;
+    // The convolution whose gradient is meant.
+    Told hint(std::int64_t samples) const;
 
     const Attrs& attrs_;
     SpatialOptions options_;
+    dnnl::memory::dims dilation_;
     int threads_;
     bool has_bias_, has_residual_;
     Image x_, y_;

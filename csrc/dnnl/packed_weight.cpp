@@ -4,14 +4,20 @@
 
 namespace graphc::onednn {
 
-namespace {
-
-Call reorder(const Desc& from, const Desc& to, int threads) {
+Call reorder(const Desc& from, const Desc& to, int threads, bool adds) {
     const auto told = made(threads, [&] {
-        return dnnl::reorder::primitive_desc(engine(), from, engine(), to, plain_attr());
+        dnnl::primitive_attr attr = plain_attr();
+        if (adds) {
+            dnnl::post_ops after;
+            after.append_sum();
+            attr.set_post_ops(after);
+        }
+        return dnnl::reorder::primitive_desc(engine(), from, engine(), to, attr);
     });
     return Call(told, {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, threads);
 }
+
+namespace {
 
 const Problem& checked(const Problem& problem, const Desc& plain) {
     require(problem.reads.size() == 1 && problem.writes.size() == 1, "number of operands");

@@ -13,6 +13,9 @@ std::size_t packed_floats(const Desc& packed);
 // whether it is there.
 bool has_weight(const Spec& weight, const Desc& packed);
 
+// Copies to another layout; `adds`: adds to what is there.
+Call reorder(const Desc& from, const Desc& to, int threads, bool adds = false);
+
 // What a kernel that was made with an empty weight does instead of running.
 void report_missing_weight(const Run& run);
 

@@ -3,11 +3,11 @@
 // Operands: x, weight (rows, O), bias if attribute bias; y (n..., O).
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
 #include "core/kernel.h"
 #include "gather.h"
+#include "kernels/ids.h"
 #include "kernels/parallel.h"
 #include "kernels/spatial_options.h"
 
@@ -36,7 +36,7 @@ class Embed final : public Kernel {
     void run(const Run& run) const override {
         const float* x = run.in(0);
         for (std::int64_t n = 0; n < count_; ++n) {
-            if (sample_of(x[n], rows_) < 0) return refuse(run.fault, x[n], n);
+            if (sample_of(x[n], rows_) < 0) return report_id(run.fault, x[n], n, rows_);
         }
         const std::int64_t each = kTask / (outputs_ + 1) + 1;
         share_out((count_ + each - 1) / each, run.threads, [&](std::int64_t task, int) {
@@ -55,15 +55,6 @@ class Embed final : public Kernel {
     }
 
   private:
-    void refuse(Fault* fault, float id, std::int64_t at) const {
-        if (!fault) return;
-        fault->code = "GC-D003";
-        std::snprintf(fault->message, sizeof fault->message,
-                      "id %g at element %lld is outside 0..%lld (input_dim %lld)", double(id),
-                      static_cast<long long>(at), static_cast<long long>(rows_ - 1),
-                      static_cast<long long>(rows_));
-    }
-
     bool has_bias_;
     std::int64_t rows_ = 0, outputs_ = 0, count_ = 0;
 };

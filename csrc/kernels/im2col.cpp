@@ -1,5 +1,6 @@
 // "im2col": y[n, c * K + k, p] = x[n, c, window p, tap k], zero in the padding.
-// Operands: x; y, dense from the channels on. Attributes: those of SpatialOptions.
+// "col2im": the way back, x[n, c, i] = the sum of what lies where y holds x[n, c, i].
+// Operands: x; y, or y; x, dense from the channels on. Attributes: those of SpatialOptions.
 
 #include <algorithm>
 #include <cstring>
@@ -13,13 +14,11 @@ namespace graphc {
 
 namespace {
 
-class Im2col final : public Kernel {
-  public:
-    explicit Im2col(const Problem& problem) {
-        require(problem.reads.size() == 1 && problem.writes.size() == 1, "number of operands");
+// An image and its columns, and where in them the planes lie.
+class Columns : public Kernel {
+  protected:
+    Columns(const Problem& problem, const Spec& x, const Spec& y) {
         const SpatialOptions options(problem.attrs);
-        const Spec& x = problem.reads[0];
-        const Spec& y = problem.writes[0];
         require(x.rank > options.axis && y.rank > options.axis, "axes of x or y");
         const std::size_t axis = std::size_t(options.axis);
         channels_ = x.dims[axis];
@@ -40,6 +39,21 @@ class Im2col final : public Kernel {
         x_channel_ = product(options.size);
         windows_ = std::make_unique<Windows>(std::move(axes));
     }
+
+    static const Problem& checked(const Problem& problem) {
+        require(problem.reads.size() == 1 && problem.writes.size() == 1, "number of operands");
+        return problem;
+    }
+
+    std::unique_ptr<Windows> windows_;
+    Extents x_images_, y_images_;
+    std::int64_t channels_ = 0, x_channel_ = 0;
+};
+
+class Im2col final : public Columns {
+  public:
+    explicit Im2col(const Problem& problem)
+        : Columns(problem, checked(problem).reads[0], problem.writes[0]) {}
 
     void run(const Run& run) const override {
         const std::int64_t planes = channels_ * windows_->taps();
@@ -67,13 +81,38 @@ class Im2col final : public Kernel {
             std::fill(y + met.high, y + row, 0.0f);
         }
     }
+};
 
-    std::unique_ptr<Windows> windows_;
-    Extents x_images_, y_images_;
-    std::int64_t channels_ = 0, x_channel_ = 0;
+class Col2im final : public Columns {
+  public:
+    explicit Col2im(const Problem& problem)
+        : Columns(problem, checked(problem).writes[0], problem.reads[0]) {}
+
+    void run(const Run& run) const override {
+        const std::int64_t taps = windows_->taps(), plane = windows_->count();
+        share_out(std::int64_t(x_images_.size()) * channels_, run.threads,
+                  [&](std::int64_t task, int) {
+                      const std::size_t image = std::size_t(task / channels_);
+                      const std::int64_t channel = task % channels_;
+                      float* x = run.out(0) + x_images_[image] + channel * x_channel_;
+                      std::fill_n(x, x_channel_, 0.0f);
+                      const float* y = run.in(0) + y_images_[image] + channel * taps * plane;
+                      for (std::int64_t tap = 0; tap < taps; ++tap) add(y + tap * plane, tap, x);
+                  });
+    }
+
+  private:
+    void add(const float* y, std::int64_t tap, float* x) const {
+        const std::int64_t row = windows_->row(), step = windows_->step();
+        for (std::int64_t i = 0; i * row < windows_->count(); ++i, y += row) {
+            const RowMeeting met = windows_->meet(i, tap);
+            for (std::int64_t p = met.low; p < met.high; ++p) x[met.at + p * step] += y[p];
+        }
+    }
 };
 
 GRAPHC_KERNEL("im2col", Im2col)
+GRAPHC_KERNEL("col2im", Col2im)
 
 }  // namespace
 

@@ -2,7 +2,7 @@
 // "inner_product_packed": the same for a weight (K, O), packed by "inner_product_pack".
 //
 // Operands: x (n..., k...), weight or packed weight, bias if attribute bias, residual if attribute
-// residual; y (n..., O). Attributes: axis, the first of k's, and those of ActivationOptions.
+// residual; y (n..., o...). Attributes: axis, the first of k's, and those of ActivationOptions.
 
 #include <memory>
 
@@ -38,10 +38,10 @@ class InnerProduct : public Kernel {
         const Spec& x = problem.reads[0];
         const Spec& y = problem.writes[0];
         const std::int64_t axis = problem.attrs.integer("axis");
-        require(axis >= 0 && axis <= x.rank && y.rank >= 1, "attribute axis");
+        require(axis >= 0 && axis <= x.rank && axis <= y.rank, "attribute axis");
         rows_ = x.count(0, int(axis));
         depth_ = x.count(int(axis), x.rank);
-        outputs_ = y.dims[std::size_t(y.rank - 1)];
+        outputs_ = y.count(int(axis), y.rank);
         require_flat(x, rows_ * depth_, "x");
         require_flat(y, rows_ * outputs_, "y");
         if (has_bias_) require_flat(problem.reads[2], outputs_, "bias");

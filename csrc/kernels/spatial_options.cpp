@@ -46,6 +46,7 @@ SpatialOptions::SpatialOptions(const Attrs& attrs)
     stride = read_extents(attrs, "stride", size.size(), 1);
     pad = read_extents(attrs, "pad", size.size(), 0);
     dilation = read_extents(attrs, "dilation", size.size(), 1);
+    if (attrs.has("spread")) told_spread = read_extents(attrs, "spread", size.size(), 0);
 }
 
 std::int64_t SpatialOptions::taps() const { return product(kernel); }
@@ -62,7 +63,9 @@ std::int64_t SpatialOptions::spread(int i) const {
     const std::int64_t reach = dilation[at] * (kernel[at] - 1) + 1;
     const std::int64_t extent = stride[at] * (size[at] - 1) + reach - 2 * pad[at];
     require(extent >= 0 && extent < kMost, "size of a deconvolution");
-    return extent;
+    if (told_spread.empty()) return extent;
+    require(told_spread[at] >= extent && told_spread[at] < extent + stride[at], "attribute spread");
+    return told_spread[at];
 }
 
 std::vector<WindowAxis> SpatialOptions::window_axes() const {

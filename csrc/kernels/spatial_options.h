@@ -13,11 +13,12 @@ namespace graphc {
 using Extents = std::vector<std::int64_t>;
 
 // Attributes axis, group, size (of x's spatial axes) and, one entry for each spatial axis, kernel,
-// stride, pad, dilation. All functions throw Error (GC-A001) for what contradicts.
+// stride, pad, dilation; for the gradient of a convolution whose windows leave some of its input
+// out, spread (the input's extents). All functions throw Error (GC-A001) for what contradicts.
 struct SpatialOptions {
     int axis = 1;
     std::int64_t groups = 1;
-    Extents size, kernel, stride, pad, dilation;
+    Extents size, kernel, stride, pad, dilation, told_spread;
 
     explicit SpatialOptions(const Attrs& attrs);
 

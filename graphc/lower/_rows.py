@@ -146,7 +146,7 @@ class Rows:
             return
         node = self.node(draft)
         for row in cast("type[OpSpec]", node.op).kernels_of(node.attrs, self.sig(draft)):
-            is_right = row.backend == self._backend and row.part == draft.part
+            is_right = row.backend == self._backend and row.does(draft.part)
             is_right = is_right and row.symbol in self._built
             is_right = is_right and (row.deterministic or not self._deterministic)
             if is_right and (row.when is None or row.when(node.attrs, self.sig(draft))):

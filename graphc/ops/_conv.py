@@ -10,6 +10,7 @@ from graphc.errors import fail
 from graphc.ir.op import Filler, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._windows import Window, Windows
+from graphc.ops.kernel import BLOCKED, PLAIN, Kernel
 from graphc.ops.spec import Grad
 from graphc.ops.ties import Algebra, Balance, Free, Grouped, Tie
 
@@ -193,6 +194,19 @@ def pair_grads(a: ConvolutionAttrs, s: Sig) -> tuple[Grad, ...]:
         if a.bias_term:
             parts.append(Grad("bias", (f"dy{i}",), accumulate=True, name=f"dbias{i}"))
     return tuple(parts)
+
+
+def bias_gradients() -> tuple[Kernel, ...]:
+    """Rows of a bias' gradient; of a blocked dy, too."""
+    sums = Kernel(
+        "cpu",
+        "dbias*",
+        "channel_sums",
+        attrs=lambda a, s: {"axis": s.ins["x0"].axis(a.axis)},
+        formats=((PLAIN, PLAIN), (BLOCKED, BLOCKED)),
+        adds=True,
+    )
+    return (sums,)
 
 
 def pair_ties(a: ConvolutionAttrs, s: Sig, *, lead: str) -> Algebra:

@@ -8,6 +8,7 @@ from graphc.ir.op import Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import (
     ConvolutionAttrs,
+    bias_gradients,
     check_channels,
     check_equal,
     conv_told,
@@ -40,14 +41,26 @@ def _is_depthwise(a: ConvolutionAttrs, s: Sig) -> bool:
 
 
 def _is_image(a: ConvolutionAttrs, s: Sig) -> bool:
-    """One bottom (N, C, H, W)."""
+    """Bottoms (N, C, H, W)."""
     x = s.ins["x0"]
-    return len(s.many("x")) == 1 and x.rank == 4 and x.axis(a.axis) == 1
+    return x.rank == 4 and x.axis(a.axis) == 1
 
 
 def _told_of_image(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
     batch, channels, *_ = s.ins["x0"].shape
     return {**_told(a, s), "batch": batch, "channels": channels, "outputs": a.num_output}
+
+
+def _told_of_dx(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    """dx as the deconvolution of dy."""
+    x = s.ins["x0"]
+    axis, outs = x.axis(a.axis), tuple(w.out for w in conv_windows(a, x))
+    return {**_told(a, s), "bias": False, "size": outs, "spread": x.shape[axis + 1 :]}
+
+
+def _packed_for_dx(a: ConvolutionAttrs, s: Sig) -> int:
+    weight = s.params["weight"]
+    return packed_size(a.group, weight.shape[1], a.num_output // a.group * weight.count(2))
 
 
 def _packed(a: ConvolutionAttrs, s: Sig) -> int:
@@ -154,13 +167,45 @@ class Convolution(OpSpec):
             "forward",
             "dnnl_conv",
             attrs=_told_of_image,
-            when=_is_image,
+            when=lambda a, s: _is_image(a, s) and len(s.many("x")) == 1,
             packs=(Pack("weight", "dnnl_conv_pack"),),
             strided=True,
             fuses=_FUSES,
             formats=((BLOCKED, BLOCKED), (PLAIN, BLOCKED)),
             asks=True,
         ),
+        Kernel(
+            "cpu",
+            "dx*",
+            "deconv",
+            attrs=_told_of_dx,
+            packs=(Pack("weight", "deconv_pack", _packed_for_dx),),
+            strided=True,
+        ),
+        Kernel(
+            "cpu",
+            "dx*",
+            "dnnl_conv_dx",
+            attrs=_told_of_image,
+            when=_is_image,
+            packs=(Pack("weight", "dnnl_conv_dx_pack"),),
+            strided=True,
+            formats=((BLOCKED, BLOCKED), (PLAIN, BLOCKED)),
+            asks=True,
+        ),
+        Kernel("cpu", "dweight*", "conv_dweight", attrs=_told, adds=True),
+        Kernel(
+            "cpu",
+            "dweight*",
+            "dnnl_conv_dweight",
+            deterministic=False,
+            attrs=_told_of_image,
+            when=_is_image,
+            formats=((BLOCKED, BLOCKED), (PLAIN, BLOCKED)),
+            asks=True,
+            adds=True,
+        ),
+        *bias_gradients(),
     )
     samples = (
         Sample(((2, 3, 5, 4),), ConvolutionAttrs(num_output=2, kernel_size=(3,), pad=(1,))),

@@ -8,6 +8,7 @@ from graphc.ir.op import Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import (
     ConvolutionAttrs,
+    bias_gradients,
     check_channels,
     check_equal,
     conv_told,
@@ -33,6 +34,17 @@ def _packed(a: ConvolutionAttrs, s: Sig) -> int:
     weight = s.params["weight"]
     depth = weight.shape[0] // a.group * weight.count(2)
     return packed_size(a.group, a.num_output // a.group, depth)
+
+
+def _told_of_gradients(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    """Of the convolution, from the top to the bottom, that this layer transposes."""
+    size = tuple(w.size for w in deconv_windows(a, s.ins["x0"]))
+    return {**_told(a, s), "bias": False, "size": size}
+
+
+def _packed_for_dx(a: ConvolutionAttrs, s: Sig) -> int:
+    weight = s.params["weight"]
+    return packed_size(a.group, weight.shape[0] // a.group, weight.count(1))
 
 
 class Deconvolution(OpSpec):
@@ -116,6 +128,22 @@ class Deconvolution(OpSpec):
             strided=True,
             fuses=("relu", "residual"),
         ),
+        Kernel(
+            "cpu",
+            "dx*",
+            "conv",
+            attrs=_told_of_gradients,
+            packs=(Pack("weight", "conv_pack", _packed_for_dx),),
+            strided=True,
+        ),
+        Kernel(
+            "cpu",
+            "dweight*",
+            "conv_dweight",
+            attrs=lambda a, s: {**_told_of_gradients(a, s), "transpose": True},
+            adds=True,
+        ),
+        *bias_gradients(),
     )
     samples = (
         Sample(((2, 3, 3, 2),), ConvolutionAttrs(num_output=2, kernel_size=(3,), pad=(1,))),

@@ -76,7 +76,17 @@ class Embed(OpSpec):
             np.add.at(dweight, _ids(a, v["x"]).reshape(-1), dy)
         return dweight
 
-    kernels = (Kernel("cpu", "forward", "embed", attrs=lambda a, s: {"bias": bool(a.bias_term)}),)
+    kernels = (
+        Kernel("cpu", "forward", "embed", attrs=lambda a, s: {"bias": bool(a.bias_term)}),
+        Kernel("cpu", "dweight", "scatter_rows", adds=True),
+        Kernel(
+            "cpu",
+            "dbias",
+            "channel_sums",
+            attrs=lambda a, s: {"axis": s.ins["x"].rank},
+            adds=True,
+        ),
+    )
     samples = (
         Sample(
             ((5,),),

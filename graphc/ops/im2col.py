@@ -73,7 +73,10 @@ class Im2col(OpSpec):
         fold(columns, windows, dx)
         return dx.reshape(shape)
 
-    kernels = (Kernel("cpu", "forward", "im2col", attrs=_told),)
+    kernels = (
+        Kernel("cpu", "forward", "im2col", attrs=_told),
+        Kernel("cpu", "dx", "col2im", attrs=_told),
+    )
     samples = (
         Sample(((2, 2, 4, 5),), ConvolutionAttrs(kernel_size=(3,), stride=(2,), pad=(1,))),
         Sample(((1, 2, 5, 4),), ConvolutionAttrs(kernel_size=(2,), dilation=(2, 1))),

@@ -28,8 +28,12 @@ class InnerProductAttrs:
     transpose: bool = False
 
 
+def _axis(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
+    return {"axis": s.ins["x"].axis(a.axis)}
+
+
 def _told(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
-    return {"axis": s.ins["x"].axis(a.axis), "bias": a.bias_term}
+    return {**_axis(a, s), "bias": a.bias_term}
 
 
 def _told_whole(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
@@ -150,6 +154,17 @@ class InnerProduct(OpSpec):
             fuses=("relu", "residual"),
             asks=True,
         ),
+        Kernel("cpu", "dx", "inner_product_dx", attrs=_axis, when=lambda a, s: not a.transpose),
+        # the weight's rows are x's elements, each a sum over o of what lies side by side
+        Kernel("cpu", "dx", "inner_product", attrs=_axis, when=lambda a, s: bool(a.transpose)),
+        Kernel(
+            "cpu",
+            "dweight",
+            "inner_product_dweight",
+            attrs=lambda a, s: {**_axis(a, s), "transpose": a.transpose},
+            adds=True,
+        ),
+        Kernel("cpu", "dbias", "channel_sums", attrs=_axis, adds=True),
     )
     samples = (
         Sample(((2, 5),), InnerProductAttrs(num_output=3)),

@@ -33,7 +33,8 @@ In a gradient part, too: x and dx have the first, dy, y and aux values the secon
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One implementation: backend "cpu" | "cuda", part (a Forward's or a Grad's), kernel symbol.
+    """One implementation: backend "cpu" | "cuda", part (a Forward's or a Grad's; "dx*" stands for
+    dx0, dx1 and so on), kernel symbol.
 
     `attrs` gives the kernel its parameters as plain numbers; `when` says whether it can do this
     use at all (None: always). `workspace` in bytes. Operands come in the part's order: its reads,
@@ -66,6 +67,12 @@ class Kernel:
     whole: bool = False
     asks: bool = False
     adds: bool = False
+
+    def does(self, part: str) -> bool:
+        """Is the row for this part?"""
+        if not self.part.endswith("*"):
+            return part == self.part
+        return part.startswith(self.part[:-1]) and part[len(self.part) - 1 :].isdigit()
 
 
 __all__ = ["BLOCKED", "PLAIN", "Kernel", "Pack", "Sides"]
