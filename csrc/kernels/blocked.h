@@ -13,15 +13,15 @@ namespace graphc {
 
 struct Blocked {
     Index samples = 0, channels = 0, blocks = 0, height = 0, width = 0, lanes = 1;
-    Index sample_step = 0;  // in floats; a sample has no gaps
+    Index sample_step = 0;  // in elements; a sample has no gaps
 
     Blocked() = default;
 
     // Throws Error (GC-A001) for an operand of another form.
-    Blocked(const Spec& spec, Index channels, const std::string& kernel)
+    Blocked(const Spec& spec, Index channels, const std::string& kernel, DType dtype = DType::f32)
         : channels(channels), lanes(spec.dims[4]) {
-        const bool fits = spec.rank == 5 && spec.dtype == DType::f32 &&
-                          (lanes == 8 || lanes == 16) && channels >= 0 &&
+        const bool fits = spec.rank == 5 && spec.dtype == dtype && (lanes == 8 || lanes == 16) &&
+                          channels >= 0 &&
                           spec.dims[1] == channels / lanes + (channels % lanes > 0 ? 1 : 0);
         if (!fits) {
             throw Error("GC-A001", kernel + " takes blocks of 8 or 16 of its " +
@@ -50,10 +50,11 @@ struct Blocked {
     Index used(Index i) const { return lesser(lanes, channels - i % blocks * lanes); }
 
     // Makes the padding of `count` pixels of the i-th block zero.
-    void clear_padding(Index i, float* pixels, Index count) const {
+    template <class T>
+    void clear_padding(Index i, T* pixels, Index count) const {
         const Index from = used(i);
         if (from == lanes) return;
-        for (float* pixel = pixels; pixel < pixels + count * lanes; pixel += lanes) {
+        for (T* pixel = pixels; pixel < pixels + count * lanes; pixel += lanes) {
             for (Index c = from; c < lanes; ++c) pixel[c] = 0;
         }
     }

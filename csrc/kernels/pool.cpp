@@ -17,9 +17,8 @@ namespace graphc {
 
 namespace {
 
-constexpr Index kIndexable = 1 << 20;  // elements of a window, so that floats hold their indices
-constexpr Index kIndices = 4096;       // windows whose indices are found at once
-constexpr Index kManyPlanes = 64;      // from so many on, threads share out whole planes
+constexpr Index kIndices = 4096;   // windows whose indices are found at once
+constexpr Index kManyPlanes = 64;  // from so many on, threads share out whole planes
 
 class Pool : public Kernel {
   public:

@@ -1,6 +1,6 @@
-// "max_pool_blocked", "mean_pool_blocked": max_pool and mean_pool (y alone) for an x and y in
-// blocks of channels, see blocked.h. Of means of one window, y may also be (N, C, 1, 1).
-// Parameters: kernel, stride, pad, each (along H, along W), and channels, C.
+// "max_pool_blocked" (y, and the index if it is asked for), "mean_pool_blocked": max_pool and
+// mean_pool for operands in blocks of channels, see blocked.h. Of means of one window, y may also
+// be (N, C, 1, 1). Parameters: kernel, stride, pad, each (along H, along W), and channels, C.
 
 #include "kernels/blocked.h"
 #include "kernels/planes.h"
@@ -14,8 +14,8 @@ namespace {
 class PoolBlocked : public Kernel {
   public:
     PoolBlocked(const Problem& problem, const std::string& name) {
-        if (problem.reads.size() != 1 || problem.writes.size() != 1) {
-            throw Error("GC-A001", name + " reads one operand and writes one");
+        if (problem.reads.size() != 1 || problem.writes.empty() || problem.writes.size() > 2) {
+            throw Error("GC-A001", name + " reads one operand and writes one, or an index too");
         }
         x_ = Blocked(problem.reads[0], problem.attrs.integer("channels"), name);
         loops_ = &blocked_loops(x_.lanes);
@@ -30,14 +30,14 @@ class PoolBlocked : public Kernel {
                 const Index extent = pool_extent(rows_, p);
                 const BlockedRow row = {cols_,    pool_span(rows_, p),      extent, width_,
                                         x_.lanes, is_wide_sum(rows_, cols_)};
-                pool(row, i, p, run.in(0) + x_.offset(i), run.out(0));
+                pool(row, i, p, run);
             }
         });
     }
 
   protected:
-    // `y` is the operand's first element; the row is the p-th of the i-th block.
-    virtual void pool(const BlockedRow& row, Index i, Index p, const float* x, float* y) const = 0;
+    // The row is the p-th of the i-th block.
+    virtual void pool(const BlockedRow& row, Index i, Index p, const Run& run) const = 0;
 
     void set_windows(const Attrs& attrs, Index height, Index width, bool fits) {
         rows_ = pool_axis(attrs, 0, x_.height, height);
@@ -58,24 +58,66 @@ class PoolBlocked : public Kernel {
 class MaxPoolBlocked final : public PoolBlocked {
   public:
     explicit MaxPoolBlocked(const Problem& problem) : PoolBlocked(problem, "max_pool_blocked") {
-        y_ = Blocked(problem.writes[0], x_.channels, "max_pool_blocked");
+        const std::string name = "max_pool_blocked";
+        y_ = Blocked(problem.writes[0], x_.channels, name);
         set_windows(problem.attrs, y_.height, y_.width, fits(y_));
+        if (problem.writes.size() < 2) return;
+        const Spec& index = problem.writes[1];
+        const Index most = index.dtype == DType::u8 ? 256 : kIndexable;
+        index_ = Blocked(index, x_.channels, name, index.dtype);
+        has_index_ = true;
+        is_bytes_ = index.dtype == DType::u8;
+        if ((!is_bytes_ && index.dtype != DType::i32) || rows_.kernel > most / cols_.kernel ||
+            !fits(index_) || index_.height != y_.height || index_.width != y_.width) {
+            throw Error("GC-A001", name + ": the index does not fit y");
+        }
     }
 
   private:
-    void pool(const BlockedRow& row, Index i, Index p, const float* x, float* y) const override {
-        y += y_.offset(i) + p * y_.width * y_.lanes;
-        loops_->max_blocked(row, x, y);
+    void pool(const BlockedRow& row, Index i, Index p, const Run& run) const override {
+        const float* const x = run.in(0) + x_.offset(i);
+        float* const y = run.out(0) + y_.offset(i) + p * y_.width * y_.lanes;
+        if (has_index_) {
+            indexed(row, i, p, x, y, run.writes[1]);
+        } else {
+            loops_->max_blocked(row, x, y, nullptr);
+        }
         y_.clear_padding(i, y, y_.width);
     }
 
-    Blocked y_;
+    // So many windows at once, as their indices have room here.
+    void indexed(BlockedRow row, Index i, Index p, const float* x, float* y, char* index) const {
+        constexpr Index kWindows = 256;
+        float where[kWindows * 16];
+        const Index at = index_.offset(i) + p * y_.width * y_.lanes, all = row.windows;
+        for (Index q = 0; q < all; q += kWindows) {
+            row.windows = lesser(kWindows, all - q);
+            row.cols.pad = cols_.pad - q * cols_.stride;  // the q-th window is now the first
+            loops_->max_blocked(row, x, y + q * y_.lanes, where);
+            const Index count = row.windows * y_.lanes, first = at + q * y_.lanes;
+            if (is_bytes_) {
+                put(i, where, count, reinterpret_cast<std::uint8_t*>(index) + first);
+            } else {
+                put(i, where, count, reinterpret_cast<std::int32_t*>(index) + first);
+            }
+        }
+    }
+
+    template <class T>
+    void put(Index i, const float* where, Index count, T* index) const {
+        for (Index k = 0; k < count; ++k) index[k] = T(std::int32_t(where[k]));
+        index_.clear_padding(i, index, count / index_.lanes);
+    }
+
+    Blocked y_, index_;
+    bool has_index_ = false, is_bytes_ = false;
 };
 
 class MeanPoolBlocked final : public PoolBlocked {
   public:
     explicit MeanPoolBlocked(const Problem& problem) : PoolBlocked(problem, "mean_pool_blocked") {
         const std::string name = "mean_pool_blocked";
+        if (problem.writes.size() > 1) throw Error("GC-A001", name + " writes one operand");
         const Spec& y = problem.writes[0];
         is_plain_ = y.rank == 4;
         if (is_plain_) {
@@ -91,7 +133,9 @@ class MeanPoolBlocked final : public PoolBlocked {
     }
 
   private:
-    void pool(const BlockedRow& row, Index i, Index p, const float* x, float* y) const override {
+    void pool(const BlockedRow& row, Index i, Index p, const Run& run) const override {
+        const float* const x = run.in(0) + x_.offset(i);
+        float* y = run.out(0);
         if (is_plain_) {
             float means[16];
             loops_->mean_blocked(row, x, means);

@@ -10,7 +10,8 @@
 
 namespace graphc {
 
-constexpr Index kFewElements = 64;  // of a window, so that a float holds their sum
+constexpr Index kFewElements = 64;     // of a window, so that a float holds their sum
+constexpr Index kIndexable = 1 << 20;  // elements of a window, so that floats hold their indices
 constexpr double kNsPerTap = 0.05, kNsPerWindow = 0.2;
 
 // Windows along H (i = 0) or W (1), by the parameters kernel, stride and pad; `count` of them.

@@ -37,16 +37,17 @@ class PoolingAttrs:
 
 
 _BLOCKED_ROWS = (
-    ("MAX", "max_pool_blocked"),
-    ("MAX", "dnnl_max_pool"),
-    ("AVE", "mean_pool_blocked"),
-    ("AVE", "dnnl_mean_pool"),
+    ("MAX", "max_pool_blocked", {"y", "index"}),
+    ("MAX", "dnnl_max_pool", {"y"}),
+    ("AVE", "mean_pool_blocked", {"y"}),
+    ("AVE", "dnnl_mean_pool", {"y"}),
 )
+_GRADIENTS = (("MAX", "max_pool_gradient"), ("AVE", "mean_pool_gradient"))
 
 
-def _is_alone(method: str) -> Callable[[PoolingAttrs, Sig], bool]:
-    """Is this the method, and neither mask nor index asked for?"""
-    return lambda a, s: bool(a.pool == method) and set(s.outs) == {"y"}
+def _makes(method: str, most: set[str]) -> Callable[[PoolingAttrs, Sig], bool]:
+    """Is this the method, and no more than that asked for?"""
+    return lambda a, s: bool(a.pool == method) and set(s.outs) <= most
 
 
 class Pooling(OpSpec):
@@ -84,7 +85,8 @@ class Pooling(OpSpec):
 
     @staticmethod
     def grads(a: PoolingAttrs, s: Sig) -> tuple[Grad, ...]:
-        return (Grad("x", ("dy", "index") if a.pool == "MAX" else ("dy",)),)
+        reads = ("dy", "index") if a.pool == "MAX" else ("dy",)
+        return (Grad("x", reads, accumulate=True),)
 
     @staticmethod
     def ties(a: PoolingAttrs, s: Sig) -> Algebra:
@@ -134,12 +136,37 @@ class Pooling(OpSpec):
                 "forward",
                 symbol,
                 attrs=lambda a, s: _numbers(a, s) | {"channels": s.ins["x"].shape[1]},
-                when=_is_alone(method),
+                when=_makes(method, most),
                 strided=True,
                 formats=((BLOCKED, BLOCKED),),
                 asks=True,
             )
-            for method, symbol in _BLOCKED_ROWS
+            for method, symbol, most in _BLOCKED_ROWS
+        ),
+        *(
+            Kernel(
+                "cpu",
+                "dx",
+                symbol,
+                attrs=lambda a, s: _numbers(a, s),
+                when=_makes(method, {"y", "mask", "index"}),
+                strided=True,
+                adds=True,
+            )
+            for method, symbol in _GRADIENTS
+        ),
+        *(
+            Kernel(
+                "cpu",
+                "dx",
+                symbol,
+                attrs=lambda a, s: _numbers(a, s) | {"channels": s.ins["x"].shape[1]},
+                when=_makes(method, {"y", "mask", "index"}),
+                strided=True,
+                formats=((BLOCKED, BLOCKED),),
+                adds=True,
+            )
+            for method, symbol in _GRADIENTS
         ),
     )
     limitations = (

@@ -12,11 +12,13 @@ from graphc import _core
 AROUND = 7  # what surrounds an operand that is a slice of the channels of a larger one
 
 
-def room(shape: tuple[int, ...], lanes: int, gaps: int = 0, fill: float = np.nan) -> Array:
+def room(
+    shape: tuple[int, ...], lanes: int, gaps: int = 0, fill: float = np.nan, dtype: Any = np.float32
+) -> Array:
     """A blocked operand for (N, C, H, W); `gaps`: blocks of another between samples."""
     n, c, h, w = shape
     blocks = -(-c // lanes)
-    whole = np.full((n, blocks + gaps, h, w, lanes), AROUND, np.float32)
+    whole = np.full((n, blocks + gaps, h, w, lanes), AROUND, dtype)
     view = whole[:, gaps // 2 : gaps // 2 + blocks]
     view[...] = fill
     return view
@@ -24,7 +26,7 @@ def room(shape: tuple[int, ...], lanes: int, gaps: int = 0, fill: float = np.nan
 
 def blocked(x: Array, lanes: int, gaps: int = 0) -> Array:
     """x (N, C, H, W) in blocks, with zeros for the channels it lacks."""
-    y = room(x.shape, lanes, gaps, 0)
+    y = room(x.shape, lanes, gaps, 0, x.dtype)
     for c in range(x.shape[1]):
         y[:, c // lanes, :, :, c % lanes] = x[:, c]
     return y
@@ -37,7 +39,8 @@ def plain(y: Array, channels: int) -> Array:
     assert not full[:, channels:].any()
     if y.base is not None:
         outside = np.ones(y.base.shape, bool)
-        first = (y.__array_interface__["data"][0] - y.base.__array_interface__["data"][0]) // 4
+        start = y.__array_interface__["data"][0] - y.base.__array_interface__["data"][0]
+        first = start // y.itemsize
         start = first // (h * w * lanes) if h * w else 0
         outside[:, start : start + blocks] = False
         assert (y.base[outside] == AROUND).all()

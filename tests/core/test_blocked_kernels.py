@@ -202,6 +202,7 @@ def test_nan_does_not_reach_the_padding_of_lrn(lanes: int, isa: str) -> None:
 PLAIN = ("f32", (2, 11, 8, 8), None)
 IN = ("f32", (2, 2, 8, 8, 8), None)
 HALF = {"kernel": (2, 2), "stride": (2, 2), "pad": (0, 0), "channels": 11}
+LARGE = {"kernel": (17, 17), "stride": (2, 2), "pad": (8, 8), "channels": 11}
 OUT = ("f32", (2, 2, 4, 4, 8), None)
 NORM = {"radius": 2, "shift": 1.0, "share": 0.1, "beta": 0.75, "channels": 11}
 
@@ -223,7 +224,11 @@ NORM = {"radius": 2, "shift": 1.0, "share": 0.1, "beta": 0.75, "channels": 11}
         ("block", [PLAIN], [("f32", (2, 2, 8, 9, 8), None)], {"channels": 11}, "differ in"),
         ("unblock", [IN], [IN], {"channels": 11}, "4 axes"),
         ("unblock", [IN], [("f32", (2, 11, 8, 8), (704, 1, 88, 11))], {"channels": 11}, "gaps"),
-        ("max_pool_blocked", [IN], [OUT, OUT], HALF, "writes one"),
+        ("max_pool_blocked", [IN], [OUT, OUT], HALF, "index does not fit"),
+        ("max_pool_blocked", [IN], [OUT, ("u8", *IN[1:])], HALF, "index does not fit"),
+        ("max_pool_blocked", [IN], [OUT, ("u8", *OUT[1:])] * 2, HALF, "or an index"),
+        ("max_pool_blocked", [IN], [OUT, ("u8", *OUT[1:])], LARGE, "index does not fit"),
+        ("mean_pool_blocked", [IN], [OUT, OUT], HALF, "writes one"),
         ("max_pool_blocked", [IN], [("f32", (1, 2, 4, 4, 8), None)], HALF, "fit together"),
         ("max_pool_blocked", [IN], [("f32", (2, 1, 4, 4, 16), None)], HALF, "fit together"),
         ("max_pool_blocked", [IN], [OUT], HALF | {"stride": (0, 1)}, "stride"),

@@ -43,7 +43,6 @@ HOST: set[str] = {
     "LSTMUnit dgates",
     "MVN dx",
     "MultinomialLogisticLoss dx",
-    "Pooling dx",
     "RNN dW_hh",
     "RNN dW_ho",
     "RNN dW_xh",

@@ -2,6 +2,7 @@
 // give the same bits.
 #pragma once
 
+#include <cstdint>
 #include <type_traits>
 
 #include "core/isa.h"
@@ -60,9 +61,17 @@ struct SpatialLoops {
                   float* y);
     void (*unblock)(const float* x, Index lanes, Index channels, Index count, float* y,
                     Index channel_step);
-    // Maxima and means of a row of windows; `x` is the block's start.
-    void (*max_blocked)(const BlockedRow&, const float* x, float* y);
+    // Maxima and means of a row of windows; `x` is the block's start. Of maxima also their indices
+    // in their windows, unless `where` is null.
+    void (*max_blocked)(const BlockedRow&, const float* x, float* y, float* where);
     void (*mean_blocked)(const BlockedRow&, const float* x, float* y);
+    // Adds to those rows of the block that starts at dx, of what a row of windows meets, its dy, to
+    // the element that the index names, or in equal shares to all.
+    void (*max_gradient_u8)(const BlockedRow&, const float* dy, const std::uint8_t* index,
+                            float* dx);
+    void (*max_gradient_i32)(const BlockedRow&, const float* dy, const std::int32_t* index,
+                             float* dx);
+    void (*mean_gradient)(const BlockedRow&, const float* dy, float* dx);
     // Neighbouring pixels of one block, kLrnBlock floats at most. `x` is the first pixel in block
     // 0 of `blocks`, which lie `plane` apart.
     void (*lrn_blocked)(const Lrn&, const float* x, Index plane, Index block, Index blocks,

@@ -25,13 +25,29 @@ inline void each_pixel(const BlockedRow& row, const float* x, PoolSpan cols, con
     each_row<0>(row, x, cols, take);
 }
 
-void max_blocked(const BlockedRow& row, const float* x, float* y) {
+void max_blocked(const BlockedRow& row, const float* x, float* y, float* where) {
     for (Index c = 0; c < row.lanes; c += Lanes::width) {
         for (Index q = 0; q < row.windows; ++q) {
+            const PoolSpan cols = pool_span(row.cols, q);
             Lanes::Reg best = Lanes::set(-kFloatMax);
-            each_pixel(row, x + c, pool_span(row.cols, q),
-                       [&](Lanes::Reg each) { best = Lanes::larger(best, each); });
+            if (!where) {
+                each_pixel(row, x + c, cols,
+                           [&](Lanes::Reg each) { best = Lanes::larger(best, each); });
+                Lanes::store(y + q * row.lanes + c, best);
+                continue;
+            }
+            Lanes::Reg at = Lanes::zero();
+            const Index pitch = row.cols.size * row.lanes;
+            for (Index h = row.rows.first; h < row.rows.stop; ++h) {
+                const float* from = x + h * pitch + cols.first * row.lanes + c;
+                float mark =
+                    float((h - row.rows.start) * row.cols.kernel + (cols.first - cols.start));
+                for (Index w = cols.first; w < cols.stop; ++w, from += row.lanes, mark += 1) {
+                    best = Lanes::larger(best, Lanes::load(from), Lanes::set(mark), at);
+                }
+            }
             Lanes::store(y + q * row.lanes + c, best);
+            Lanes::store(where + q * row.lanes + c, at);
         }
     }
 }

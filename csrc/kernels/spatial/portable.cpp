@@ -59,6 +59,7 @@ struct Lanes : Simd {
 #include "kernels/spatial/lrn_body.h"
 #include "kernels/spatial/pool_blocked_body.h"
 #include "kernels/spatial/pool_body.h"
+#include "kernels/spatial/pool_gradient_body.h"
 #include "kernels/spatial/table_body.h"
 
 namespace graphc {
