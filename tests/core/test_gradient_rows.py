@@ -27,7 +27,6 @@ HOST: set[str] = {
     "EuclideanLoss dx",
     "Filter dx",
     "HingeLoss dx",
-    "Im2col dx",
     "InfogainLoss dx",
     "LRN dx",
     "LSTM dW_hc",
