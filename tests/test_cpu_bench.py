@@ -321,3 +321,26 @@ def test_defaults() -> None:
     assert told["rounds"] is None and cli.QUICK["rounds"] < cli.FULL["rounds"]
     assert cli.QUICK.keys() == cli.FULL.keys() <= told.keys()
     assert set(networks.COLD) <= set(networks.STANDARD)
+
+
+def test_training_steps_of_lenet(tmp_path: Path) -> None:
+    script = SCRIPT.with_name("training.py")
+    words = ["--nets", "lenet", "--batch", "2", "--threads", "1", "--rounds", "2", "--turn", "0"]
+    words += ["--trainers", "graphc-train,torch-train", "--json", str(tmp_path / "j")]
+    env = os.environ | fake_torch(tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(script), *words], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (cell,) = json.loads((tmp_path / "j").read_text())
+    ours = cell["engines"]["graphc-train"]
+    assert len(ours["wall"]) == 2 and all(s > 0 for turn in ours["wall"] for s in turn)
+    assert ours["losses"][0] > ours["losses"][2] > 0
+    assert "failed" in cell["engines"]["torch-train"]
+    assert "lenet, batch 2, 1 thread" in done.stdout and "graphc-train" in done.stdout
+
+
+def fake_torch(folder: Path) -> dict[str, str]:
+    """An environment in which there is no PyTorch."""
+    (folder / "torch.py").write_text("raise ImportError('no torch')")
+    return {"PYTHONPATH": str(folder)}

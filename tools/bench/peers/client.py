@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any
 
-from bench.peers.engines import AGAIN, OURS
+from bench.peers.engines import OURS
 
 TOOLS = Path(__file__).resolve().parents[2]
 
@@ -49,7 +49,7 @@ def environment(threads: int, passive: bool) -> dict[str, str]:
 
 def interpreter(engine: str, peers: str) -> str:
     """The Python of an engine: this one for graphc, else that of the peers."""
-    return sys.executable if engine in (OURS, AGAIN) else peers
+    return sys.executable if engine.startswith(OURS) else peers
 
 
 class Worker:

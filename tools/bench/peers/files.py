@@ -28,6 +28,17 @@ class Files:
     def ncnn_weights(self) -> Path:
         return self.folder / "ncnn.bin"
 
+    @property
+    def solver(self) -> Path:
+        return self.folder / "solver.prototxt"
+
+    @property
+    def train_net(self) -> Path:
+        return self.folder / "train.prototxt"
+
+    def labels(self, batch: int) -> Path:
+        return self.folder / f"labels-{batch}.npy"
+
     def prototxt(self, batch: int) -> Path:
         return self.folder / f"deploy-{batch}.prototxt"
 

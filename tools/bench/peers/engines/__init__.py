@@ -28,15 +28,21 @@ ENGINES: dict[str, Entry] = {
     "opencv": Entry("opencv", "OpenCV's Caffe importer (OpenCV 4)"),
     "caffe": Entry("caffe_time", "the `caffe` on the PATH, by `caffe time`"),
 }
+TRAINERS: dict[str, Entry] = {
+    f"{OURS}-train": Entry("our_training", "graphc.Solver, target cpu"),
+    "torch-train": Entry("torch_training", "PyTorch eager, NCHW, fused SGD"),
+    "torch-train-cl": Entry("torch_training", "the same, channels_last", ("channels_last",)),
+    f"{OURS}-train-again": Entry("our_training", "graphc.Solver, target cpu"),
+}
 
 
 def make(name: str) -> Engine:
     """The engine called `name` (AGAIN: a second one of ours). Raises ImportError, OSError, and
     Missing where it cannot run here."""
-    entry = ENGINES[OURS if name == AGAIN else name]
+    entry = (ENGINES | TRAINERS)[OURS if name == AGAIN else name]
     module = importlib.import_module(f"bench.peers.engines.{entry.module}")
     made: Engine = module.make(*entry.options)
     return made
 
 
-__all__ = ["AGAIN", "ENGINES", "OURS", "Engine", "Entry", "make"]
+__all__ = ["AGAIN", "ENGINES", "OURS", "TRAINERS", "Engine", "Entry", "make"]

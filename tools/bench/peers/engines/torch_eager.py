@@ -48,11 +48,15 @@ class Module(nn.Module):
         self.parts = nn.ModuleList()
         for index, layer in enumerate(network.layers):
             alone = readers[layer.ins[0]] == 1 and layer.ins[0] != network.input
-            part = _part(layer, alone)
+            part = self.part(layer, alone)
             if isinstance(part, nn.Module):
                 self.parts.append(part)
             done = [name for name in set(layer.ins) if last[name] == index]
             self.steps.append((part, layer, done))
+
+    def part(self, layer: Layer, in_place: bool) -> Any:
+        """What does a layer."""
+        return _part(layer, in_place)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         env = {self.input: x}
