@@ -59,8 +59,8 @@ bool BandedGemm::suits(const ImplicitGemmShape& shape) {
         across.y_pitch == 1 && across.r_pitch == 1 &&
         (rows.windows == 1 || (down.y_pitch == cols.windows && down.r_pitch == cols.windows));
     const std::int64_t taps = rows.taps * cols.taps;
-    const bool is_long =
-        cols.windows >= kMaxWidth && taps > 1 && (cols.in <= 1 || across.x_pitch == 1);
+    const bool is_long = cols.windows + cols.reach() >= kMaxWidth && taps > 1 &&
+                         (cols.in <= 1 || across.x_pitch == 1);
     if (!is_dense || !is_long) return false;
     if (ImplicitGemm::takes_outputs_in_lanes(rows.windows * cols.windows, shape.outputs,
                                              shape.channels * taps)) {
@@ -69,6 +69,11 @@ bool BandedGemm::suits(const ImplicitGemmShape& shape) {
     // ImplicitGemm takes about 4 cycles for each vector that it gathers, and 33 for its table.
     const double gathering = (8.0 + 66.0 / double(shape.channels)) / double(shape.outputs);
     return cost(rows, cols, shape.outputs) < gathering;
+}
+
+std::unique_ptr<SpatialGemm> spatial_gemm(ImplicitGemmShape shape) {
+    if (BandedGemm::suits(shape)) return std::make_unique<BandedGemm>(std::move(shape));
+    return std::make_unique<ImplicitGemm>(std::move(shape));
 }
 
 BandedGemm::BandedGemm(ImplicitGemmShape shape)

@@ -8,6 +8,7 @@
 // lie between two rows are dropped at the end.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "kernels/implicit_gemm.h"
@@ -62,5 +63,8 @@ class BandedGemm final : public SpatialGemm {
     std::vector<std::int64_t> offsets_;     // [channel][tap], from the first channel's planes
     std::size_t own_bytes_ = 0;             // of each thread's workspace
 };
+
+// The faster of the two.
+std::unique_ptr<SpatialGemm> spatial_gemm(ImplicitGemmShape shape);
 
 }  // namespace graphc

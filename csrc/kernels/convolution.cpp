@@ -26,11 +26,7 @@ class Convolution final : public Kernel {
             ImplicitGemmShape shape = problem.shape(i, out);
             shape.axes = problem.options.window_axes();
             problem.set_pitches(i, shape.axes);
-            if (BandedGemm::suits(shape)) {
-                products_.push_back(std::make_unique<BandedGemm>(std::move(shape)));
-            } else {
-                products_.push_back(std::make_unique<ImplicitGemm>(std::move(shape)));
-            }
+            products_.push_back(spatial_gemm(std::move(shape)));
             workspace_ = std::max(workspace_, products_.back()->workspace());
         }
     }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "kernels/banded_gemm.h"
 #include "kernels/parallel.h"
 #include "kernels/spatial_problem.h"
 
@@ -25,7 +26,8 @@ std::vector<Remainder> remainders_of(const SpatialOptions& options, int i) {
     const std::size_t at = std::size_t(i);
     const std::int64_t stride = options.stride[at], size = options.spread(i);
     std::map<std::int64_t, Extents> taps;  // by the first output they meet
-    for (std::int64_t k = 0; k < options.kernel[at]; ++k) {
+    // The last kernel element meets the first element of x.
+    for (std::int64_t k = options.kernel[at]; k-- > 0;) {
         const std::int64_t first = (k * options.dilation[at] - options.pad[at]) % stride;
         taps[first < 0 ? first + stride : first].push_back(k);
     }
@@ -96,14 +98,17 @@ class Deconvolution final : public Kernel {
             for (const WindowAxis& axis : phase.axes) windows *= axis.windows;
             covered += windows;
             starts_.push_back(packed);
+            std::int64_t size = 0;
             for (int i = 0; i < pairs_; ++i) {
                 ImplicitGemmShape shape = problem.shape(i, out);
                 shape.axes = phase.axes;
                 problem.set_pitches(i, shape.axes);
-                products_.push_back(std::make_unique<ImplicitGemm>(std::move(shape)));
+                const std::int64_t depth = shape.channels * std::int64_t(phase.taps.size());
+                size = ImplicitGemm::packed_size(shape.groups, shape.outputs, depth);
+                products_.push_back(spatial_gemm(std::move(shape)));
                 workspace_ = std::max(workspace_, products_.back()->workspace());
             }
-            packed += products_.back()->packed_size();
+            packed += size;
         }
         if (covered < product(out)) plan_bare(problem);
     }
@@ -186,8 +191,8 @@ class Deconvolution final : public Kernel {
     ActivationOptions act_;
     int pairs_ = 1;
     bool has_bias_ = false, has_residual_ = false;
-    std::vector<std::unique_ptr<ImplicitGemm>> products_;  // [phase][pair]
-    Extents starts_;                                       // of each phase's packed weights
+    std::vector<std::unique_ptr<SpatialGemm>> products_;  // [phase][pair]
+    Extents starts_;                                      // of each phase's packed weights
     std::vector<Bare> bare_;
     std::size_t workspace_ = 0;
 };

@@ -59,7 +59,7 @@ struct BandJob {
     const std::int64_t* offsets;
     const float* ahead;
     std::int64_t ahead_step;
-    Run runs[3];  // no more, if a row has at least as many windows as a vector has lanes
+    Run runs[3];  // no more, if rows begin at least as far apart as a vector has lanes
     int run_count;
 };
 

@@ -11,12 +11,14 @@ namespace graphc {
 
 namespace {
 
-constexpr std::int64_t kPiece = 512;   // products, so that a tile's operands stay in the L1 cache
-constexpr std::int64_t kOutputs = 96;  // whose pieces and sums stay in the L2 cache
-constexpr std::int64_t kColumns = 24;
+constexpr std::int64_t kChunk = 512;   // products, so that a tile's operands stay in the L1 cache
+constexpr std::int64_t kOutputs = 96;  // outputs of a task at most
+constexpr std::int64_t kOwnFloats = 131072;  // of a task: half of a small L2 cache
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::size_t lines(std::int64_t bytes) { return std::size_t(ceil_div(bytes, 64) * 64); }
+std::size_t lines(std::int64_t floats) {
+    return std::size_t(ceil_div(floats, 16) * 16) * sizeof(float);
+}
 
 }  // namespace
 
@@ -27,26 +29,67 @@ WeightGradient::WeightGradient(WeightGradientShape shape)
       images_(std::int64_t(shape_.dy_images.size())),
       depth_(shape_.channels * windows_.taps()) {
     if (!windows_.is_dense()) throw Error("GC-A001", "windows that lie apart in dy");
-    const std::int64_t windows = std::max<std::int64_t>(windows_.count(), 1);
-    // Pieces of one image, all about as long; or as many whole images as fit.
-    piece_ = windows > kPiece ? ceil_div(windows, ceil_div(windows, kPiece))
-                              : std::max<std::int64_t>(kPiece / windows, 1) * windows;
-    piece_ = std::max<std::int64_t>(std::min(piece_, windows * images_), 1);
-    row_ = ceil_div(piece_, loops_.width) * loops_.width;
-    output_parts_ = std::max<std::int64_t>(1, ceil_div(shape_.outputs, kOutputs));
-    column_parts_ = std::max<std::int64_t>(1, ceil_div(depth_, kColumns));
-    most_outputs_ = ceil_div(shape_.outputs, output_parts_);
-    most_columns_ = ceil_div(depth_, column_parts_);
-    const double sums = double(shape_.groups) * double(shape_.outputs) * double(depth_);
-    shape_.threads = threads_for(0.02 * sums * double(windows) * double(images_), shape_.threads);
-    const auto floats = [](std::int64_t count) {
-        return lines(count * std::int64_t(sizeof(float)));
+    const auto& starts = shape_.x_images;
+    for (std::size_t i = 2; i < starts.size(); ++i) {
+        const bool is_even = starts[i] - starts[i - 1] == starts[1] - starts[0];
+        if (!is_even) throw Error("GC-A001", "images of x unequally far apart");
+    }
+    if (windows_.count() > 0) plan_chunks();
+    plan_tasks();
+}
+
+// An image is cut into chunks of about one length; or as many whole images as fit make one.
+void WeightGradient::plan_chunks() {
+    const std::int64_t width = loops_.width, windows = windows_.count();
+    const std::int64_t cuts = ceil_div(windows, kChunk);
+    std::int64_t length = ceil_div(ceil_div(windows, cuts), width) * width;
+    if (cuts == 1) {
+        images_per_turn_ = std::min(kChunk / windows, std::max<std::int64_t>(images_, 1));
+        length = images_per_turn_ * windows;
+    }
+    row_ = ceil_div(length, width) * width;
+    const bool is_aligned = windows_.row() % width == 0 || windows == windows_.row();
+    const bool is_single = is_aligned && images_per_turn_ == 1;
+    pieces_per_tap_ = is_single ? 1 : int(windows_.most_runs(width));
+    const auto add = [&](std::int64_t images, std::vector<Chunk>& chunks) {
+        for (std::int64_t first = 0; first < images * windows; first += length) {
+            const Chunk chunk{std::min(length, images * windows - first), pieces_.size()};
+            chunks.push_back(chunk);
+            for (std::int64_t at = 0; at < chunk.count; at += width) {
+                WindowRun runs[kMaxWidth];
+                const std::int64_t lanes = std::min(width, chunk.count - at);
+                const int count = windows_.cut(first + at, lanes, runs);
+                pieces_.resize(pieces_.size() + std::size_t(windows_.taps() * pieces_per_tap_));
+                windows_.make_pieces(runs, count, shape_.x_images.data(), 0, windows_.taps(),
+                                     pieces_per_tap_,
+                                     pieces_.data() + pieces_.size() -
+                                         std::size_t(windows_.taps() * pieces_per_tap_));
+            }
+        }
     };
-    panel_bytes_ = floats(most_columns_ * row_);
-    rows_bytes_ = windows < piece_ ? floats(most_outputs_ * row_) : 0;
-    lane_bytes_ = floats(most_outputs_ * most_columns_ * loops_.width);
-    const std::size_t runs = lines(std::int64_t(sizeof(WindowRun)) * windows_.most_runs(piece_));
-    own_bytes_ = panel_bytes_ + rows_bytes_ + lane_bytes_ + runs;
+    if (images_ >= images_per_turn_) add(images_per_turn_, chunks_);
+    add(images_ % images_per_turn_, last_);
+}
+
+void WeightGradient::plan_tasks() {
+    const std::int64_t width = loops_.width;
+    const double sums = double(shape_.groups) * double(shape_.outputs) * double(depth_);
+    shape_.threads =
+        threads_for(0.02 * sums * double(windows_.count()) * double(images_), shape_.threads);
+    output_parts_ = std::max<std::int64_t>(1, ceil_div(shape_.outputs, kOutputs));
+    most_outputs_ = ceil_div(shape_.outputs, output_parts_);
+    const std::int64_t tile = loops_.dot_columns;
+    const std::int64_t fitting = kOwnFloats / (most_outputs_ * width + row_ + 1) / tile * tile;
+    const std::int64_t tiles = std::max<std::int64_t>(1, ceil_div(depth_, tile));
+    column_parts_ = std::max<std::int64_t>(1, ceil_div(depth_, std::max(fitting, tile)));
+    // As many tasks as threads can share out evenly.
+    const std::int64_t others = shape_.groups * output_parts_;
+    while (column_parts_ < tiles && others * column_parts_ % shape_.threads != 0) ++column_parts_;
+    most_columns_ = ceil_div(depth_, column_parts_);
+    panel_bytes_ = lines(most_columns_ * row_);
+    rows_bytes_ = images_per_turn_ > 1 ? lines(most_outputs_ * row_) : 0;
+    lane_bytes_ = lines(most_outputs_ * most_columns_ * width);
+    own_bytes_ = panel_bytes_ + rows_bytes_ + lane_bytes_;
 }
 
 void WeightGradient::run(const WeightGradientRun& run) const {
@@ -65,53 +108,50 @@ void WeightGradient::run(const WeightGradientRun& run) const {
                   task.panel = reinterpret_cast<float*>(own);
                   task.rows = reinterpret_cast<float*>(own += panel_bytes_);
                   task.lanes = reinterpret_cast<float*>(own += rows_bytes_);
-                  task.runs = reinterpret_cast<WindowRun*>(own + lane_bytes_);
                   if (task.outputs > 0 && task.columns > 0) run_task(run, task);
               });
 }
 
 void WeightGradient::run_task(const WeightGradientRun& run, const Task& task) const {
-    const std::int64_t windows = windows_.count(), all = windows * images_;
-    const std::int64_t group = task.group * shape_.channels * shape_.x_channel;
-    if (all == 0) std::memset(task.lanes, 0, lane_bytes_);
-    for (std::int64_t first = 0, count = 0; first < all; first += count) {
-        count = std::min(piece_, all - first);
-        if (windows > piece_) count = std::min(count, windows - first % windows);
-        const int runs = windows_.cut(first, count, task.runs);
-        gather(run.x + group, task, runs);
-        std::int64_t dy_row = 0;
-        const float* dy = rows_of(run.dy, task, first, count, &dy_row);
-        each_tile(task, [&](std::int64_t o, int tall, std::int64_t c, int wide, float* lanes) {
-            const DotJob job{count, dy + o * dy_row, dy_row,    task.panel + c * row_,
-                             row_,  lanes,           first == 0};
-            loops_.dot[tall - 1][wide - 1](job);
-        });
+    const std::int64_t windows = windows_.count();
+    const float* x = run.x + task.group * shape_.channels * shape_.x_channel;
+    if (windows * images_ == 0) std::memset(task.lanes, 0, lane_bytes_);
+    for (std::int64_t image = 0; windows > 0 && image < images_; image += images_per_turn_) {
+        const bool is_last = images_ - image < images_per_turn_;
+        const float* from = x + shape_.x_images[std::size_t(image)] - shape_.x_images[0];
+        std::int64_t first = image * windows;
+        for (const Chunk& chunk : is_last ? last_ : chunks_) {
+            gather(from, task, chunk);
+            std::int64_t dy_row = 0;
+            const float* dy = rows_of(run.dy, task, first, chunk.count, &dy_row);
+            each_tile(task, [&](std::int64_t o, int tall, std::int64_t c, int wide, float* lanes) {
+                const DotJob job{chunk.count, dy + o * dy_row, dy_row,    task.panel + c * row_,
+                                 row_,        lanes,           first == 0};
+                loops_.dot[tall - 1][wide - 1](job);
+            });
+            first += chunk.count;
+        }
     }
     finish(run, task);
 }
 
-// What the windows of the runs meet, in a row for each column.
-void WeightGradient::gather(const float* x, const Task& task, int runs) const {
-    const std::int64_t taps = windows_.taps(), step = windows_.step();
-    for (std::int64_t c = 0; c < task.columns; ++c) {
-        const std::int64_t column = task.column + c, tap = column % taps;
-        const float* channel = x + column / taps * shape_.x_channel;
-        float* row = task.panel + c * row_;
-        for (const WindowRun* part = task.runs; part < task.runs + runs; ++part) {
-            const RowMeeting met = windows_.meet(part->row, tap);
-            const std::int64_t stop = part->start + part->count;
-            const std::int64_t low = std::clamp(met.low, part->start, stop);
-            const std::int64_t high = std::clamp(met.high, low, stop);
-            const float* from = channel + shape_.x_images[std::size_t(part->image)] + met.at;
-            float* to = row + part->column - part->start;
-            std::fill(to + part->start, to + low, 0.0f);
-            if (step == 1) {
-                std::copy(from + low, from + high, to + low);
-            } else {
-                for (std::int64_t p = low; p < high; ++p) to[p] = from[p * step];
-            }
-            std::fill(to + high, to + stop, 0.0f);
-        }
+// What the chunk's windows meet, in a row for each column.
+void WeightGradient::gather(const float* x, const Task& task, const Chunk& chunk) const {
+    const std::int64_t taps = windows_.taps(), width = loops_.width;
+    const std::int64_t vectors = ceil_div(chunk.count, width);
+    LayJob job{};
+    job.pieces = pieces_.data() + chunk.pieces;
+    job.pieces_per_tap = pieces_per_tap_;
+    job.table_taps = int(taps);
+    job.taps = taps;
+    job.channel_step = shape_.x_channel;
+    job.step = windows_.step();
+    job.k0 = task.column;
+    job.k1 = task.column + task.columns;
+    for (std::int64_t v = 0; v < vectors; v += kTileVectors) {
+        const int some = int(std::min<std::int64_t>(kTileVectors, vectors - v));
+        loops_.lay(job, x, some, task.panel + v * width, row_);
+        job.pieces += some * taps * pieces_per_tap_;
     }
 }
 

@@ -33,7 +33,8 @@ struct WeightGradientRun {
 
 class WeightGradient {
   public:
-    // Throws Error (GC-A001) unless a channel's windows lie side by side in dy.
+    // Throws Error (GC-A001) unless a channel's windows lie side by side in dy, and images of x
+    // equally far apart.
     explicit WeightGradient(WeightGradientShape shape);
 
     std::size_t workspace() const { return own_bytes_ * std::size_t(shape_.threads); }
@@ -44,11 +45,17 @@ class WeightGradient {
     struct Task {
         std::int64_t group, output, outputs, column, columns;
         float *panel, *rows, *lanes;
-        WindowRun* runs;
+    };
+    // Products `count` of every sum; what they meet in x is in the pieces from `pieces` on.
+    struct Chunk {
+        std::int64_t count;
+        std::size_t pieces;
     };
 
+    void plan_chunks();
+    void plan_tasks();
     void run_task(const WeightGradientRun& run, const Task& task) const;
-    void gather(const float* x, const Task& task, int runs) const;
+    void gather(const float* x, const Task& task, const Chunk& chunk) const;
     const float* rows_of(const float* dy, const Task& task, std::int64_t first, std::int64_t count,
                          std::int64_t* row) const;
     template <class Body>
@@ -59,8 +66,12 @@ class WeightGradient {
     Windows windows_;
     const GemmLoops& loops_;
     std::int64_t images_, depth_;
-    std::int64_t piece_, row_;  // products of a piece at most; room for them, whole vectors
-    std::int64_t output_parts_, column_parts_, most_outputs_, most_columns_;
+    std::int64_t images_per_turn_ = 1;  // chunks repeat after so many
+    std::int64_t row_ = 0;              // room for the products of a chunk, whole vectors
+    std::vector<Chunk> chunks_, last_;  // of a turn, and of the last one if it has fewer images
+    std::vector<Piece> pieces_;         // [chunk][vector][tap][piece]
+    int pieces_per_tap_ = 1;
+    std::int64_t output_parts_ = 1, column_parts_ = 1, most_outputs_ = 0, most_columns_ = 0;
     std::size_t panel_bytes_ = 0, rows_bytes_ = 0, lane_bytes_ = 0, own_bytes_ = 0;
 };
 

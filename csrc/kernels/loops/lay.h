@@ -41,6 +41,8 @@ void lay_stepped(const LayJob& job, const float* source, int vectors, float* to,
             return lay_rows<S, Step, 1>(job, source, vectors, to, row);
         case 2:
             return lay_rows<S, Step, 2>(job, source, vectors, to, row);
+        case 3:
+            return lay_rows<S, Step, 3>(job, source, vectors, to, row);
         default:
             return lay_rows<S, Step, 0>(job, source, vectors, to, row);
     }
