@@ -2,7 +2,8 @@
 
 usage: python tools/cost_table.py [NET...]     folders of models/; default: those of the benchmark
 
-Every kernel that can do a layer of the networks is measured as `graphc tune` does. A kernel's
+Every kernel that can do a layer of the networks, or a gradient of one, is measured as `graphc tune`
+does. A kernel's
 GFLOP/s is the median over its uses with many products a byte, its GB/s that over the others; one
 that is always the one or the other keeps the default for what it never was. Run it on a quiet
 machine.
@@ -13,10 +14,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 from graphc.costs import TABLE
+from graphc.ir.graph import Graph
 from graphc.lower.cpu import problems
 from graphc.memory import pinned_values, prepared
 from graphc.ops.spec import Cost
@@ -24,6 +27,7 @@ from graphc.tuning import measure
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 NETS = ("alexnet", "googlenet", "resnet50", "squeezenet_v1.1", "mobilenet_v1", "vgg16")
+TRAIN_BATCH = 8
 DENSE = 10.0
 """Products a byte from which on a use is bound by computing."""
 DEFAULT = {"gflops": 50.0, "gbps": 8.0, "start_us": 1.0}
@@ -39,15 +43,21 @@ def measured(nets: list[str]) -> dict[str, list[tuple[Cost, float]]]:
     found: dict[str, list[tuple[Cost, float]]] = defaultdict(list)
     seen: set[str] = set()
     for name in nets:
-        for passes in ("default", ()):
-            net = MODELS / name / "deploy.prototxt"
-            graph = prepared(net, train=False, batch=None, keep=(), passes=passes)
+        for graph in variations(MODELS / name):
             for key, (problem, cost) in problems(graph, pinned_values(graph, ())).items():
                 if key not in seen:
                     seen.add(key)
                     found[problem.symbol].append((cost, measure(problem, threads=1)))
         print(f"{name}: {len(seen)} kernels so far", file=sys.stderr)
     return found
+
+
+def variations(folder: Path) -> Iterator[Graph]:
+    """A network as it is compiled with passes, without, and for training."""
+    for passes in ("default", ()):
+        net = folder / "deploy.prototxt"
+        yield prepared(net, train=False, batch=None, keep=(), passes=passes)
+    yield prepared(folder / "train.prototxt", train=True, batch=TRAIN_BATCH, keep=())
 
 
 def rate(uses: list[tuple[Cost, float]]) -> dict[str, float]:

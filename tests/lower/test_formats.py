@@ -18,8 +18,9 @@ from graphc.ir.graph import Value
 from graphc.ir.types import Type
 from graphc.lower import cpu
 from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, choose_formats
-from graphc.lower._draft import Draft
+from graphc.lower._draft import ADDEND, Draft
 from graphc.lower._formats import Formats
+from graphc.lower._reorder import reorder
 from graphc.ops.kernel import BLOCKED, PLAIN
 
 NET = """
@@ -74,9 +75,9 @@ def mood(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda name: monkeypatch.setattr(Told, "mood", name)
 
 
-def symbols(exe: graphc.Executable) -> list[str]:
+def symbols(exe: graphc.Executable, entry: str = "forward") -> list[str]:
     program = exe._executor.prepared.program
-    return [program.calls[c].variants[0].symbol for c in program.entries["forward"]]
+    return [program.calls[c].variants[0].symbol for c in program.entries[entry]]
 
 
 @pytest.mark.parametrize("keep", [(), ("cat",), ("p2", "s1"), ("o1",), "all"])
@@ -109,6 +110,87 @@ def test_regions(mood: Any, tmp_path: Path) -> None:
     mood("dear")
     found = symbols(graphc.compile(net))
     assert not {"block", "unblock", "max_pool_blocked"} & set(found)
+
+
+TRAINED = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 2 dim: 3 dim: 13 dim: 13 } } }
+layer { name: "c1" type: "Convolution" bottom: "data" top: "c1"
+        param { name: "w" } param { name: "b" }
+        convolution_param { num_output: 20 kernel_size: 3 stride: 2 } }
+layer { name: "c2" type: "Convolution" bottom: "data" top: "c2"
+        param { name: "w" } param { name: "b" }
+        convolution_param { num_output: 20 kernel_size: 3 stride: 2 pad: 1 } }
+layer { name: "crop" type: "Pooling" bottom: "c2" top: "p2"
+        pooling_param { kernel_size: 2 stride: 1 } }
+layer { name: "sum" type: "Eltwise" bottom: "c1" bottom: "p2" top: "sum" }
+layer { name: "a" type: "Convolution" bottom: "sum" top: "a"
+        convolution_param { num_output: 32 kernel_size: 1 } }
+layer { name: "b" type: "Convolution" bottom: "sum" top: "b"
+        convolution_param { num_output: 16 kernel_size: 3 pad: 1 group: 4 } }
+layer { name: "c" type: "Deconvolution" bottom: "sum" top: "c"
+        convolution_param { num_output: 16 kernel_size: 3 pad: 1 } }
+layer { name: "cat" type: "Concat" bottom: "a" bottom: "b" bottom: "c" top: "cat" }
+layer { name: "relu" type: "ReLU" bottom: "cat" top: "cat" }
+layer { name: "d" type: "Convolution" bottom: "cat" top: "d"
+        convolution_param { num_output: 48 kernel_size: 3 } }
+layer { name: "ip" type: "InnerProduct" bottom: "d" top: "ip"
+        inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+"""
+
+
+@pytest.mark.parametrize("keep", [(), ("sum",), "all"])
+@pytest.mark.parametrize("name", ["cheap", "dear", "random"])
+def test_gradients_do_not_depend_on_formats(
+    mood: Any, tmp_path: Path, name: str, keep: Any
+) -> None:
+    (tmp_path / "net.prototxt").write_text(TRAINED)
+    net = graphc.load(tmp_path / "net.prototxt", phase="TRAIN")
+    rng = np.random.default_rng(0)
+    for arrays in net.params.values():
+        for array in arrays:
+            array[...] = rng.standard_normal(array.shape) * 0.2
+    mood(name)
+    found = []
+    for target in ("cpu", "reference"):
+        exe = graphc.compile(net, target=target, train=True, keep=keep, threads=2)
+        if target == "cpu":
+            exe._executor.check = {"poison": True, "audit": True}
+            kernels = symbols(exe, "backward")
+        draw = np.random.default_rng(1)
+        exe.forward({"data": draw.standard_normal((2, 3, 13, 13)).astype(np.float32)})
+        found.append(exe.backward({"ip": draw.standard_normal((2, 5)).astype(np.float32)}))
+    ours, theirs = found
+    assert ours.blobs.keys() == theirs.blobs.keys()
+    for blob, array in theirs.blobs.items():
+        np.testing.assert_allclose(ours.blobs[blob], array, rtol=1e-4, atol=1e-4, err_msg=blob)
+    for layer, arrays in theirs.params.items():
+        for mine, array in zip(ours.params[layer], arrays, strict=True):
+            np.testing.assert_allclose(mine, array, rtol=1e-4, atol=1e-4, err_msg=layer)
+    if "dnnl_conv_dx" in _core.kernel_symbols() and name != "random":
+        assert ("dnnl_conv_dx" in kernels) == ("dnnl_conv_dweight" in kernels) == (name == "cheap")
+        assert ("conv_dweight" in kernels) and ("deconv" in kernels)
+
+
+@pytest.mark.parametrize("formats", list(itertools.product((PLAIN, BLOCKED), repeat=4)))
+def test_what_is_added_to_is_reordered_as_it_is_by_then(formats: tuple[str, ...]) -> None:
+    total = Value("dx", Type((1, 16, 4, 4)))
+    drafts = [Draft("first", 0, "dx", [], [("dx", total)], is_backward=True)]
+    for name in ("second", "third"):
+        reads = [(ADDEND, total)]
+        drafts.append(Draft(name, 0, "dx", reads, [("dx", total)], adds=True, is_backward=True))
+    drafts.append(Draft("reader", 0, "dx", [("x", total)], []))
+    sides = [(each, each) for each in formats]
+    known: dict[Value, list[str]] = {}  # what each value, in its format, is the sum of
+    for draft in reorder(drafts, sides, Formats(16), ()):
+        if draft.mover:
+            known[draft.writes[0][1]] = list(known[draft.reads[0][1]])
+        elif draft.writes:
+            ((_, made),) = draft.writes
+            assert not draft.adds or draft.reads == [(ADDEND, made)]
+            known[made] = [*(known[made] if draft.adds else []), draft.name]
+        else:
+            assert known[draft.reads[0][1]] == ["first", "second", "third"]
 
 
 def chain(rng: random.Random, length: int) -> tuple[list[Draft], list[Mapping[Any, float]]]:
