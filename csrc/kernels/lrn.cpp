@@ -2,13 +2,12 @@
 // channels, see blocked.h. Parameters: radius (half the window), shift, share (the weight of one
 // square), beta; in blocks also channels.
 
-#include "lrn.h"
-
 #include <cstdint>
 
 #include "core/kernel.h"
 #include "error.h"
 #include "kernels/blocked.h"
+#include "kernels/lrn_problem.h"
 #include "kernels/planes.h"
 #include "kernels/spatial/loops.h"
 #include "kernels/split.h"
@@ -24,15 +23,6 @@ void check_floats(const Problem& problem, const std::string& name) {
         problem.reads[0].dtype != DType::f32 || problem.writes[0].dtype != DType::f32) {
         throw Error("GC-A001", name + " reads one operand of floats and writes one");
     }
-}
-
-Lrn lrn_of(const Attrs& attrs, const std::string& name) {
-    const Lrn lrn = {attrs.integer("radius"), float(attrs.real("shift")),
-                     float(attrs.real("share")), float(attrs.real("beta"))};
-    if (lrn.radius < 0 || lrn.radius > INT32_MAX) {
-        throw Error("GC-A001", name + ": the radius is negative or too large");
-    }
-    return lrn;
 }
 
 class LrnKernel : public Kernel {

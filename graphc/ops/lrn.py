@@ -104,6 +104,31 @@ class LRN(OpSpec):
             )
             for symbol in ("lrn_across_blocked", "dnnl_lrn")
         ),
+        Kernel(
+            "cpu",
+            "dx",
+            "lrn_across_gradient",
+            attrs=lambda a, s: _numbers(a),
+            when=lambda a, s: bool(a.norm_region == ACROSS),
+            strided=True,
+        ),
+        Kernel(
+            "cpu",
+            "dx",
+            "lrn_across_gradient",
+            attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
+            when=lambda a, s: bool(a.norm_region == ACROSS),
+            strided=True,
+            formats=((BLOCKED, BLOCKED),),
+        ),
+        Kernel(
+            "cpu",
+            "dx",
+            "lrn_within_gradient",
+            attrs=lambda a, s: _numbers(a),
+            when=lambda a, s: bool(a.norm_region == WITHIN),
+            strided=True,
+        ),
     )
     samples = (
         Sample(((2, 5, 2, 3),), LRNAttrs(local_size=3)),

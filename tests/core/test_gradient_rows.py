@@ -28,7 +28,6 @@ HOST: set[str] = {
     "Filter dx",
     "HingeLoss dx",
     "InfogainLoss dx",
-    "LRN dx",
     "LSTM dW_hc",
     "LSTM dW_xc",
     "LSTM dW_xc_static",

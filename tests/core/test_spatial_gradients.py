@@ -10,10 +10,11 @@ from core.blocked import blocked, plain, room, run
 from core.gradient_rows import Backward, check
 from core.rows import Layer
 from core.test_blocked_kernels import isa, numbers  # noqa: F401
-from core.test_spatial_kernels import PLACES, WINDOWS
+from core.test_spatial_kernels import NORMS, PLACES, WINDOWS
 
 from graphc import _core
 from graphc.errors import GraphError
+from graphc.ops.lrn import ACROSS, LRN, WITHIN, LRNAttrs
 from graphc.ops.pooling import Pooling, PoolingAttrs
 
 WIDE = {"kernel_h": 20, "kernel_w": 17, "stride": 3}  # over 256 elements: indices are int32
@@ -83,9 +84,33 @@ def _dtype(layer: Layer) -> Any:
     return np.uint8 if layer.sig["index"].dtype == "u8" else np.int32
 
 
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("shape", "attrs"), NORMS.values(), ids=NORMS)
+@pytest.mark.usefixtures("isa")
+def test_lrn(shape: tuple[int, ...], attrs: LRNAttrs, place: Any) -> None:
+    layer = Layer.of(LRN, attrs, shape)
+    assert check(Backward(layer, {"x": normal(shape)}), place=place) == {"dx"}
+
+
+@pytest.mark.parametrize("shape", [(2, 37, 9, 11), (1, 3, 1, 700), (3, 1100, 3, 3), (0, 5, 3, 3)])
+@pytest.mark.parametrize("attrs", [LRNAttrs(alpha=0.5), LRNAttrs(local_size=99, alpha=0.5)])
+def test_lrn_of_any_number_of_channels(shape: tuple[int, ...], attrs: LRNAttrs) -> None:
+    assert check(Backward(Layer.of(LRN, attrs, shape), {"x": normal(shape)})) == {"dx"}
+
+
+@pytest.mark.parametrize("region", [ACROSS, WITHIN])
+def test_lrn_of_what_is_not_finite(region: str) -> None:
+    shape = (2, 16, 9, 7)
+    backward = Backward(Layer.of(LRN, LRNAttrs(norm_region=region), shape), {"x": normal(shape)})
+    backward.values["dy"][0, 3, 4, 5], backward.values["dy"][1, 9, 0, 0] = np.nan, np.inf
+    backward.values["x"][0, 12, 1, 1] = np.nan
+    check(backward)
+
+
 X, Y = ("f32", (2, 16, 6, 6), None), ("f32", (2, 16, 3, 3), None)
 INDEX = ("u8", (2, 16, 3, 3), None)
 TOLD = {"kernel": (2, 2), "stride": (2, 2), "pad": (0, 0)}
+TOLD |= {"radius": 2, "shift": 1.0, "share": 0.1, "beta": 0.75}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +127,12 @@ TOLD = {"kernel": (2, 2), "stride": (2, 2), "pad": (0, 0)}
         ("max_pool_gradient", [Y], [X], {}),
         ("max_pool_gradient", [Y, Y], [X], {}),
         ("max_pool_gradient", [Y, ("u8", (2, 16, 3, 4), None)], [X], {}),
+        ("lrn_across_gradient", [X], [X], {}),
+        ("lrn_across_gradient", [X, Y], [X], {}),
+        ("lrn_across_gradient", [X, X], [X], {"radius": -1}),
+        ("lrn_across_gradient", [X, X], [X], {"channels": 16}),
+        ("lrn_within_gradient", [X, X], [Y], {}),
+        ("lrn_within_gradient", [X, X, X], [X], {}),
         ("max_pool_gradient", [Y, ("i64", (2, 16, 3, 3), None)], [X], {}),
     ],
 )

@@ -50,6 +50,7 @@ struct Lanes : Simd {
 #define GRAPHC_LOOPS avx512
 #include "kernels/spatial/block_body.h"
 #include "kernels/spatial/lrn_body.h"
+#include "kernels/spatial/lrn_gradient_body.h"
 #include "kernels/spatial/pool_blocked_body.h"
 #include "kernels/spatial/pool_body.h"
 #include "kernels/spatial/pool_gradient_body.h"

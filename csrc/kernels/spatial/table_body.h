@@ -2,9 +2,9 @@
 
 namespace graphc::GRAPHC_LOOPS {
 
-const SpatialLoops spatial_loops = {max_block,     mean_block,   wide_max,        wide_sum,
-                                    lrn_across,    lrn_within,   block,           unblock,
-                                    max_blocked,   mean_blocked, max_gradient_u8, max_gradient_i32,
-                                    mean_gradient, lrn_blocked};
+const SpatialLoops spatial_loops = {
+    max_block,           mean_block,          wide_max,      wide_sum,   lrn_across,  lrn_within,
+    lrn_across_gradient, lrn_within_gradient, block,         unblock,    max_blocked, mean_blocked,
+    max_gradient_u8,     max_gradient_i32,    mean_gradient, lrn_blocked};
 
 }  // namespace graphc::GRAPHC_LOOPS

@@ -1,0 +1,93 @@
+// Part of a loop file (see loops.h), after lrn_body.h: gradients of LRN, from x and dy alone.
+// With s = shift + share * (sum of x^2 over the window) and p = s^-beta:
+// dx = dy p - 2 beta share x * (sum of dy x p / s over the window).
+
+namespace graphc::GRAPHC_LOOPS {
+
+namespace {
+
+// scaled = dy p and ratio = dy x p / s, of the sums of squares.
+void weigh(const Lrn& lrn, const float* x, const float* dy, const float* sums, Index count,
+           float* __restrict scaled, float* __restrict ratio) {
+    const auto each = [&](const auto& power) {
+        for (Index i = 0; i < count; ++i) {
+            const float s = lrn.shift + lrn.share * sums[i];
+            scaled[i] = power(dy[i], s);
+            ratio[i] = scaled[i] * x[i] / s;
+        }
+    };
+    if (lrn.beta == 0.75F) {
+        each([](float value, float s) {
+            const float root = sqrtf(s);
+            return value / (root * sqrtf(root));
+        });
+    } else if (lrn.beta == 0.5F) {
+        each([](float value, float s) { return value / sqrtf(s); });
+    } else if (lrn.beta == 0) {
+        each([](float value, float) { return value; });
+    } else {
+        const float beta = lrn.beta;
+        each([beta](float value, float s) { return value * exp_of(-beta * log_of(s)); });
+    }
+}
+
+void combine(const Lrn& lrn, const float* x, const float* scaled, const float* sums, Index count,
+             float* dx) {
+    const float factor = 2 * lrn.beta * lrn.share;
+    for (Index i = 0; i < count; ++i) dx[i] = scaled[i] - factor * x[i] * sums[i];
+}
+
+void lrn_across_gradient(const Lrn& lrn, const float* x, Index x_step, const float* dy,
+                         Index dy_step, float* dx, Index dx_step, Index channels, Index count,
+                         float* scratch) {
+    float sums[kLrnBlock];
+    float *const scaled = scratch, *const ratio = scratch + channels * count;
+    const auto first = [&](Index c) { return greater(c - lrn.radius, 0); };
+    const auto extent = [&](Index c) {
+        return lesser(c + lrn.radius + 1, channels) - greater(c - lrn.radius, 0);
+    };
+    for (Index c = 0; c < channels; ++c) {
+        sum_rows<true>(x + first(c) * x_step, x_step, extent(c), count, sums);
+        weigh(lrn, x + c * x_step, dy + c * dy_step, sums, count, scaled + c * count,
+              ratio + c * count);
+    }
+    for (Index c = 0; c < channels; ++c) {
+        sum_rows<false>(ratio + first(c) * count, count, extent(c), count, sums);
+        combine(lrn, x + c * x_step, scaled + c * count, sums, count, dx + c * dx_step);
+    }
+}
+
+// Sums of terms (x^2, or x itself) over the square windows round the pixels of row h of a plane.
+// `down`: room for a row.
+template <bool kSquares>
+void window_sums(const Lrn& lrn, const float* x, Index height, Index width, Index pitch, Index h,
+                 float* down, float* sums) {
+    const Index top = greater(h - lrn.radius, 0), bottom = lesser(h + lrn.radius + 1, height);
+    sum_rows<kSquares>(x + top * pitch, pitch, bottom - top, width, down);
+    const Index reach = lesser(lrn.radius, width - 1);
+    for (Index w = 0; w < width; ++w) sums[w] = down[w];
+    for (Index shift = 1; shift <= reach; ++shift) {
+        add_rows<1, false>(down, width, width - shift, sums + shift);
+        add_rows<1, false>(down + shift, width, width - shift, sums);
+    }
+}
+
+void lrn_within_gradient(const Lrn& lrn, const float* x, Index x_pitch, const float* dy,
+                         Index dy_pitch, float* dx, Index dx_pitch, Index height, Index width,
+                         float* scratch) {
+    float *const down = scratch, *const sums = down + width;
+    float *const scaled = sums + width, *const ratio = scaled + height * width;
+    for (Index h = 0; h < height; ++h) {
+        window_sums<true>(lrn, x, height, width, x_pitch, h, down, sums);
+        weigh(lrn, x + h * x_pitch, dy + h * dy_pitch, sums, width, scaled + h * width,
+              ratio + h * width);
+    }
+    for (Index h = 0; h < height; ++h) {
+        window_sums<false>(lrn, ratio, height, width, width, h, down, sums);
+        combine(lrn, x + h * x_pitch, scaled + h * width, sums, width, dx + h * dx_pitch);
+    }
+}
+
+}  // namespace
+
+}  // namespace graphc::GRAPHC_LOOPS
