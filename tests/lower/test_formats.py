@@ -18,7 +18,7 @@ from graphc.ir.graph import Value
 from graphc.ir.types import Type
 from graphc.lower import cpu
 from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, choose_formats
-from graphc.lower._draft import ADDEND, Draft
+from graphc.lower._draft import ADDEND, BACKWARD, Draft
 from graphc.lower._formats import Formats
 from graphc.lower._reorder import reorder
 from graphc.ops.kernel import BLOCKED, PLAIN
@@ -175,10 +175,10 @@ def test_gradients_do_not_depend_on_formats(
 @pytest.mark.parametrize("formats", list(itertools.product((PLAIN, BLOCKED), repeat=4)))
 def test_what_is_added_to_is_reordered_as_it_is_by_then(formats: tuple[str, ...]) -> None:
     total = Value("dx", Type((1, 16, 4, 4)))
-    drafts = [Draft("first", 0, "dx", [], [("dx", total)], is_backward=True)]
+    drafts = [Draft("first", 0, "dx", [], [("dx", total)], entry=BACKWARD)]
     for name in ("second", "third"):
         reads = [(ADDEND, total)]
-        drafts.append(Draft(name, 0, "dx", reads, [("dx", total)], adds=True, is_backward=True))
+        drafts.append(Draft(name, 0, "dx", reads, [("dx", total)], adds=True, entry=BACKWARD))
     drafts.append(Draft("reader", 0, "dx", [("x", total)], []))
     sides = [(each, each) for each in formats]
     known: dict[Value, list[str]] = {}  # what each value, in its format, is the sum of
