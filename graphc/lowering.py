@@ -14,6 +14,7 @@ from graphc.ir.types import ITEM_BYTES
 from graphc.lower._reorder import BLOCK, UNBLOCK
 from graphc.ops.kernel import BLOCKED, PLAIN
 from graphc.ops.spec import OpSpec
+from graphc.ops.update.rule import gradient_of
 from graphc.plan import Plan, Step
 from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
 
@@ -74,7 +75,7 @@ class Lowering:
             return 0
         owner = node.of or node
         op = cast("type[OpSpec]", owner.op)
-        return op.macs(owner.attrs, call.part, owner.sig(self.graph.env))
+        return op.macs(owner.attrs, gradient_of(call.part), owner.sig(self.graph.env))
 
     def moved(self, call: Call) -> int:
         """Bytes of the elements that a call reads and writes, each buffer once per side."""

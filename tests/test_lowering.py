@@ -120,7 +120,7 @@ def test_multiply_adds_of_gradients() -> None:
         for s in low.steps("backward")
         if low.call(s).part != "update"
     }
-    assert found == {("loss", "dx"): 0, ("y", "dweight"): 2 * 5 * 3, ("y", "dbias"): 0}
+    assert found == {("loss", "dx"): 0, ("y", "dweight+SGD"): 2 * 5 * 3, ("y", "dbias"): 0}
 
 
 def test_bytes_are_those_of_the_elements_each_buffer_once() -> None:

@@ -8,26 +8,12 @@
 
 #include <memory>
 
-#include "core/kernel.h"
+#include "kernels/matrix.h"
 #include "kernels/matrix_product.h"
-#include "kernels/spatial_options.h"
 
 namespace graphc {
 
 namespace {
-
-// An operand as a matrix: its axes before attribute axis by the others.
-struct Matrix {
-    std::int64_t rows, columns;
-
-    Matrix(const Problem& problem, const Spec& spec, const char* what) {
-        const std::int64_t axis = problem.attrs.integer("axis");
-        require(axis >= 0 && axis <= spec.rank, what);
-        rows = spec.count(0, int(axis));
-        columns = spec.count(int(axis), spec.rank);
-        require_flat(spec, rows * columns, what);
-    }
-};
 
 class DataGradient final : public Kernel {
   public:

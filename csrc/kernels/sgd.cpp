@@ -4,21 +4,19 @@
 #include <algorithm>
 
 #include "kernels/parallel.h"
+#include "kernels/sgd_step.h"
 #include "kernels/shapes.h"
 
 namespace graphc {
 
 namespace {
 
-constexpr std::int64_t kTask = 1 << 14;
+constexpr std::int64_t kTask = 1 << 14, kPiece = 512;
 
 class Sgd final : public Kernel {
   public:
     explicit Sgd(const Problem& problem)
-        : momentum_(float(problem.attrs.real("momentum"))),
-          lr_mult_(float(problem.attrs.real("lr_mult"))),
-          decay_(float(problem.attrs.real("decay"))),
-          summands_(int(problem.reads.size()) - kOthers) {
+        : rule_(problem.attrs), summands_(int(problem.reads.size()) - kOthers) {
         expect(summands_ >= 1, "sgd needs a gradient");
         expect_dense(problem, "sgd", problem.reads.size(), 2, 2);
         size_ = problem.writes[0].size();
@@ -32,41 +30,37 @@ class Sgd final : public Kernel {
     }
 
     void run(const Run& run) const override {
-        const float rate = run.in(0)[0] * lr_mult_;
+        const SgdStep step = rule_.step(run.in(0)[0]);
         share_out((size_ + kTask - 1) / kTask, run.threads, [&](std::int64_t task, int) {
             const std::int64_t from = task * kTask, to = std::min(size_, from + kTask);
-            step(run, rate, from, to);
+            if (summands_ == 1) {
+                step(run.in(1) + from, run.in(2) + from, run.in(kOthers) + from, run.out(0) + from,
+                     run.out(1) + from, to - from);
+            } else {
+                step_with_sums(run, step, from, to);
+            }
         });
     }
 
   private:
     static constexpr int kOthers = 3;  // rate, w, h
 
-    void step(const Run& run, float rate, std::int64_t from, std::int64_t to) const {
-        const float* const w = run.in(1);
-        const float* const h = run.in(2);
-        const float* const dw = run.in(kOthers);
-        float* const new_w = run.out(0);
-        float* const new_h = run.out(1);
-        if (summands_ == 1) {
-#pragma omp simd
-            for (std::int64_t i = from; i < to; ++i) {
-                const float moved = momentum_ * h[i] + rate * (dw[i] + decay_ * w[i]);
-                new_w[i] = w[i] - moved;
-                new_h[i] = moved;
+    void step_with_sums(const Run& run, const SgdStep& step, std::int64_t from,
+                        std::int64_t to) const {
+        float slope[kPiece];
+        for (; from < to; from += kPiece) {
+            const std::int64_t n = std::min(kPiece, to - from);
+            std::copy_n(run.in(kOthers) + from, n, slope);
+            for (int k = 1; k < summands_; ++k) {
+                const float* const more = run.in(kOthers + k) + from;
+                for (std::int64_t i = 0; i < n; ++i) slope[i] += more[i];
             }
-            return;
-        }
-        for (std::int64_t i = from; i < to; ++i) {
-            float slope = dw[i];
-            for (int k = 1; k < summands_; ++k) slope += run.in(kOthers + k)[i];
-            const float moved = momentum_ * h[i] + rate * (slope + decay_ * w[i]);
-            new_w[i] = w[i] - moved;
-            new_h[i] = moved;
+            step(run.in(1) + from, run.in(2) + from, slope, run.out(0) + from, run.out(1) + from,
+                 n);
         }
     }
 
-    float momentum_, lr_mult_, decay_;
+    SgdRule rule_;
     int summands_;
     std::int64_t size_ = 0;
 };

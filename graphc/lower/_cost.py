@@ -11,6 +11,7 @@ from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.ir.op import Sig
 from graphc.lower._draft import Draft
 from graphc.ops.spec import Cost, OpSpec
+from graphc.ops.update.rule import gradient_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def costs_of(graph: Graph) -> Callable[[Draft], Cost]:
         owner = node.of or node
         if owner not in sigs:
             sigs[owner] = owner.sig(graph.env)
-        return cast("type[OpSpec]", owner.op).macs(owner.attrs, draft.part, sigs[owner])
+        return cast("type[OpSpec]", owner.op).macs(
+            owner.attrs, gradient_of(draft.part), sigs[owner]
+        )
 
     return lambda draft: Cost(macs(draft), _nbytes(draft.reads), _nbytes(draft.writes))
 

@@ -26,7 +26,7 @@ from graphc.lower._rows import Rows, without_views
 from graphc.lower._select import price_of, select
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
-from graphc.lower._updates import update_early
+from graphc.lower._updates import Told, absorb_updates, update_early
 from graphc.lower._views import place_views
 from graphc.ops.spec import Cost
 from graphc.program import Program
@@ -108,9 +108,12 @@ def _fused(
     formats = Formats(_core.channel_block(), weight_gradients(graph))
     rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits, deterministic)
     drafts, told = fuse(without_views(trace(graph), rows), rows, kept)
-    rows.tell(told)
     drafts = accumulate(drafts, kept, rows.can_add)
-    return update_early(drafts) if fused_update else drafts, rows
+    updates: Told = {}
+    if fused_update:
+        drafts, updates = absorb_updates(update_early(drafts), rows, kept)
+    rows.tell({**told, **updates})
+    return drafts, rows
 
 
 def _read_backward(drafts: Sequence[Draft]) -> set[Value]:

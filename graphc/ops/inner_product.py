@@ -165,6 +165,12 @@ class InnerProduct(OpSpec):
             adds=True,
         ),
         Kernel("cpu", "dbias", "channel_sums", attrs=_axis, adds=True),
+        Kernel(
+            "cpu",
+            "dweight+SGD",
+            "inner_product_sgd",
+            attrs=lambda a, s: {**_axis(a, s), "transpose": a.transpose},
+        ),
     )
     samples = (
         Sample(((2, 5),), InnerProductAttrs(num_output=3)),

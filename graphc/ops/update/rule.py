@@ -46,10 +46,20 @@ class UpdateRule(OpSpec):
         return (Forward("update", reads, changed, effects=frozenset({Effect.STATE})),)
 
 
+def with_update(part: str, rule: type[UpdateRule]) -> str:
+    """The part that makes a parameter's gradient and updates it: "dweight+SGD"."""
+    return f"{part}+{rule.type}"
+
+
+def gradient_of(part: str) -> str:
+    """What `with_update` was given; any other part is itself."""
+    return part.partition("+")[0]
+
+
 def gradient(a: RuleAttrs, v: Values) -> F64:
     """The gradient of the loss and of the decay term, shaped as w."""
     summands: Iterable[F64] = (np.reshape(each, v["w"].shape) for each in many(v, "dw"))
     return np.asarray(sum(summands, start=a.decay * v["w"]))
 
 
-__all__ = ["RATE", "RuleAttrs", "UpdateRule", "gradient"]
+__all__ = ["RATE", "RuleAttrs", "UpdateRule", "gradient", "gradient_of", "with_update"]
