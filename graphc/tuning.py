@@ -38,20 +38,22 @@ class TuneReport:
 def tune(
     net: Graph | str | Path,
     *,
+    train: bool = False,
     batch: int | None = None,
     threads: int | None = None,
     keep: Keep = (),
     again: bool = False,
     progress: Progress = lambda done, count, key: None,
 ) -> TuneReport:
-    """Measure the kernels of a network's forward on this machine and add them to the cache.
+    """Measure the kernels of a network's forward on this machine and add them to the cache; those
+    of its backward too if `train`, in phase TRAIN if `net` is a file.
 
     Later compilations with as many threads choose kernels and formats by these times. What is in
     the cache is not measured anew, unless `again`. Raises GC-R004 (threads), GC-F002 for a cache
     that cannot be written, GC-A001 for one that is no cache, and what loading raises.
     """
     count = checked_threads(threads)
-    graph = prepared(net, train=False, batch=batch, keep=keep)
+    graph = prepared(net, train=train, batch=batch, keep=keep)
     before = known_costs(count).times
     found = problems(graph, pinned_values(graph, keep), count)
     wanted = [problem for key, (problem, _) in found.items() if again or key not in before]

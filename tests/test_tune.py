@@ -59,6 +59,18 @@ def test_every_kernel_is_measured_once(net: graphc.Graph) -> None:
     assert set(graphc.tune(net, threads=1, batch=2).times).isdisjoint(wanted)
 
 
+def test_gradients_are_measured_for_training(net: graphc.Graph) -> None:
+    graphc.tune(net, threads=1)
+    found = graphc.tune(net, train=True, threads=1)
+    assert found.known > 0
+    kinds = {key.split(" ", 1)[0] for key in found.times}
+    assert {"conv_dweight", "channel_sums", "inner_product_dx", "inner_product_dweight"} <= kinds
+    exe = graphc.compile(net, train=True, threads=1)
+    program = exe._executor.prepared.program
+    chosen = [program.calls[c].variants[0] for c in program.entries["backward"]]
+    assert {v.basis for v in chosen if v.symbol in kinds} == {MEASURED}
+
+
 @pytest.mark.parametrize("favourite", ["conv", "dnnl_conv"])
 def test_the_fastest_measured_kernel_runs(net: graphc.Graph, favourite: str) -> None:
     if favourite not in _core.kernel_symbols():
@@ -99,3 +111,5 @@ def test_from_the_command_line(
     assert told.startswith("measured ") and "with 1 threads, 0 known" in told
     assert invoke(["tune", "net.prototxt", "--threads", "1", "--json"]) == 0
     assert '"measured": 0' in capsys.readouterr().out
+    assert invoke(["tune", "net.prototxt", "--threads", "1", "--train", "--json"]) == 0
+    assert '"conv_dweight | ' in capsys.readouterr().out

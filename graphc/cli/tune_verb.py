@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from graphc.cli.nets import keep_option, open_graph
-from graphc.cli.options import json_option, net_options
+from graphc.cli.options import given, json_option, net_options
 from graphc.cli.output import emit_json, note, say
 
 
@@ -18,6 +18,7 @@ from graphc.cli.output import emit_json, note, say
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads that kernels use."
 )
+@click.option("--train", is_flag=True, help="Backward as well, in phase TRAIN.")
 @click.option("--again", is_flag=True, help="Measure anew what is known already.")
 @net_options
 @json_option
@@ -25,6 +26,7 @@ def command(
     net: str,
     keep: tuple[str, ...],
     threads: int | None,
+    train: bool,
     again: bool,
     as_json: bool,
     **options: Any,
@@ -36,13 +38,22 @@ def command(
     """
     from graphc.tuning import tune
 
+    if train and not given("phase"):
+        options["phase"] = "TRAIN"
     graph, _ = open_graph(net, options)
 
     def progress(done: int, count: int, key: str) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{done + 1} of {count}  {key[:60]:<60}", nl=False, err=True)
 
-    found = tune(graph, threads=threads, keep=keep_option(keep), again=again, progress=progress)
+    found = tune(
+        graph,
+        train=train,
+        threads=threads,
+        keep=keep_option(keep),
+        again=again,
+        progress=progress,
+    )
     if sys.stderr.isatty() and found.times:
         note("")
     if as_json:
