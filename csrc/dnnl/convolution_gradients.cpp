@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "dnnl/blocked_weight.h"
 #include "dnnl/convolution.h"
 #include "dnnl/packed_weight.h"
 
@@ -85,8 +86,7 @@ class WeightGradient final : public Kernel {
         char* const made = run.workspace + own_;
         const void* const operands[] = {run.in(0), run.in(1), made};
         if (!call_.execute(run, run.workspace, operands)) return;
-        const void* const ends[] = {made, run.out(0)};
-        reorder_.execute(run, run.workspace, ends);
+        unblock_.run(run, run.workspace, reinterpret_cast<const float*>(made), run.out(0));
     }
 
   private:
@@ -100,9 +100,9 @@ class WeightGradient final : public Kernel {
                  {DNNL_ARG_SRC, primitive.src_desc()},
                  {DNNL_ARG_DIFF_WEIGHTS, primitive.diff_weights_desc()}},
                 told.threads),
-          reorder_(reorder(primitive.diff_weights_desc(), problem.plain_weight(), told.threads,
-                           flag(told.attrs, "accumulate"))),
-          own_((std::max(call_.scratchpad(), reorder_.scratchpad()) + 63) / 64 * 64),
+          unblock_(primitive.diff_weights_desc(), problem.plain_weight(), told.threads,
+                   flag(told.attrs, "accumulate")),
+          own_((std::max(call_.scratchpad(), unblock_.scratchpad()) + 63) / 64 * 64),
           made_bytes_(primitive.diff_weights_desc().get_size()) {}
 
     static ConvolutionProblem::ToldWeight checked(const Problem& told,
@@ -119,7 +119,8 @@ class WeightGradient final : public Kernel {
         return problem.tell_weight();
     }
 
-    Call call_, reorder_;
+    Call call_;
+    WeightUnblock unblock_;
     std::size_t own_, made_bytes_;
 };
 

@@ -10,9 +10,9 @@ namespace graphc {
 
 namespace {
 
-constexpr std::int64_t kDepth = 256;    // products of a block at most
-constexpr std::int64_t kColumns = 256;  // a block of b fills a quarter of a small L2 cache
-constexpr std::int64_t kAhead = 4;      // rows of b, which lie too far apart to be guessed
+constexpr std::int64_t kDepth = 64;      // products of a block at most
+constexpr std::int64_t kColumns = 1024;  // a block of b fills a quarter of a small L2 cache
+constexpr std::int64_t kAhead = 4;       // rows of b, which lie too far apart to be guessed
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::size_t line_bytes(std::int64_t floats) {
