@@ -48,7 +48,7 @@ class Backward:
 
     def rows(self, part: Grad) -> list[Kernel]:
         attrs, sig = self.layer.attrs, self.sig
-        rows = [r for r in self.layer.op.kernels_of(attrs, sig) if r.part == part.part]
+        rows = [r for r in self.layer.op.kernels_of(attrs, sig) if r.does(part.part)]
         return [r for r in rows if r.when is None or r.when(attrs, sig)]
 
     def wanted(self, part: Grad) -> Array:
