@@ -1,9 +1,11 @@
-// BatchNorm in parts: "batch_norm" with the state's statistics; "batch_norm_statistics",
-// "batch_norm_normalize" and "batch_norm_update" with the batch's. The first takes x and y in
-// blocks of channels, too (see blocked.h), if it has the parameter channels.
+// BatchNorm in parts: "batch_norm" with the state's statistics; "batch_norm_normalize" and
+// "batch_norm_update" with the batch's. The first two take x and y in blocks of channels, too (see
+// blocked.h), if they have the parameter channels.
 
-#include <algorithm>
+#include "kernels/batch_norm.h"
+
 #include <cmath>
+#include <string>
 
 #include "kernels/blocked.h"
 #include "kernels/expr.h"
@@ -14,13 +16,6 @@
 namespace graphc {
 
 namespace {
-
-// Channels are axis 1; a vector is one channel.
-std::int64_t channels_of(const Spec& x) { return x.rank > 1 ? x.dims[1] : 1; }
-
-bool is_row(const Spec& row, std::int64_t size) {
-    return row.dtype == DType::f32 && row.contiguous() && row.size() == size;
-}
 
 // y = (x - mean) / sqrt(variance + eps): per channel the operands of one `normalize` instruction,
 // kept in the workspace.
@@ -77,10 +72,26 @@ class Normalize {
     Expr expr_;
 };
 
+Normalize normalize_of(const Problem& problem, const std::string& name) {
+    const double eps = problem.attrs.real("eps");
+    const bool is_blocked = problem.attrs.has("channels");
+    const std::int64_t channels =
+        is_blocked ? problem.attrs.integer("channels") : channels_of(problem.reads[0]);
+    expect(is_row(problem.reads[1], channels) && is_row(problem.reads[2], channels),
+           name + " has a mean and a variance per channel");
+    if (!is_blocked) return Normalize(problem, eps);
+    const Blocked x(problem.reads[0], channels, name);
+    static_cast<void>(Blocked(problem.writes[0], channels, name));
+    Spec row = problem.reads[0];
+    row.dims[0] = row.dims[2] = row.dims[3] = 1;
+    row.strides = {x.blocks * x.lanes, x.lanes, x.lanes, x.lanes, 1};
+    return Normalize(problem, eps, channels, row, -1);
+}
+
 class Global final : public Kernel {
   public:
     explicit Global(const Problem& problem)
-        : normalize_(made(problem, problem.attrs.real("eps"))) {}
+        : normalize_(normalize_of(checked(problem), "batch_norm")) {}
 
     std::size_t workspace() const override { return normalize_.workspace(); }
 
@@ -90,22 +101,11 @@ class Global final : public Kernel {
     }
 
   private:
-    static Normalize made(const Problem& problem, double eps) {
-        expect(problem.reads.size() == 4 && problem.writes.size() == 1,
-               "batch_norm has another number of operands");
-        const bool is_blocked = problem.attrs.has("channels");
-        const std::int64_t channels =
-            is_blocked ? problem.attrs.integer("channels") : channels_of(problem.reads[0]);
-        expect(is_row(problem.reads[1], channels) && is_row(problem.reads[2], channels) &&
-                   is_row(problem.reads[3], 1),
-               "batch_norm has a mean and a variance per channel, and one factor");
-        if (!is_blocked) return Normalize(problem, eps);
-        const Blocked x(problem.reads[0], channels, "batch_norm");
-        static_cast<void>(Blocked(problem.writes[0], channels, "batch_norm"));
-        Spec row = problem.reads[0];
-        row.dims[0] = row.dims[2] = row.dims[3] = 1;
-        row.strides = {x.blocks * x.lanes, x.lanes, x.lanes, x.lanes, 1};
-        return Normalize(problem, eps, channels, row, -1);
+    static const Problem& checked(const Problem& problem) {
+        expect(
+            problem.reads.size() == 4 && problem.writes.size() == 1 && is_row(problem.reads[3], 1),
+            "batch_norm reads one factor, the last of four operands");
+        return problem;
     }
 
     Normalize normalize_;
@@ -114,7 +114,7 @@ class Global final : public Kernel {
 class Given final : public Kernel {
   public:
     explicit Given(const Problem& problem)
-        : normalize_(checked(problem), problem.attrs.real("eps")) {}
+        : normalize_(normalize_of(checked(problem), "batch_norm_normalize")) {}
 
     std::size_t workspace() const override { return normalize_.workspace(); }
 
@@ -124,90 +124,10 @@ class Given final : public Kernel {
     static const Problem& checked(const Problem& problem) {
         expect(problem.reads.size() == 3 && problem.writes.size() == 1,
                "batch_norm_normalize has another number of operands");
-        const std::int64_t channels = channels_of(problem.reads[0]);
-        expect(is_row(problem.reads[1], channels) && is_row(problem.reads[2], channels),
-               "batch_norm_normalize has a mean and a variance per channel");
         return problem;
     }
 
     Normalize normalize_;
-};
-
-class Statistics final : public Kernel {
-  public:
-    explicit Statistics(const Problem& problem) : loops_(spans()) {
-        expect_dense(problem, "batch_norm_statistics", 1, 2, 2);
-        const Spec& x = problem.reads[0];
-        channels_ = channels_of(x);
-        batch_ = x.rank > 0 ? x.dims[0] : 1;
-        inner_ = x.rank > 1 ? x.count(2, x.rank) : 1;
-        if (x.rank == 1) {  // one run, not a run per sample
-            inner_ = batch_;
-            batch_ = 1;
-        }
-        expect(is_row(problem.writes[0], channels_) && is_row(problem.writes[1], channels_),
-               "batch_norm_statistics gives a mean and a variance per channel");
-    }
-
-    void run(const Run& run) const override {
-        const int threads = threads_for(0.15 * double(batch_ * channels_ * inner_), run.threads);
-        if (inner_ < kShort && batch_ > 1) {
-            const std::int64_t group =
-                std::max<std::int64_t>(1, kColumns / std::max<std::int64_t>(1, inner_));
-            split((channels_ + group - 1) / group, threads,
-                  [&](std::int64_t from, std::int64_t to) {
-                      for (std::int64_t i = from; i < to; ++i) {
-                          down_columns(run, i * group, std::min(channels_, (i + 1) * group));
-                      }
-                  });
-            return;
-        }
-        split(channels_, threads, [&](std::int64_t from, std::int64_t to) {
-            for (std::int64_t c = from; c < to; ++c) {
-                put(run, c,
-                    moments_of(loops_, run.in(0) + c * inner_, batch_, inner_, channels_ * inner_));
-            }
-        });
-    }
-
-  private:
-    static constexpr std::int64_t kShort = 32, kColumns = 256;
-
-    static void put(const Run& run, std::int64_t channel, const Moments& found) {
-        run.out(0)[channel] = float(found.mean);
-        run.out(1)[channel] = float(found.variance);
-    }
-
-    // Channels from .. to - 1 with few elements per sample: first the moments of each column over
-    // the batch, then of a channel's columns together.
-    void down_columns(const Run& run, std::int64_t from, std::int64_t to) const {
-        const std::int64_t columns = (to - from) * inner_;
-        const float* const x = run.in(0) + from * inner_;
-        double first[kColumns] = {}, second[kColumns] = {};
-        float shift[kColumns];
-        for (std::int64_t i = 0; i < columns; ++i) shift[i] = std::isfinite(x[i]) ? x[i] : 0;
-        for (std::int64_t n = 0; n < batch_; ++n) {
-            loops_.add_moments(first, second, x + n * channels_ * inner_, shift, columns);
-        }
-        const double count = double(batch_);
-        for (std::int64_t c = from; c < to; ++c) {
-            const std::int64_t start = (c - from) * inner_;
-            double mean = 0, variance = 0;
-            for (std::int64_t i = start; i < start + inner_; ++i) {
-                mean += (double(shift[i]) + first[i] / count) / double(inner_);
-            }
-            for (std::int64_t i = start; i < start + inner_; ++i) {
-                const double offset = first[i] / count;
-                const double within = second[i] / count - offset * offset;
-                const double apart = double(shift[i]) + offset - mean;
-                variance += ((within < 0 ? 0 : within) + apart * apart) / double(inner_);
-            }
-            put(run, c, {mean, variance});
-        }
-    }
-
-    const Spans& loops_;
-    std::int64_t batch_, channels_, inner_;
 };
 
 // Reads batch_mean, batch_variance, mean, variance, factor; writes the last three anew.
@@ -248,7 +168,6 @@ class Update final : public Kernel {
 
 GRAPHC_KERNEL("batch_norm", Global)
 GRAPHC_KERNEL("batch_norm_normalize", Given)
-GRAPHC_KERNEL("batch_norm_statistics", Statistics)
 GRAPHC_KERNEL("batch_norm_update", Update)
 
 }  // namespace

@@ -29,7 +29,7 @@ class ChannelRuns {
         width_ = is_short ? std::min(group_, channels_) * inner_ : kLanes;
         is_columns_ = is_short;
         run_ = group_ * inner_;
-        count();
+        cut();
     }
 
     explicit ChannelRuns(const Blocked& blocked)
@@ -40,12 +40,15 @@ class ChannelRuns {
           lanes_(blocked.lanes),
           width_(kLanes),
           run_(blocked.plane()) {
-        count();
+        cut();
     }
 
     // Doubles of workspace for `sums` sums per channel.
     Index partials(int sums) const { return pieces_ == 1 ? 0 : groups_ * pieces_ * sums * width_; }
     Index size() const { return outer_ * channels_ * inner_; }
+    Index count() const { return outer_ * inner_; }  // elements of a channel
+    Index inner() const { return inner_; }
+    Index all_channels() const { return channels_; }
     Index width() const { return width_; }
     // Has each element of a run, which is one cell then, a partial sum of its own? Else every
     // kLanes-th element shares one.
@@ -62,10 +65,21 @@ class ChannelRuns {
         return is_columns_ ? at / std::max<Index>(1, inner_) : at % lanes_;
     }
 
-    // Calls body(outer, first, count) for the cells of a group: elements of one run.
+    // Is a group one piece, which one thread adds up?
+    bool is_whole() const { return pieces_ == 1; }
+    Index groups() const { return groups_; }
+    Index pieces() const { return pieces_; }
+
+    // Calls body(outer, first, count) for the cells of a piece of a group: elements of one run.
     template <class Body>
-    void each_cell(Index group, const Body& body) const {
-        for (Index cell = 0; cell < outer_ * cells_; ++cell) visit(group, cell, body);
+    void each_cell(Index group, Index piece, const Body& body) const {
+        const Index run = is_columns_ ? channels(group) * inner_ : run_;
+        const Index cells = run > 0 ? outer_ * cells_ : 0;
+        const Index stop = lesser((piece + 1) * per_piece_, cells);
+        for (Index cell = piece * per_piece_; cell < stop; ++cell) {
+            const Index first = cell % cells_ * kCell;
+            body(cell / cells_, first, lesser(kCell, run - first));
+        }
     }
 
     // Calls add(group, outer, first, count, sums) for every cell, where sums[s * width() + k] is to
@@ -74,12 +88,9 @@ class ChannelRuns {
     void sum(double* partial, int threads, const Add& add, const Done& done) const {
         const auto add_piece = [&](Index group, Index piece, double* sums) {
             std::fill_n(sums, kSums * width_, 0.0);
-            const Index stop = lesser((piece + 1) * per_piece_, outer_ * cells_);
-            for (Index cell = piece * per_piece_; cell < stop; ++cell) {
-                visit(group, cell, [&](Index outer, Index first, Index count) {
-                    add(group, outer, first, count, sums);
-                });
-            }
+            each_cell(group, piece, [&](Index outer, Index first, Index count) {
+                add(group, outer, first, count, sums);
+            });
         };
         if (pieces_ > 1) {
             split(groups_ * pieces_, threads, [&](Index from, Index to) {
@@ -109,7 +120,7 @@ class ChannelRuns {
   private:
     static constexpr Index kShort = 32;
 
-    void count() {
+    void cut() {
         groups_ = (channels_ + group_ - 1) / group_;
         cells_ = is_columns_ ? 1 : std::max<Index>(1, (run_ + kCell - 1) / kCell);
         const Index cells = std::max<Index>(1, outer_ * cells_);
@@ -118,15 +129,7 @@ class ChannelRuns {
         pieces_ = (cells + per_piece_ - 1) / per_piece_;
     }
 
-    template <class Body>
-    void visit(Index group, Index cell, const Body& body) const {
-        const Index first = cell % cells_ * kCell;
-        const Index run = is_columns_ ? channels(group) * inner_ : run_;
-        body(cell / cells_, first, lesser(kCell, run - first));
-    }
-
     void fold(const double* sums, double* totals) const {
-        if (width_ == 0) return;
         for (Index k = 0; k < width_; ++k) totals[channel_at(k)] += sums[k];
     }
 

@@ -87,6 +87,11 @@ struct Spans {
     // The same with first, second and shift at i % 16.
     void (*add_lane_moments)(double* first, double* second, const float* a, const float* shift,
                              std::int64_t n);
+    // out[i] = ((a[i] - b - c) - d * x[i]) * e, with b to e at i % 16, or at i.
+    void (*lane_slopes)(float* out, const float* a, const float* x, std::int64_t n, const float* b,
+                        const float* c, const float* d, const float* e);
+    void (*slopes)(float* out, const float* a, const float* x, std::int64_t n, const float* b,
+                   const float* c, const float* d, const float* e);
     // Elements 4 * block .. 4 * (block + count) - 1 of a random stream (rng/stream.h).
     void (*draw)(float* out, const rng::Stream& stream, std::uint32_t block, std::int64_t count);
     // How many elements are at least `bound`.

@@ -211,6 +211,18 @@ void span_add_lane_moments(double* first, double* second, const float* a, const 
     }
 }
 
+void span_lane_slopes(float* out, const float* a, const float* x, Index n, const float* b,
+                      const float* c, const float* d, const float* e) {
+    by_lanes(n, [&](int k, Index i) { out[i] = (((a[i] - b[k]) - c[k]) - d[k] * x[i]) * e[k]; });
+}
+
+void span_slopes(float* out, const float* a, const float* x, Index n, const float* b,
+                 const float* c, const float* d, const float* e) {
+    _Pragma("omp simd") for (Index i = 0; i < n; ++i) {
+        out[i] = (((a[i] - b[i]) - c[i]) - d[i] * x[i]) * e[i];
+    }
+}
+
 // Philox as in rng/philox.h, kLanes blocks side by side.
 void span_draw(float* out, const rng::Stream& stream, std::uint32_t block, Index count) {
     std::uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
@@ -277,6 +289,8 @@ constexpr Spans make_spans() {
             span_add_products,
             span_add_moments,
             span_add_lane_moments,
+            span_lane_slopes,
+            span_slopes,
             span_draw,
             span_count_at_least};
 }

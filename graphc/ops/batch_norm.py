@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +25,27 @@ class BatchNormAttrs:
     use_global_stats: bool | None = None
     moving_average_fraction: float = 0.999
     eps: float = 1e-5
+
+
+def _rows(
+    part: str,
+    symbol: str,
+    when: Callable[[BatchNormAttrs, Sig], bool] = lambda a, s: True,
+    *,
+    dense: bool = False,
+) -> tuple[Kernel, Kernel]:
+    """Rows for plain operands, only `dense` ones if so, and for blocked ones."""
+    row = Kernel(
+        "cpu", part, symbol, attrs=lambda a, s: {"eps": a.eps}, when=when, strided=not dense
+    )
+    blocked = replace(
+        row,
+        attrs=lambda a, s: {"eps": a.eps, "channels": s["x"].shape[1]},
+        when=lambda a, s: s["x"].rank == 4 and when(a, s),
+        strided=True,
+        formats=((BLOCKED, BLOCKED),),
+    )
+    return row, blocked
 
 
 class BatchNorm(OpSpec):
@@ -138,14 +160,10 @@ class BatchNorm(OpSpec):
             )
             for symbol in ("batch_norm", "dnnl_batch_norm")
         ),
-        Kernel("cpu", "statistics", "batch_norm_statistics"),
-        Kernel(
-            "cpu",
-            "normalize",
-            "batch_norm_normalize",
-            attrs=lambda a, s: {"eps": a.eps},
-            strided=True,
-        ),
+        *_rows("statistics", "batch_norm_statistics", dense=True),
+        *_rows("normalize", "batch_norm_normalize"),
+        *_rows("dx", "batch_norm_gradient", when=lambda a, s: not _is_global(a, s), dense=True),
+        *_rows("dx", "batch_norm_global_gradient", when=lambda a, s: _is_global(a, s)),
         Kernel(
             "cpu",
             "update",

@@ -34,7 +34,7 @@ class Backward:
             ctx = Ctx(self.sig, part.name, drawn(layer))
             made = layer.op.reference(layer.attrs, {r: known[r] for r in reads}, ctx)
             known |= {r: v for r, v in made.items() if r not in self.sig.params}
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng([seed, 99])
         known |= {f"d{r}": rng.standard_normal(known[r].shape) for r in self.sig.tops}
         self.values = {r: self._rounded(r, v) for r, v in known.items()}
         inner = layer.op.inner(layer.attrs, layer.sig)
