@@ -26,6 +26,15 @@ class ContrastiveLossAttrs:
     legacy_version: bool = False
 
 
+def _gradient(part: str, sign: int) -> Kernel:
+    return Kernel(
+        "cpu",
+        part,
+        "contrastive_loss_gradient",
+        attrs=lambda a, s: {"margin": a.margin, "legacy": a.legacy_version, "sign": sign},
+    )
+
+
 class ContrastiveLoss(OpSpec):
     """loss = 1/(2N) sum_n (d^2 if similar[n] else max(0, margin - d)^2), d = |left[n] - right[n]|.
 
@@ -93,6 +102,7 @@ class ContrastiveLoss(OpSpec):
             "contrastive_loss",
             attrs=lambda a, s: {"margin": a.margin, "legacy": a.legacy_version},
         ),
+        *(_gradient(part, sign) for part, sign in (("dleft", 1), ("dright", -1))),
     )
 
     samples = (

@@ -59,7 +59,11 @@ class EuclideanLoss(OpSpec):
             target = (n, *ctx.sig["target"].shape[1:])
             return np.asarray(v["diff"] * (-v["dloss"] / n)).reshape(target)
 
-    kernels = (Kernel("cpu", "forward", "euclidean_loss"),)
+    kernels = (
+        Kernel("cpu", "forward", "euclidean_loss"),
+        Kernel("cpu", "dx", "euclidean_loss_gradient", attrs=lambda a, s: {"sign": 1}),
+        Kernel("cpu", "dtarget", "euclidean_loss_gradient", attrs=lambda a, s: {"sign": -1}),
+    )
 
     samples = (
         Sample(((4, 5), (4, 5))),

@@ -67,7 +67,10 @@ class HingeLoss(OpSpec):
         return np.asarray(dx).reshape(v["x"].shape)
 
     kernels = (
-        Kernel("cpu", "forward", "hinge_loss", attrs=lambda a, s: {"squared": a.norm == "L2"}),
+        *(
+            Kernel("cpu", part, symbol, attrs=lambda a, s: {"squared": a.norm == "L2"})
+            for part, symbol in (("forward", "hinge_loss"), ("dx", "hinge_loss_gradient"))
+        ),
     )
 
     samples = (

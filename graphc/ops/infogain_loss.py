@@ -120,6 +120,7 @@ class InfogainLoss(OpSpec):
             attrs=lambda a, s: _told(a, s),
             when=lambda a, s: "H" in s.ins,  # else it is read from a file
         ),
+        Kernel("cpu", "dx", "infogain_loss_gradient", attrs=lambda a, s: _told(a, s)),
     )
 
     samples = (

@@ -61,7 +61,10 @@ class MultinomialLogisticLoss(OpSpec):
             dx[np.arange(n), index] = -v["dloss"] / n / v["picked"]
         return dx.reshape(n, *shape[1:])
 
-    kernels = (Kernel("cpu", "forward", "multinomial_logistic_loss"),)
+    kernels = (
+        Kernel("cpu", "forward", "multinomial_logistic_loss"),
+        Kernel("cpu", "dx", "multinomial_logistic_loss_gradient"),
+    )
 
     samples = (
         Sample(

@@ -73,6 +73,7 @@ class SigmoidCrossEntropyLoss(OpSpec):
 
     kernels = (
         Kernel("cpu", "forward", "sigmoid_cross_entropy_loss", attrs=lambda a, s: _told(a, s)),
+        Kernel("cpu", "dx", "sigmoid_cross_entropy_loss_gradient", attrs=lambda a, s: _told(a, s)),
     )
 
     samples = (

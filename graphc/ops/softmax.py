@@ -75,6 +75,7 @@ class Softmax(OpSpec):
 
     kernels = (
         Kernel("cpu", "forward", "softmax", attrs=lambda a, s: {"axis": s["x"].axis(a.axis)}),
+        Kernel("cpu", "dx", "softmax_gradient", attrs=lambda a, s: {"axis": s["x"].axis(a.axis)}),
     )
 
     samples = (

@@ -88,7 +88,10 @@ class SoftmaxWithLoss(OpSpec):
             dx *= v["dloss"] / divisor(a.loss_param, "VALID", outer, inner, o.size)
         return dx.reshape(prob.shape)
 
-    kernels = (Kernel("cpu", "forward", "softmax_with_loss", attrs=lambda a, s: _told(a, s)),)
+    kernels = (
+        Kernel("cpu", "forward", "softmax_with_loss", attrs=lambda a, s: _told(a, s)),
+        Kernel("cpu", "dx", "softmax_with_loss_gradient", attrs=lambda a, s: _told(a, s)),
+    )
 
     samples = (
         Sample(((4, 5), (4,)), draw={"label": class_labels(5)}),

@@ -21,14 +21,8 @@ OF_PRODUCTS = (Convolution, Deconvolution, InnerProduct, Embed)
 OTHERS = [case for case in CASES if case.op not in OF_PRODUCTS]
 HOST: set[str] = {
     "BatchReindex dx",
-    "ContrastiveLoss dleft",
-    "ContrastiveLoss dright",
     "Crop dx",
-    "EuclideanLoss dtarget",
-    "EuclideanLoss dx",
     "Filter dx",
-    "HingeLoss dx",
-    "InfogainLoss dx",
     "LSTM dW_hc",
     "LSTM dW_xc",
     "LSTM dW_xc_static",
@@ -41,7 +35,6 @@ HOST: set[str] = {
     "LSTMUnit dc_prev",
     "LSTMUnit dgates",
     "MVN dx",
-    "MultinomialLogisticLoss dx",
     "RNN dW_hh",
     "RNN dW_ho",
     "RNN dW_xh",
@@ -54,11 +47,8 @@ HOST: set[str] = {
     "RNN dx",
     "RNN dx_static",
     "Reduction dx",
-    "SigmoidCrossEntropyLoss dx",
     "Silence dx",
     "Slice dx",
-    "Softmax dx",
-    "SoftmaxWithLoss dx",
     "Tile dx",
 }
 """Gradient parts that run by their reference, for some use at least."""
