@@ -54,7 +54,10 @@ class BatchReindex(OpSpec):
             np.add.at(dx, _rows(v["index"], shape[0]), v["dy"])
         return dx
 
-    kernels = (Kernel("cpu", "forward", "gather", strided=True),)
+    kernels = (
+        Kernel("cpu", "forward", "gather", strided=True),
+        Kernel("cpu", "dx", "gather_gradient"),
+    )
     samples = (
         Sample(((4, 3, 2), (6,)), draw={"index": class_labels(4)}),
         Sample(((3,), (2,)), draw={"index": class_labels(3)}),

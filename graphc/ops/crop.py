@@ -99,6 +99,13 @@ class Crop(OpSpec):
         Kernel(
             "cpu", "forward", "crop", attrs=lambda a, s: {"offset": _starts(a, s)}, strided=True
         ),
+        Kernel(
+            "cpu",
+            "dx",
+            "crop_gradient",
+            attrs=lambda a, s: {"offset": _starts(a, s)},
+            strided=True,
+        ),
     )
     samples = (
         Sample(((2, 2, 4, 5), (1, 1, 3, 2)), CropAttrs(offset=(1,))),

@@ -83,7 +83,10 @@ class MVN(OpSpec):
             deviation = rows.reshape(rows.shape + (1,) * (dy.ndim - rows.ndim))
             return np.asarray((centred - y * _mean(dy * y, a)) / deviation)
 
-    kernels = (Kernel("cpu", "forward", "mvn", attrs=lambda a, s: _told(a, s)),)
+    kernels = (
+        Kernel("cpu", "forward", "mvn", attrs=lambda a, s: _told(a, s)),
+        Kernel("cpu", "dx", "mvn_gradient", attrs=lambda a, s: _told(a, s)),
+    )
 
     samples = (
         Sample(((2, 3, 4),)),

@@ -11,7 +11,9 @@ from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._axes import along
 from graphc.ops._contract import contract
+from graphc.ops._expr_rows import Body, gradient_rows
 from graphc.ops.kernel import Kernel
+from graphc.ops.scalar import Var, where
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, Free, same
 
@@ -101,6 +103,19 @@ class Reduction(OpSpec):
         ),
     )
 
+    @classmethod
+    def kernels_of(cls, a: ReductionAttrs, s: Sig) -> tuple[Kernel, ...]:
+        x = s.ins["x"]
+        axis = x.axis(a.axis)
+        (part,) = cls.grads(a, s)
+        slope = float(_scale(a, prod(x.shape[axis:]))) * Var("dy")
+        if a.operation == "ASUM":
+            slope = slope * (where(Var("x") > 0, 1, 0) - where(Var("x") < 0, 1, 0))
+        elif a.operation == "SUMSQ":
+            slope = 2 * slope * Var("x")
+        body = Body({"dx": slope}, part.reads, ("dx",), {"dy": 0}, s)
+        return (*cls.kernels, *gradient_rows(part, body))
+
     samples = (
         Sample(((3, 2, 4),)),
         Sample(((3, 2, 4),), ReductionAttrs(operation="MEAN", axis=1, coeff=2.5)),
@@ -112,4 +127,5 @@ class Reduction(OpSpec):
 
 def _scale(a: ReductionAttrs, count: int) -> F64:
     """coeff, or coeff / count for MEAN (infinite if there is nothing to sum, as in Caffe)."""
-    return np.asarray(np.float64(a.coeff) / (count if a.operation == "MEAN" else 1))
+    with np.errstate(all="ignore"):
+        return np.asarray(np.float64(a.coeff) / (count if a.operation == "MEAN" else 1))

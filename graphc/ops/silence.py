@@ -6,6 +6,9 @@ import numpy as np
 
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
+from graphc.ops._expr_rows import Body, gradient_rows
+from graphc.ops.kernel import Kernel
+from graphc.ops.scalar import Const
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free
 
@@ -39,6 +42,12 @@ class Silence(OpSpec):
     @staticmethod
     def vjp(a: object, part: str, v: Values, ctx: Ctx) -> F64:
         return np.zeros(ctx.sig[part[1:]].shape)
+
+    @classmethod
+    def kernels_of(cls, a: object, s: Sig) -> tuple[Kernel, ...]:
+        zeros = {role: Body({role: Const(0.0)}, (), (role,), {}, s) for role in s.ins}
+        parts = [(part, zeros[part.out]) for part in cls.grads(a, s)]
+        return tuple(row for part, body in parts for row in gradient_rows(part, body))
 
     samples = (
         Sample(((2, 3),), tops=0),

@@ -89,6 +89,7 @@ class Slice(OpSpec):
 
     kernels = (
         Kernel("cpu", "forward", "slice", attrs=lambda a, s: {"axis": _axis(a, s)}, strided=True),
+        Kernel("cpu", "dx", "concat", attrs=lambda a, s: {"axis": _axis(a, s)}, strided=True),
     )
     samples = (
         Sample(((2, 6, 3),), tops=3),

@@ -75,6 +75,7 @@ class Tile(OpSpec):
             attrs=lambda a, s: {"axis": s.ins["x"].axis(a.axis)},
             strided=True,
         ),
+        Kernel("cpu", "dx", "tile_gradient", attrs=lambda a, s: {"axis": s.ins["x"].axis(a.axis)}),
     )
     samples = (
         Sample(((2, 3, 2),), TileAttrs(tiles=3)),
