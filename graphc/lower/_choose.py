@@ -109,7 +109,12 @@ def _price(value: Value, formats: Formats) -> float:
     """Microseconds that a copy in the other format takes; none can be had of aux values."""
     if formats.is_neutral(value):
         return 0.0
-    return 1.0 + 2 * typed(value).nbytes / BANDWIDTH if formats.can_reorder(value) else inf
+    return copying(value) if formats.can_reorder(value) else inf
 
 
-__all__ = ["BLOCKED_SIDES", "PLAIN_SIDES", "Options", "choose_formats", "operands"]
+def copying(value: Value) -> float:
+    """Microseconds that it takes to copy a value to another layout."""
+    return 1.0 + 2 * typed(value).nbytes / BANDWIDTH
+
+
+__all__ = ["BLOCKED_SIDES", "PLAIN_SIDES", "Options", "choose_formats", "copying", "operands"]

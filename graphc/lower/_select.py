@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from graphc.costs import Costs
 from graphc.ir.graph import Graph, Value, typed
-from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, Options, choose_formats
+from graphc.ir.op import Kind
+from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, Options, choose_formats, copying
 from graphc.lower._cost import costs_of
 from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
@@ -34,8 +35,10 @@ def select(
     drafts: Sequence[Draft], rows: Rows, price: Price, fixed: Collection[Value]
 ) -> list[Draft]:
     """The drafts with the reorders between regions of one format; `rows` keeps, for each, the rows
-    of its format, the cheapest first. `fixed`: values that somebody else wants plain."""
+    of its format, the cheapest first. `fixed`: values that somebody else wants plain. A parameter
+    that a draft updates is packed anew for every run, which counts."""
     formats = rows.formats
+    updated = {v.storage for draft in drafts for _, v in draft.writes if v.kind is Kind.PARAM}
     found: dict[Draft, dict[Sides, list[tuple[float, Kernel]]]] = {}
 
     def options(draft: Draft) -> Options:
@@ -43,15 +46,18 @@ def select(
             return _of_views(draft, formats)
         priced = found[draft] = {
             sides: sorted(
-                ((_price(draft, problem), row) for row, problem in candidates),
+                ((_price(draft, row, problem), row) for row, problem in candidates),
                 key=lambda item: item[0],
             )
             for sides, candidates in rows.problems(draft).items()
         }
         return {sides: ranked[0][0] for sides, ranked in priced.items()} or {PLAIN_SIDES: 0.0}
 
-    def _price(draft: Draft, problem: Problem) -> float:
-        return price(draft, problem.symbol, problem.key)[0]
+    def _price(draft: Draft, row: Kernel, problem: Problem) -> float:
+        us = price(draft, problem.symbol, problem.key)[0]
+        operands = dict(draft.reads)
+        packed = [operands[pack.of] for pack in row.packs]
+        return us + sum(copying(v) for v in packed if v.storage in updated)
 
     sides = choose_formats(drafts, [options(d) for d in drafts], formats, fixed)
     for draft, chosen in zip(drafts, sides, strict=True):

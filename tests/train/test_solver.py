@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc import GraphError, Solver
+from graphc import GraphError, Solver, _core
+from graphc.costs import Costs
 from graphc.memory import lowered
 from graphc.plan.timeline import timeline
-from graphc.program import BufferKind
+from graphc.program import BufferKind, Program
 
 NET = """
 name: "small"
@@ -63,6 +64,28 @@ def feed() -> dict[str, np.ndarray]:
         "x": rng.standard_normal((6, 3, 8, 8)).astype(np.float32),
         "label": rng.integers(0, 5, 6).astype(np.float32),
     }
+
+
+@pytest.mark.parametrize(("margin", "wins"), [(1.0, False), (100.0, True)])
+def test_packing_updated_weights_counts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, margin: float, wins: bool
+) -> None:
+    """A kernel of packed weights must be faster by more than what it takes to pack them again."""
+    if "dnnl_inner_product" not in _core.kernel_symbols():
+        pytest.skip("built without oneDNN")
+
+    def told(self: Costs, symbol: str, key: str, macs: int, nbytes: int) -> tuple[float, str]:
+        return 200.0 - margin * (symbol == "dnnl_inner_product"), "told"
+
+    monkeypatch.setattr(Costs, "microseconds", told)
+    exe = graphc.compile(graphc.load(bench.folder / "net.prototxt", phase="TRAIN"), train=True)
+    assert "dnnl_inner_product" in symbols(exe._executor.program)
+    program = bench.solver().net._executor.program
+    assert ("dnnl_inner_product" in symbols(program)) == wins
+
+
+def symbols(program: Program) -> set[str]:
+    return {program.calls[c].variants[0].symbol for c in program.entries["forward"]}
 
 
 def weights(solver: Solver) -> dict[str, np.ndarray]:
