@@ -48,13 +48,16 @@ feed = {"data": np.random.default_rng(0).standard_normal(shape).astype(np.float3
 """
 
 COUNT = """
-exe = graphc.compile(net, target="cpu", threads=int(sys.argv[3]))
-exe.run(feed)
+entry = sys.argv[5]
+exe = graphc.compile(net, target="cpu", threads=int(sys.argv[3]), train=entry == "backward")
+tops = exe.run(feed)
+if exe.train:
+    exe.backward({name: np.ones_like(top) for name, top in tops.items()})
 prepared = exe._executor.prepared
 program, plan = prepared.program, prepared.plan
 assert all(call.variants[0].symbol != "host" for call in program.calls)
 from graphc.runtime._steps import steps_of
-steps = steps_of(program, plan, "forward", prepared._locate)
+steps = steps_of(program, plan, entry, prepared._locate)
 session = _core.Session(prepared.regions, [[], steps], int(sys.argv[3]))
 
 def allocations(entry):
@@ -69,7 +72,7 @@ def allocations(entry):
 
 nothing, everything = allocations(0), allocations(1)
 extra = everything - nothing
-first, end = plan.entries["forward"]
+first, end = plan.entries[entry]
 run = [program.calls[step.call].variants[step.variant] for step in plan.steps[first:end]]
 print(sum(variant.symbol.startswith("dnnl_") for variant in run))
 print("\\n".join(f"{count} {library}" for library, count in extra.items()))
@@ -148,9 +151,9 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
-def check_count(spy: Path, net: Path, threads: str) -> None:
+def check_count(spy: Path, net: Path, threads: str, entry: str = "forward") -> None:
     """None by us; oneDNN makes a few for itself in each call, whose number does not grow."""
-    calls, *told = _run(COUNT, spy, net, threads, str(RUNS)).split("\n")
+    calls, *told = _run(COUNT, spy, net, threads, str(RUNS), entry).split("\n")
     counts = dict(reversed(line.split(maxsplit=1)) for line in told if line)
     by_others = {path: int(count) for path, count in counts.items() if "libgomp" not in path}
     by_library = sum(by_others.pop(path) for path in [*by_others] if "libdnnl" in path)
@@ -159,19 +162,29 @@ def check_count(spy: Path, net: Path, threads: str) -> None:
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_step_loop_allocates_nothing(spy: Path, small: Path, threads: str) -> None:
-    check_count(spy, small, threads)
+@pytest.mark.parametrize("entry", ["forward", "backward"])
+def test_the_step_loop_allocates_nothing(spy: Path, small: Path, entry: str, threads: str) -> None:
+    check_count(spy, small, threads, entry)
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-@pytest.mark.parametrize("name", ["lenet", "squeezenet_v1.1"])
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [("lenet", "forward"), ("lenet", "backward"), ("squeezenet_v1.1", "forward")],
+)
 @pytest.mark.parametrize("isa", ["", "portable"], ids=["best", "portable"])
 def test_a_well_known_network_allocates_nothing(
-    spy: Path, root: Path, isa: str, name: str, threads: str, monkeypatch: pytest.MonkeyPatch
+    spy: Path,
+    root: Path,
+    isa: str,
+    name: str,
+    entry: str,
+    threads: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if isa:
         monkeypatch.setenv("GRAPHC_ISA", isa)
-    check_count(spy, root / "models" / name / "deploy.prototxt", threads)
+    check_count(spy, root / "models" / name / "deploy.prototxt", threads, entry)
 
 
 def test_no_allocation_fails_unseen(
