@@ -53,7 +53,9 @@ def lower(
     """
     kept = {*graph.outputs, *pinned}
     drafts, rows = _fused(graph, kept, threads, fused_update, deterministic)
-    price = price_of(graph, known_costs(threads) if costs is None else costs)
+    # kernels round differently: which are chosen must then not depend on threads either
+    counted = 1 if deterministic else threads
+    price = price_of(graph, known_costs(counted) if costs is None else costs)
     given = set(given_values(graph))
     drafts = select(drafts, rows, price, given | kept)
     lasting = _read_backward(drafts) if repeatable else set()
