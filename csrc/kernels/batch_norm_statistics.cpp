@@ -40,7 +40,10 @@ class Statistics final : public Kernel {
             [&](Index group, Index outer, Index first, Index count, double* sums) {
                 float shifts[ChannelRuns::kColumns];
                 const Index columns = runs.is_columns() ? count : runs.width();
-                for (Index k = 0; k < columns; ++k) shifts[k] = shift(group, k);
+                const Index apart = runs.is_columns() ? columns : x_.lanes;  // the rest repeats
+                for (Index k = 0; k < columns; ++k) {
+                    shifts[k] = k < apart ? shift(group, k) : shifts[k - apart];
+                }
                 const auto add = runs.is_columns() ? loops_.add_moments : loops_.add_lane_moments;
                 add(sums, sums + runs.width(), x_.at(run.in(0), group, outer, first), shifts,
                     count);

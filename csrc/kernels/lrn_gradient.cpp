@@ -52,7 +52,7 @@ class LrnGradient : public Kernel {
 
 // How many pixels are taken at once: as many as have room in a cache.
 Index pixels_of(Index channels, Index pixels) {
-    constexpr Index kFloats = 32768, kStep = 16;
+    constexpr Index kFloats = 65536, kStep = 16;
     const Index fitting = kFloats / std::max<Index>(1, channels) / kStep * kStep;
     return lesser(std::clamp(fitting, kStep, kLrnBlock), std::max<Index>(1, pixels));
 }

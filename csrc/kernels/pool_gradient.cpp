@@ -1,6 +1,7 @@
 // "max_pool_gradient": reads dy and the aux index (u8 or i32); "mean_pool_gradient": reads dy. Each
-// writes dx, or with `accumulate` (accumulate.h) adds to it. Parameters: kernel, stride, pad, each
-// (along H, along W), and for operands in blocks of channels (blocked.h) channels, C.
+// writes dx, or with `accumulate` (accumulate.h) adds to it. "_blocked": the same of operands in
+// blocks of channels, see blocked.h. Parameters: kernel, stride, pad, each (along H, along W), and
+// of blocks channels, C.
 //
 // dx is cut into bands of rows, each of which takes what the windows over it give, in their order;
 // so nothing depends on the number of threads.
@@ -212,8 +213,13 @@ class MeanPoolGradient final : public PoolGradient {
     const Spans& spans_;
 };
 
+using MaxPoolGradientBlocked = MaxPoolGradient;
+using MeanPoolGradientBlocked = MeanPoolGradient;
+
 GRAPHC_KERNEL("max_pool_gradient", MaxPoolGradient)
+GRAPHC_KERNEL("max_pool_gradient_blocked", MaxPoolGradientBlocked)
 GRAPHC_KERNEL("mean_pool_gradient", MeanPoolGradient)
+GRAPHC_KERNEL("mean_pool_gradient_blocked", MeanPoolGradientBlocked)
 
 }  // namespace
 

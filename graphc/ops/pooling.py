@@ -159,7 +159,7 @@ class Pooling(OpSpec):
             Kernel(
                 "cpu",
                 "dx",
-                symbol,
+                f"{symbol}_blocked",
                 attrs=lambda a, s: _numbers(a, s) | {"channels": s.ins["x"].shape[1]},
                 when=_makes(method, {"y", "mask", "index"}),
                 strided=True,

@@ -9,25 +9,34 @@ namespace {
 // scaled = dy p and ratio = dy x p / s, of the sums of squares.
 void weigh(const Lrn& lrn, const float* x, const float* dy, const float* sums, Index count,
            float* __restrict scaled, float* __restrict ratio) {
-    const auto each = [&](const auto& power) {
+    // `inverse` gives 1 / s, and puts p into its argument.
+    const auto each = [&](const auto& inverse) {
         for (Index i = 0; i < count; ++i) {
-            const float s = lrn.shift + lrn.share * sums[i];
-            scaled[i] = power(dy[i], s);
-            ratio[i] = scaled[i] * x[i] / s;
+            float power = 1;
+            const float share = inverse(lrn.shift + lrn.share * sums[i], power);
+            scaled[i] = dy[i] * power;
+            ratio[i] = scaled[i] * x[i] * share;
         }
     };
     if (lrn.beta == 0.75F) {
-        each([](float value, float s) {
-            const float root = sqrtf(s);
-            return value / (root * sqrtf(root));
+        each([](float s, float& power) {
+            const float root = 1 / sqrtf(s);
+            power = root * sqrtf(root);
+            return root * root;
         });
     } else if (lrn.beta == 0.5F) {
-        each([](float value, float s) { return value / sqrtf(s); });
+        each([](float s, float& power) {
+            power = 1 / sqrtf(s);
+            return power * power;
+        });
     } else if (lrn.beta == 0) {
-        each([](float value, float) { return value; });
+        each([](float s, float&) { return 1 / s; });
     } else {
         const float beta = lrn.beta;
-        each([beta](float value, float s) { return value * exp_of(-beta * log_of(s)); });
+        each([beta](float s, float& power) {
+            power = exp_of(-beta * log_of(s));
+            return 1 / s;
+        });
     }
 }
 
