@@ -1,0 +1,43 @@
+#include "kernels/winograd/layout.h"
+
+#include "core/isa.h"
+
+namespace graphc::winograd {
+
+std::int64_t packed_size(std::int64_t channels, std::int64_t outputs) {
+    require(channels >= 1 && outputs >= 1, "channels of x or y");
+    const std::int64_t whole = (outputs + kMaxWidth - 1) / kMaxWidth * kMaxWidth;
+    return product({kPoints, channels, whole});
+}
+
+const Loops& chosen_loops(std::int64_t lanes) {
+    const Isa isa = chosen_isa();
+#if GRAPHC_X86
+    if (isa == Isa::avx512 && lanes >= avx512::loops.width) return avx512::loops;
+    if (isa != Isa::portable) return avx2::loops;
+#endif
+    static_cast<void>(isa);
+    static_cast<void>(lanes);
+    return portable::loops;
+}
+
+SpatialOptions checked_options(const Attrs& attrs) {
+    SpatialOptions options(attrs);
+    require(options.spatial() == 2 && options.axis == 1, "attribute axis");
+    require(options.groups == 1, "attribute group");
+    const auto are = [](const Extents& extents, std::int64_t value) {
+        return extents[0] == value && extents[1] == value;
+    };
+    require(are(options.kernel, kKernel), "attribute kernel");
+    require(are(options.stride, 1), "attribute stride");
+    require(are(options.dilation, 1), "attribute dilation");
+    return options;
+}
+
+std::int64_t block_lanes(const Attrs& attrs) {
+    const std::int64_t lanes = attrs.integer("block");
+    require(lanes == 8 || lanes == 16, "attribute block");
+    return lanes;
+}
+
+}  // namespace graphc::winograd

@@ -1,0 +1,49 @@
+// Where the transformed weight of Winograd's convolution lies, and which loops meet it.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/spatial_options.h"
+#include "kernels/winograd/types.h"
+
+namespace graphc::winograd {
+
+// Outputs come in vectors, and those in panels of kTileVectors or, at the end, less. A panel has
+// the 36 points one after the other, each with a row of outputs for every channel of x.
+class WeightLayout {
+  public:
+    // Blocks of `lanes` channels are filled up with outputs that are zeros.
+    WeightLayout(const Loops& loops, std::int64_t channels, std::int64_t outputs,
+                 std::int64_t lanes)
+        : channels_(channels),
+          width_(loops.width),
+          vectors_((outputs + lanes - 1) / lanes * (lanes / loops.width)) {}
+
+    std::int64_t vectors() const { return vectors_; }
+    std::int64_t panels() const { return (vectors_ + kTileVectors - 1) / kTileVectors; }
+    // The first vector of a panel; that of panel panels() is the number of vectors.
+    std::int64_t start(std::int64_t panel) const {
+        return std::min(panel * kTileVectors, vectors_);
+    }
+    int vectors_of(std::int64_t panel) const { return int(start(panel + 1) - start(panel)); }
+    // Where the rows of a panel at a point start.
+    std::int64_t offset(std::int64_t panel, std::int64_t point) const {
+        return (start(panel) * kPoints + point * vectors_of(panel)) * width_ * channels_;
+    }
+
+  private:
+    std::int64_t channels_, width_, vectors_;
+};
+
+// Floats of a packed weight, whatever loops meet it. Throws Error (GC-A001) where that is no
+// sensible number.
+std::int64_t packed_size(std::int64_t channels, std::int64_t outputs);
+
+// The loops for chosen_isa() whose vectors are not wider than a block of `lanes` channels.
+const Loops& chosen_loops(std::int64_t lanes);
+
+// Options of a convolution that can be done so, and attribute block. Throw Error (GC-A001).
+SpatialOptions checked_options(const Attrs& attrs);
+std::int64_t block_lanes(const Attrs& attrs);
+
+}  // namespace graphc::winograd

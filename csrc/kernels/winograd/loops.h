@@ -1,0 +1,67 @@
+// The inner loops of Winograd's convolution, for any Simd. Included by the files of this folder
+// that are named for an Isa only, after the instructions are switched on; nothing of the standard
+// library may be used here nor in transforms.h.
+#pragma once
+
+#include "kernels/winograd/transforms.h"
+#include "kernels/winograd/types.h"
+
+namespace graphc::winograd {
+
+template <class S, int Rows, int Vectors>
+void product(const ProductJob& job) {
+    using Reg = typename S::Reg;
+    constexpr int width = S::width;
+    Reg sum[Rows][Vectors];
+    GRAPHC_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+        GRAPHC_UNROLL
+        for (int j = 0; j < Vectors; ++j) sum[i][j] = S::zero();
+    }
+    const float *u = job.u, *ahead = job.ahead;
+    const float* from = job.v;
+    for (std::int64_t left = job.depth; left > 0; left -= width, from += job.v_step) {
+        const float* stop = from + (left < width ? left : width);
+        for (const float* v = from; v < stop; ++v, u += Vectors * width) {
+            prefetch_for_later(ahead);
+            ahead += job.ahead_step;
+            Reg right[Vectors];
+            GRAPHC_UNROLL
+            for (int j = 0; j < Vectors; ++j) right[j] = S::load(u + j * width);
+            GRAPHC_UNROLL
+            for (int i = 0; i < Rows; ++i) {
+                const Reg one = S::set(v[i * width]);
+                GRAPHC_UNROLL
+                for (int j = 0; j < Vectors; ++j) {
+                    sum[i][j] = S::multiply_add(one, right[j], sum[i][j]);
+                }
+            }
+        }
+    }
+    GRAPHC_UNROLL
+    for (int j = 0; j < Vectors; ++j) {
+        GRAPHC_UNROLL
+        for (int i = 0; i < Rows; ++i) S::store(job.m + j * job.m_step + i * width, sum[i][j]);
+    }
+}
+
+// Filled by a template that counts down; what an Isa has no registers for stays null.
+template <class S, int Rows>
+constexpr void fill_products(Loops& made) {
+    made.product[Rows - 1][0] = &product<S, Rows, 1>;
+    made.product[Rows - 1][1] = &product<S, Rows, 2>;
+    if constexpr (Rows > 1) fill_products<S, Rows - 1>(made);
+}
+
+template <class S>
+constexpr Loops make_loops() {
+    Loops made{};
+    made.width = S::width;
+    made.tile_rows = S::tile_rows;
+    made.input = &input<S>;
+    made.output = &output<S>;
+    fill_products<S, S::tile_rows>(made);
+    return made;
+}
+
+}  // namespace graphc::winograd

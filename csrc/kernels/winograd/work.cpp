@@ -1,0 +1,38 @@
+#include "kernels/winograd/work.h"
+
+namespace graphc::winograd {
+
+namespace {
+
+// Of a chunk, such that products have enough to do with a weight once it is fetched, and that of
+// 512 channels a few MB are at points.
+constexpr std::int64_t kTiles = 28, kSharedTiles = 112;
+// Of a group: to points and back, each vector of a patch is met by so many panels of outputs.
+constexpr std::int64_t kPanels = 4;
+constexpr std::int64_t kCachedFloats = std::int64_t(1) << 20;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+Work::Work(std::int64_t tiles, const WeightLayout& weight, std::int64_t weight_floats, int threads)
+    : tiles(tiles) {
+    const std::int64_t panels = weight.panels();
+    const std::int64_t turns = std::max<std::int64_t>(1, ceil_div(tiles, kTiles * threads));
+    const std::int64_t own = std::min(turns * threads, std::max<std::int64_t>(tiles, 1));
+    const std::int64_t together = std::max<std::int64_t>(1, ceil_div(tiles, kSharedTiles));
+    // Time of a thread in products of a tile with a panel. A weight that comes from afar takes as
+    // long as multiplying it with 24 tiles; threads that share wait for each other.
+    const std::int64_t least = weight_floats > kCachedFloats ? 24 : 4;
+    const auto time_of = [&](std::int64_t chunks) {
+        return chunks * std::max(ceil_div(tiles, chunks), least);
+    };
+    const double own_time = double(time_of(own) * panels) / threads;
+    const double shared_time = 1.25 * double(time_of(together) * ceil_div(panels, threads));
+    is_shared = threads > 1 && shared_time < own_time;
+    chunks = is_shared ? together : own;
+    groups = std::max(ceil_div(panels, kPanels),
+                      is_shared ? std::min<std::int64_t>(panels, threads) : 1);
+}
+
+}  // namespace graphc::winograd
