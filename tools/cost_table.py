@@ -1,20 +1,23 @@
 """Makes graphc/tables/cpu.json: the rates that kernels reach on one thread of this machine.
 
-usage: python tools/cost_table.py [NET...]     folders of models/; default: those of the benchmark
+usage: python tools/cost_table.py [--only SYMBOL]... [NET...]
+       NET: folders of models/; default: those of the benchmark
+
+With --only, the table keeps what it says of all other kernels.
 
 Every kernel that can do a layer of the networks, or a gradient of one, is measured as `graphc tune`
-does. A kernel's
-GFLOP/s is the median over its uses with many products a byte, its GB/s that over the others; one
-that is always the one or the other keeps the default for what it never was. Run it on a quiet
-machine.
+does. A kernel's GFLOP/s is the median over its uses with many products a byte, its GB/s that over
+the others; one that is always the one or the other keeps the default for what it never was. Run it
+on a quiet machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +25,7 @@ from graphc.costs import TABLE
 from graphc.ir.graph import Graph
 from graphc.lower.cpu import problems
 from graphc.memory import pinned_values, prepared
-from graphc.ops.spec import Cost
+from graphc.ops.kernel import Cost
 from graphc.tuning import measure
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -38,14 +41,14 @@ ABOUT = (
 )
 
 
-def measured(nets: list[str]) -> dict[str, list[tuple[Cost, float]]]:
-    """(cost, microseconds) of every use, by kernel."""
+def measured(nets: Collection[str], only: Collection[str]) -> dict[str, list[tuple[Cost, float]]]:
+    """(cost, microseconds) of every use, by kernel; `only`: of these, where there are any."""
     found: dict[str, list[tuple[Cost, float]]] = defaultdict(list)
     seen: set[str] = set()
     for name in nets:
         for graph in variations(MODELS / name):
             for key, (problem, cost) in problems(graph, pinned_values(graph, ())).items():
-                if key not in seen:
+                if key not in seen and (not only or problem.symbol in only):
                     seen.add(key)
                     found[problem.symbol].append((cost, measure(problem, threads=1)))
         print(f"{name}: {len(seen)} kernels so far", file=sys.stderr)
@@ -76,13 +79,18 @@ def rate(uses: list[tuple[Cost, float]]) -> dict[str, float]:
     return told
 
 
-def main(nets: list[str]) -> None:
-    rates = {symbol: rate(uses) for symbol, uses in sorted(measured(nets or list(NETS)).items())}
-    rows = [f"    {json.dumps(symbol)}: {json.dumps(told)}" for symbol, told in rates.items()]
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the rates of graphc/tables/cpu.json.")
+    parser.add_argument("--only", metavar="SYMBOL", action="append", default=[])
+    parser.add_argument("nets", metavar="NET", nargs="*", default=NETS)
+    told = parser.parse_args()
+    rates = json.loads(TABLE.read_text("utf-8"))["kernels"] if told.only else {}
+    rates |= {symbol: rate(uses) for symbol, uses in measured(told.nets, told.only).items()}
+    rows = [f"    {json.dumps(symbol)}: {json.dumps(rates[symbol])}" for symbol in sorted(rates)]
     head = f'{{\n  "about": {json.dumps(ABOUT)},\n  "default": {json.dumps(DEFAULT)},\n'
     text = f'{head}  "kernels": {{\n' + ",\n".join(rows) + "\n  }\n}\n"
     TABLE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -10,7 +10,8 @@ from typing import cast
 from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.ir.op import Sig
 from graphc.lower._draft import Draft
-from graphc.ops.spec import Cost, OpSpec
+from graphc.ops.kernel import Cost
+from graphc.ops.spec import OpSpec
 from graphc.ops.update.rule import gradient_of
 
 

@@ -61,7 +61,7 @@ class _Work:
             moved = replace(call, attrs=channels(draft))
             return replace(moved, variants=(self._variant(moved, draft, draft.mover),))
         if not rows:
-            us, basis = self.price(draft, HOST, "")
+            us, basis = self.price(draft, HOST, "", None)
             return replace(call, variants=(Variant(HOST, est_us=us, basis=basis),))
         best, *others = rows
         told = dict(self.rows.problem(draft, best).attrs)
@@ -83,7 +83,7 @@ class _Work:
 
     def _packed_operand(self, call: Call, draft: Draft, pack: Pack, source: Operand) -> Operand:
         """The packed form of an operand; one for all calls that want the same."""
-        own = self.rows.attrs(draft, self.rows.of(draft)[0])
+        own = self.rows.pack_attrs(draft, self.rows.of(draft)[0])
         attrs = call.attrs if pack.size is None else own
         size = self._packed_size(call, draft, pack)
         key = (source.buffer, pack.symbol, size, tuple(sorted(attrs.items())))
@@ -124,7 +124,7 @@ class _Work:
     def _variant(self, call: Call, draft: Draft, symbol: str, row: Kernel | None = None) -> Variant:
         """A variant with the kernel's own word on its workspace."""
         key = "" if row is None else self.rows.problem(draft, row).key
-        us, basis = self.price(draft, symbol, key)
+        us, basis = self.price(draft, symbol, key, row)
         workspace = self._made(symbol, call, call.node).workspace
         return Variant(symbol, workspace, us, row is None or row.deterministic, basis)
 

@@ -12,7 +12,7 @@ from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.lower._layout import Layout, dense
 from graphc.lower._problem import Problem, problem_of, told_of
-from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Pack, Sides
+from graphc.ops.kernel import BLOCKED, PLAIN, Cost, Kernel, Pack, Sides
 from graphc.ops.spec import OpSpec
 
 MAX_RANK = 8
@@ -97,6 +97,10 @@ class Rows:
         packed = {pack.of: self.packed_size(draft, pack) for pack in row.packs}
         return problem_of(draft, row, sides, attrs, self.formats, packed)
 
+    def cost(self, draft: Draft, row: Kernel) -> Cost | None:
+        """What a row computes and moves, if its algorithm is one of its own."""
+        return row.cost(self.node(draft).attrs, self.sig(draft)) if row.cost is not None else None
+
     def packed_size(self, draft: Draft, pack: Pack) -> int:
         """Elements of a packed operand, 0 where only the kernel knows."""
         return pack.size(self.node(draft).attrs, self.sig(draft)) if pack.size is not None else 0
@@ -108,6 +112,11 @@ class Rows:
     def attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
         """The row's own attributes."""
         return row.attrs(self.node(draft).attrs, self.sig(draft)) if row.attrs is not None else {}
+
+    def pack_attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
+        """What packs of declared size are told: nothing of epilogues, which all may follow."""
+        sides = self._sides.get(draft, (PLAIN, PLAIN))
+        return {**self.attrs(draft, row), **told_of(sides, self.formats)}
 
     def epilogue(self, draft: Draft) -> Mapping[str, Any]:
         """Attributes of what the draft's kernel does after its own work."""

@@ -16,16 +16,16 @@ from graphc.lower._reorder import reorder
 from graphc.lower._rows import Rows
 from graphc.ops.kernel import Kernel, Sides
 
-Price = Callable[[Draft, str, str], "tuple[float, str]"]
-"""(draft, symbol, key of its problem) -> (microseconds, what that rests on)."""
+Price = Callable[[Draft, str, str, "Kernel | None"], "tuple[float, str]"]
+"""(draft, symbol, key of its problem, row) -> (microseconds, what that rests on)."""
 
 
-def price_of(graph: Graph, costs: Costs) -> Price:
+def price_of(graph: Graph, costs: Costs, rows: Rows) -> Price:
     """What kernels cost that do drafts of `graph`."""
     cost_of = costs_of(graph)
 
-    def price(draft: Draft, symbol: str, key: str) -> tuple[float, str]:
-        cost = cost_of(draft)
+    def price(draft: Draft, symbol: str, key: str, row: Kernel | None) -> tuple[float, str]:
+        cost = (rows.cost(draft, row) if row is not None else None) or cost_of(draft)
         return costs.microseconds(symbol, key, cost.macs, cost.read + cost.write)
 
     return price
@@ -54,7 +54,7 @@ def select(
         return {sides: ranked[0][0] for sides, ranked in priced.items()} or {PLAIN_SIDES: 0.0}
 
     def _price(draft: Draft, row: Kernel, problem: Problem) -> float:
-        us = price(draft, problem.symbol, problem.key)[0]
+        us = price(draft, problem.symbol, problem.key, row)[0]
         operands = dict(draft.reads)
         packed = [operands[pack.of] for pack in row.packs]
         return us + sum(copying(v) for v in packed if v.storage in updated)

@@ -28,7 +28,7 @@ from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._updates import Told, absorb_updates, update_early
 from graphc.lower._views import place_views
-from graphc.ops.spec import Cost
+from graphc.ops.kernel import Cost
 from graphc.program import Program
 
 
@@ -55,7 +55,7 @@ def lower(
     drafts, rows = _fused(graph, kept, threads, fused_update, deterministic)
     # kernels round differently: which are chosen must then not depend on threads either
     counted = 1 if deterministic else threads
-    price = price_of(graph, known_costs(counted) if costs is None else costs)
+    price = price_of(graph, known_costs(counted) if costs is None else costs, rows)
     given = set(given_values(graph))
     drafts = select(drafts, rows, price, given | kept)
     lasting = _read_backward(drafts) if repeatable else set()
@@ -91,8 +91,8 @@ def problems(
     for draft in drafts:
         if not draft.aliases:
             for candidates in rows.problems(draft).values():
-                cost = cost_of(draft)
-                found.update((problem.key, (problem, cost)) for _, problem in candidates)
+                for row, problem in candidates:
+                    found[problem.key] = problem, rows.cost(draft, row) or cost_of(draft)
     return found
 
 

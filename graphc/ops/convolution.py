@@ -20,6 +20,7 @@ from graphc.ops._conv import (
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
+from graphc.ops._winograd import can_winograd, winograd_cost, winograd_size
 from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra
@@ -173,6 +174,18 @@ class Convolution(OpSpec):
             fuses=_FUSES,
             formats=((BLOCKED, BLOCKED), (PLAIN, BLOCKED)),
             asks=True,
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "conv_winograd",
+            attrs=_told_of_image,
+            when=lambda a, s: _is_image(a, s) and len(s.many("x")) == 1 and can_winograd(a, s),
+            packs=(Pack("weight", "conv_winograd_pack", winograd_size),),
+            strided=True,
+            fuses=_FUSES,
+            formats=((BLOCKED, BLOCKED),),
+            cost=winograd_cost,
         ),
         Kernel(
             "cpu",

@@ -10,6 +10,15 @@ from graphc.ir.op import Sig
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """`macs`: multiply-adds in sums of products; `read`, `write`: bytes of operands."""
+
+    macs: int
+    read: int
+    write: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """Role `of` goes to the kernel rearranged: as a flat f32 operand of `size` elements, which the
     kernel `symbol` (one read, one write; attributes of the row) makes whenever weights changed.
@@ -50,7 +59,8 @@ class Kernel:
 
     `formats`: what bottoms and tops may be; to a kernel of blocked ones attributes "block" (B) and
     "plain" (are x and dx plain?) are told. `whole`: blocked ones need a multiple of B channels.
-    `asks`: the kernel may refuse a use when it is made, and another row then does it.
+    `asks`: the kernel may refuse a use when it is made, and another row then does it. `cost`:
+    what the kernel computes and moves, if that is not what the layer's definition says.
     """
 
     backend: str
@@ -67,6 +77,7 @@ class Kernel:
     whole: bool = False
     asks: bool = False
     adds: bool = False
+    cost: Callable[[Any, Sig], Cost] | None = None
 
     def does(self, part: str) -> bool:
         """Is the row for this part?"""
@@ -75,4 +86,4 @@ class Kernel:
         return part.startswith(self.part[:-1]) and part[len(self.part) - 1 :].isdigit()
 
 
-__all__ = ["BLOCKED", "PLAIN", "Kernel", "Pack", "Sides"]
+__all__ = ["BLOCKED", "PLAIN", "Cost", "Kernel", "Pack", "Sides"]

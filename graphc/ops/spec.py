@@ -18,7 +18,7 @@ import numpy.typing as npt
 from graphc.errors import GraphError
 from graphc.ir.op import Effect, Op, Sig, Trait
 from graphc.ir.types import Type
-from graphc.ops.kernel import Kernel
+from graphc.ops.kernel import Cost, Kernel
 from graphc.ops.ties import Algebra
 
 F64 = npt.NDArray[np.float64]
@@ -74,15 +74,6 @@ class Grad:
     def part(self) -> str:
         """The part's name, "d" + out unless given."""
         return self.name or f"d{self.out}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """`macs`: multiply-adds in sums of products; `read`, `write`: bytes of operands."""
-
-    macs: int
-    read: int
-    write: int
 
 
 @dataclass(frozen=True, slots=True)
