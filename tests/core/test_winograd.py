@@ -1,0 +1,268 @@
+"""Winograd's convolution beside the reference, for every instruction set and size of block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from core.blocked import blocked, plain, room
+from core.gemm_cases import ISAS, filled, products
+from core.rows import Array, Layer, close, packed, rows_of, spec
+
+from graphc import _core
+from graphc.errors import GraphError
+from graphc.ops._winograd import winograd_cost, winograd_size
+from graphc.ops.convolution import Convolution, ConvolutionAttrs
+
+ROW = next(row for row in rows_of(Convolution, "forward") if row.symbol == "conv_winograd")
+LANES = (8, 16)
+
+
+def conv(shape: tuple[int, ...], out: int, **more: Any) -> Layer:
+    told = {"kernel_size": (3,), **{k: (v,) if k == "pad" else v for k, v in more.items()}}
+    return Layer.of(Convolution, ConvolutionAttrs(num_output=out, **told), shape)
+
+
+LAYERS: dict[str, Layer] = {
+    "whole tiles": conv((1, 32, 8, 12), 64, pad=1),
+    "cut tiles": conv((2, 16, 13, 11), 32, pad=1),
+    "odd channels": conv((3, 37, 9, 10), 23, pad=1),
+    "few channels": conv((2, 3, 17, 19), 5, pad=1),
+    "many outputs": conv((1, 24, 7, 7), 300, pad=1),
+    "many tiles": conv((2, 9, 61, 70), 10, pad=1),
+    "deep": conv((1, 300, 6, 5), 40, pad=1),
+    "no padding": conv((2, 20, 10, 9), 18),
+    "one window": conv((2, 33, 3, 3), 17),
+    "narrow": conv((2, 17, 40, 1), 16, pad=1),
+    "mostly padding": conv((1, 8, 2, 3), 8, pad=9),
+    "oblong padding": conv((2, 18, 6, 14), 20, pad_h=0, pad_w=3, kernel_size=(3,)),
+    "no bias": conv((2, 16, 9, 9), 16, pad=1, bias_term=False),
+    "no samples": conv((0, 16, 9, 9), 16, pad=1),
+}
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The instruction set of the kernels made in a test (the machine's best, if that is lower)."""
+    monkeypatch.setenv("GRAPHC_ISA", request.param)
+    return str(request.param)
+
+
+def told(layer: Layer, lanes: int, **more: Any) -> dict[str, Any]:
+    return {**ROW.attrs(layer.attrs, layer.sig), "block": lanes, "plain": False, **more}
+
+
+def convolve(
+    layer: Layer,
+    values: dict[str, Array],
+    lanes: int = 16,
+    *,
+    threads: int = 1,
+    gaps: str = "",
+    residual: Array | None = None,
+    over: bool = False,
+    **epilogue: Any,
+) -> Array:
+    """y. `gaps`: which of x, y, r (the residual) are slices of more channels; `over`: y is written
+    over the residual."""
+    assert ROW.when(layer.attrs, layer.sig)
+    shape, attrs = layer.sig.outs["y0"].shape, told(layer, lanes, **epilogue)
+    (pack,) = ROW.packs
+    weight = packed(
+        pack.symbol, values["weight"], pack.size(layer.attrs, layer.sig), attrs, threads
+    )
+    reads = [blocked(values["x0"], lanes, 3 * ("x" in gaps)), weight]
+    if "bias" in values:
+        reads.append(values["bias"])
+    y = room(shape, lanes, 2 * ("y" in gaps))
+    if residual is not None:
+        attrs["residual"] = True
+        reads.append(blocked(residual, lanes, 5 * ("r" in gaps)))
+        if over:
+            y = reads[-1]
+    kernel = _core.make_kernel(ROW.symbol, [spec(r) for r in reads], [spec(y)], attrs, threads)
+    kernel.run(reads, [y], threads)
+    return plain(y, shape[1])
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_against_the_reference(name: str, lanes: int, isa: str) -> None:
+    layer = LAYERS[name]
+    values = filled(layer)
+    _, wanted = layer.run(values)
+    made = convolve(layer, values, lanes)
+    close(made, wanted["y0"], name, products(layer))
+    for gaps in ("x", "y", "xy"):
+        again = convolve(layer, values, lanes, threads=3, gaps=gaps)
+        assert again.tobytes() == made.tobytes(), gaps
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("slope", [None, 0.0, 0.1, -0.5])
+@pytest.mark.parametrize("name", ["cut tiles", "odd channels", "no bias"])
+def test_epilogues(name: str, slope: float | None, lanes: int, isa: str) -> None:
+    layer = LAYERS[name]
+    values, many = filled(layer), products(layer)
+    _, wanted = layer.run(values)
+    residual = np.random.default_rng(1).standard_normal(wanted["y0"].shape).astype(np.float32)
+    epilogue: dict[str, Any] = {} if slope is None else {"relu": True, "slope": slope}
+
+    def after(y: Array) -> Array:
+        return y if slope is None else np.where(y > 0, y, slope * y)
+
+    close(convolve(layer, values, lanes, **epilogue), after(wanted["y0"]), name, many)
+    apart = convolve(layer, values, lanes, residual=residual, **epilogue)
+    close(apart, after(wanted["y0"] + residual), name, many)
+    over = convolve(layer, values, lanes, residual=residual, over=True, threads=2, **epilogue)
+    assert over.tobytes() == apart.tobytes()
+    for gaps in ("r", "y", "xyr"):
+        made = convolve(layer, values, lanes, residual=residual, gaps=gaps, **epilogue)
+        assert made.tobytes() == apart.tobytes(), gaps
+
+
+LARGE = {
+    "tiles for each thread": conv((2, 40, 57, 60), 48, pad=1),
+    "tiles to be shared": conv((1, 320, 13, 14), 200, pad=1),
+    "more tiles to be shared": conv((1, 200, 37, 45), 700, pad=1),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_work_that_is_worth_threads(name: str) -> None:
+    layer = LARGE[name]
+    values = filled(layer)
+    _, wanted = layer.run(values)
+    made = convolve(layer, values)
+    close(made, wanted["y0"], name, products(layer))
+    for threads in (2, 3, 8, 40):
+        assert convolve(layer, values, threads=threads).tobytes() == made.tobytes(), threads
+
+
+def test_threads_that_share_tiles_need_less_room() -> None:
+    """Patches at points are there once, and not once for each thread."""
+
+    def workspace(name: str, threads: int) -> int:
+        layer = LARGE[name]
+        shapes = layer.sig.ins["x0"].shape, layer.sig.outs["y0"].shape
+        x, y = (("f32", room(shape, 16).shape, None) for shape in shapes)
+        size = winograd_size(layer.attrs, layer.sig)
+        reads = [x, ("f32", (size,), None), ("f32", (layer.attrs.num_output,), None)]
+        return _core.make_kernel(ROW.symbol, reads, [y], told(layer, 16), threads).workspace
+
+    for name, most in (("tiles for each thread", 2.0), ("tiles to be shared", 1.5)):
+        growth = workspace(name, 2) / workspace(name, 1)
+        assert most - 0.3 < growth <= most, name
+
+
+@pytest.mark.parametrize("name", ["cut tiles", "odd channels", "many tiles"])
+def test_a_sample_does_not_depend_on_the_batch(name: str, isa: str) -> None:
+    layer = LAYERS[name]
+    values = filled(layer)
+    whole = convolve(layer, values)
+    single = Layer.of(Convolution, layer.attrs, (1, *values["x0"].shape[1:]))
+    for n in range(len(whole)):
+        one = convolve(single, values | {"x0": values["x0"][n : n + 1]})
+        assert one.tobytes() == whole[n : n + 1].tobytes()
+
+
+def test_random_convolutions(isa: str) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        channels, out = (int(v) for v in rng.integers(1, 70, 2))
+        pad, size = int(rng.integers(0, 4)), (int(v) for v in rng.integers(3, 30, 2))
+        layer = conv((int(rng.integers(1, 4)), channels, *size), out, pad=pad)
+        values = filled(layer)
+        _, wanted = layer.run(values)
+        made = convolve(
+            layer, values, lanes=int(rng.choice(LANES)), threads=int(rng.choice([1, 2]))
+        )
+        close(made, wanted["y0"], str(layer.sig.ins), products(layer))
+
+
+@pytest.mark.parametrize("channels", [3, 16, 64, 512])
+def test_errors_are_a_fifth_of_what_is_allowed(channels: int, isa: str) -> None:
+    layer = conv((1, channels, 30, 30), 32, pad=1, bias_term=False)
+    for seed, shape in enumerate((np.abs, lambda x: np.maximum(x, 0), np.asarray)):
+        values = filled(layer, seed)
+        values["x0"] = shape(values["x0"])
+        wanted = layer.run(values)[1]["y0"]
+        worst = np.abs(convolve(layer, values) - wanted).max()
+        bound = max(1e-5, 1e-6 * np.sqrt(products(layer))) * max(1, np.abs(wanted).max())
+        assert worst < bound / 5
+
+
+def test_nan_and_infinity_stay_in_their_tiles(isa: str) -> None:
+    """And out of the channels that fill up the last block, which `plain` looks at."""
+    layer = LAYERS["odd channels"]
+    values = filled(layer)
+    clean = convolve(layer, values)
+    values["x0"][0, 36, 4, 5], values["x0"][1, 0, 8, 9] = np.nan, np.inf
+    made = convolve(layer, values)
+    assert np.isnan(made[0, :, 3:6, 4:7]).all() and not np.isfinite(made[1, :, 7:, 8:]).any()
+    assert np.array_equal(made[0, :, 8:], clean[0, :, 8:])
+    assert np.array_equal(made[1, :, :4], clean[1, :, :4])
+    assert np.array_equal(made[2], clean[2])
+
+
+def test_what_it_costs() -> None:
+    """Four times fewer products where tiles are whole and channels many."""
+    layer = conv((2, 512, 16, 16), 512, pad=1)
+    direct = layer.op.cost(layer.attrs, "forward", layer.sig)
+    cost = winograd_cost(layer.attrs, layer.sig)
+    assert direct.macs / 4 < cost.macs < direct.macs / 3.8
+    assert cost.read - direct.read > 2.9 * layer.sig.params["weight"].nbytes
+    assert cost.write == direct.write
+
+
+X, Y = ("f32", (2, 2, 8, 8, 16), None), ("f32", (2, 1, 8, 8, 16), None)
+W, B = ("f32", (36 * 16 * 20,), None), ("f32", (9,), None)
+TOLD = told(conv((2, 20, 8, 8), 9, pad=1), 16)
+
+
+@pytest.mark.parametrize(
+    ("reads", "y", "attrs", "word"),
+    [
+        ([], Y, {}, "number of operands"),
+        ([X, W, B, Y], Y, {}, "number of operands"),
+        ([X, W], Y, {}, "number of operands"),
+        ([("f32", (2, 20, 8, 8), None), W, B], Y, {}, "blocks of 8 or 16"),
+        ([X, W, B], ("f32", (2, 2, 8, 8, 8), None), {}, "attribute block"),
+        ([X, W, B], Y, {"block": 8}, "attribute block"),
+        ([X, W, B], Y, {"block": 4}, "attribute block"),
+        ([X, W, B], ("f32", (2, 1, 8, 7, 16), None), {}, "y"),
+        ([X, W, B], ("f32", (1, 1, 8, 8, 16), None), {}, "samples"),
+        ([("f32", (2, 2, 9, 8, 16), None), W, B], Y, {}, "x"),
+        ([X, ("f32", (36 * 9 * 20,), None), B], Y, {}, "packed weight"),
+        ([X, W, ("f32", (16,), None)], Y, {}, "bias"),
+        ([X, W, B, X], Y, {"residual": True}, "blocks of 8 or 16"),
+        ([X, W, B, ("f32", (2, 1, 7, 8, 16), None)], Y, {"residual": True}, "residual"),
+        ([X, W, B], Y, {"kernel": (3, 5)}, "attribute kernel"),
+        ([X, W, B], Y, {"stride": (2, 1)}, "attribute stride"),
+        ([X, W, B], Y, {"dilation": (1, 2)}, "attribute dilation"),
+        ([X, W, B], Y, {"group": 2}, "attribute group"),
+        ([X, W, B], Y, {"channels": 16}, "blocks of 8 or 16"),
+    ],
+)
+def test_wrong_problems_are_refused(reads: Any, y: Any, attrs: Any, word: str) -> None:
+    with pytest.raises(GraphError, match=word) as caught:
+        _core.make_kernel("conv_winograd", reads, [y], TOLD | attrs)
+    assert caught.value.code == "GC-A001"
+
+
+@pytest.mark.parametrize(
+    ("weight", "to", "word"),
+    [
+        ((9, 20, 3, 3), 36 * 9 * 20, "packed weight"),
+        ((9, 20, 3, 1), 36 * 16 * 20, "weight"),
+        ((9, 20, 9), 36 * 16 * 20, "weight"),
+        ((9, 0, 3, 3), 0, "channels"),
+    ],
+)
+def test_wrong_weights_are_refused(weight: Any, to: int, word: str) -> None:
+    with pytest.raises(GraphError, match=word) as caught:
+        _core.make_kernel(
+            "conv_winograd_pack", [("f32", weight, None)], [("f32", (to,), None)], TOLD
+        )
+    assert caught.value.code == "GC-A001"

@@ -1,0 +1,124 @@
+"""Winograd's convolution among a layer's kernels: offered, priced by its own work, and packed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc
+from graphc import _core
+from graphc.costs import Costs
+from graphc.lower import cpu
+
+needs_blocks = pytest.mark.skipif(
+    _core.channel_block() == 0, reason="images are blocked for oneDNN, which is not there"
+)
+
+
+def conv(name: str, bottom: str, options: str, more: str = "") -> str:
+    return f"""
+    layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}" {more}
+            convolution_param {{ {options} weight_filler {{ type: "xavier" }} }} }}"""
+
+
+def net(tmp_path: Path, shape: tuple[int, ...], *layers: str) -> graphc.Graph:
+    dims = " ".join(f"dim: {n}" for n in shape)
+    data = (
+        f'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ {dims} }} }} }}'
+    )
+    (tmp_path / "net.prototxt").write_text(data + "".join(layers))
+    return graphc.load(tmp_path / "net.prototxt")
+
+
+def symbols(exe: graphc.Executable, entry: str = "forward") -> list[str]:
+    program = exe._executor.prepared.program
+    return [program.calls[c].variants[0].symbol for c in program.entries[entry]]
+
+
+@pytest.fixture(autouse=True)
+def untuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHC_CACHE", str(tmp_path / "cache"))
+
+
+SAME = "num_output: 64 kernel_size: 3 pad: 1"
+
+
+@needs_blocks
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_shipped_table_chooses_it_where_products_prevail(tmp_path: Path, threads: int) -> None:
+    graph = net(tmp_path, (1, 64, 56, 56), conv("a", "data", SAME), conv("b", "a", SAME))
+    assert symbols(graphc.compile(graph, threads=threads)).count("conv_winograd") == 2
+    wide = SAME.replace("64", "512")
+    graph = net(tmp_path, (1, 512, 7, 7), conv("a", "data", wide), conv("b", "a", wide))
+    assert "conv_winograd" not in symbols(graphc.compile(graph, threads=threads))
+
+
+@needs_blocks
+@pytest.mark.parametrize(
+    "other",
+    [
+        "kernel_size: 5",
+        "kernel_h: 3 kernel_w: 1",
+        "kernel_size: 3 stride: 2",
+        "kernel_size: 3 group: 2",
+        "kernel_size: 3 dilation: 2",
+    ],
+)
+def test_other_kernels_are_left_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    seen = record(monkeypatch)
+    graphc.compile(net(tmp_path, (1, 32, 12, 12), conv("a", "data", f"num_output: 32 {other}")))
+    assert "conv" in seen and "conv_winograd" not in seen
+
+
+def record(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Multiply-adds of each kernel that a price is asked for, from now on."""
+    seen: dict[str, int] = {}
+
+    class Told(Costs):
+        def microseconds(self, symbol: str, key: str, macs: int, nbytes: int) -> Any:
+            seen[symbol] = macs
+            return super().microseconds(symbol, key, macs, nbytes)
+
+    monkeypatch.setattr(cpu, "known_costs", Told)
+    return seen
+
+
+@needs_blocks
+def test_its_price_is_that_of_its_own_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = record(monkeypatch)
+    wide = SAME.replace("64", "256")
+    graphc.compile(net(tmp_path, (1, 256, 16, 16), conv("a", "data", wide)))
+    assert seen["conv"] == seen["dnnl_conv"] == 9 * 256**3
+    assert seen["conv"] / 4 < seen["conv_winograd"] < seen["conv"] / 3.5
+
+
+def test_without_blocks_another_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHC_ISA", "portable")
+    graph = net(tmp_path, (1, 64, 56, 56), conv("a", "data", SAME))
+    assert symbols(graphc.compile(graph)) == ["conv"]
+
+
+RELU = """layer { name: "relu" type: "ReLU" bottom: "a" top: "a" }"""
+SUM = """layer { name: "sum" type: "Eltwise" bottom: "b" bottom: "a" top: "sum" }"""
+
+
+@needs_blocks
+def test_layers_that_share_a_weight_share_its_points(tmp_path: Path) -> None:
+    """Whatever follows in the same call; and the planner gives the room that it asks for."""
+    named = 'param { name: "w" } param { name: "b" }'
+    layers = conv("a", "data", SAME, named), RELU, conv("b", "a", SAME, named), SUM
+    graph = net(tmp_path, (2, 64, 27, 30), *layers)
+    exe = graphc.compile(graph, threads=2)
+    assert symbols(exe).count("conv_winograd") == 2
+    assert symbols(exe, "prepare") == ["conv_winograd_pack"]
+    exe._executor.check = {"poison": True, "audit": True}
+    x = {"data": np.random.default_rng(0).standard_normal((2, 64, 27, 30)).astype(np.float32)}
+    wanted = graphc.compile(graph, target="reference").run(x)["sum"]
+    np.testing.assert_allclose(exe.run(x)["sum"], wanted, rtol=1e-4, atol=1e-5)
