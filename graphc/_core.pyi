@@ -57,9 +57,11 @@ class Kernel:
         writes: Sequence[npt.NDArray[Any]],
         least: int,
         seconds: float,
+        cold: Sequence[int] = (),
     ) -> float:
         """Microseconds of the fastest of at least `least` runs, as many as fit `seconds`, with the
-        threads that the kernel was made for."""
+        threads that the kernel was made for. No cache holds the reads with the numbers `cold`,
+        dense ones, when a run starts."""
 
     def run(
         self,

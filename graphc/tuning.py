@@ -65,7 +65,8 @@ def tune(
 
 
 def measure(problem: Problem, threads: int) -> float:
-    """Microseconds of the fastest of several runs on random operands."""
+    """Microseconds of the fastest of several runs on random operands, the weights not in a cache,
+    as it is where other layers have run since."""
     kernel = _made(problem, threads)
     if UNPACKED in problem.reads:
         size = ("f32", (kernel.packed,))
@@ -83,7 +84,7 @@ def measure(problem: Problem, threads: int) -> float:
 
     reads = [array(*shape) for shape in problem.reads]
     writes = [array(*shape) for shape in problem.writes]
-    return kernel.time(reads, writes, LEAST, SECONDS)
+    return kernel.time(reads, writes, LEAST, SECONDS, problem.weights)
 
 
 def _made(problem: Problem, threads: int) -> _core.Kernel:

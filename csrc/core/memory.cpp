@@ -10,7 +10,12 @@
 #include <string>
 #include <utility>
 
+#include "core/isa.h"
 #include "error.h"
+
+#if GRAPHC_X86
+#include <emmintrin.h>
+#endif
 
 namespace graphc {
 
@@ -120,6 +125,17 @@ void Pages::drop(std::size_t offset, std::size_t bytes) const {
         }
         at += got * page;
     }
+}
+
+void evict(const char* data, std::size_t bytes) {
+#if GRAPHC_X86
+    for (std::size_t at = 0; at < bytes; at += kLine) _mm_clflush(data + at);
+    if (bytes > 0) _mm_clflush(data + bytes - 1);
+    _mm_mfence();
+#else
+    static_cast<void>(data);
+    static_cast<void>(bytes);
+#endif
 }
 
 }  // namespace graphc

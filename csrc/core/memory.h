@@ -36,4 +36,7 @@ class Pages {
     std::shared_ptr<void> owner_;
 };
 
+// Takes bytes out of all caches, where the processor has an instruction for that.
+void evict(const char* data, std::size_t bytes);
+
 }  // namespace graphc

@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc import _core
 from graphc.ir.graph import Value, typed
+from graphc.ir.op import Kind
 from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Sides
@@ -22,12 +23,14 @@ UNPACKED: Shape = ("f32", (0,))
 
 @dataclass(frozen=True)
 class Problem:
-    """`reads` and `writes` in the kernel's order; `attrs` sorted by name."""
+    """`reads` and `writes` in the kernel's order; `attrs` sorted by name; `weights`: which of the
+    reads are a layer's own, so that other layers have come between one use and the next."""
 
     symbol: str
     reads: tuple[Shape, ...]
     writes: tuple[Shape, ...]
     attrs: tuple[tuple[str, Any], ...]
+    weights: tuple[int, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -64,7 +67,8 @@ def problem_of(
 
     reads = tuple(shape(role, v) for role, v in draft.reads)
     writes = tuple(shape(role, v) for role, v in draft.writes)
-    return Problem(row.symbol, reads, writes, tuple(sorted(attrs.items())))
+    weights = tuple(i for i, (_, value) in enumerate(draft.reads) if value.kind is not Kind.ACT)
+    return Problem(row.symbol, reads, writes, tuple(sorted(attrs.items())), weights)
 
 
 def told_of(sides: Sides, formats: Formats) -> Attrs:
