@@ -4,12 +4,13 @@ namespace graphc::winograd {
 
 namespace {
 
-// Of a chunk, such that products have enough to do with a weight once it is fetched, and that of
-// 512 channels a few MB are at points.
-constexpr std::int64_t kTiles = 28, kSharedTiles = 112;
-// Of a group: to points and back, each vector of a patch is met by so many panels of outputs.
-constexpr std::int64_t kPanels = 4;
+// A weight of more floats leaves the caches between one use and the next.
 constexpr std::int64_t kCachedFloats = std::int64_t(1) << 20;
+// Tiles of a chunk at most. Each chunk fetches the weight anew, so that there should be fewer of
+// them where that takes long; 512 channels of 56 tiles are 4 MB at points.
+constexpr std::int64_t kTiles = 28, kTilesOfLarge = 56, kSharedTiles = 112;
+// Panels of a group, which read what is at points before the next group reads it again.
+constexpr std::int64_t kPanels = 4;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -18,12 +19,14 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 Work::Work(std::int64_t tiles, const WeightLayout& weight, std::int64_t weight_floats, int threads)
     : tiles(tiles) {
     const std::int64_t panels = weight.panels();
-    const std::int64_t turns = std::max<std::int64_t>(1, ceil_div(tiles, kTiles * threads));
+    const bool is_large = weight_floats > kCachedFloats;
+    const std::int64_t most = is_large ? kTilesOfLarge : kTiles;
+    const std::int64_t turns = std::max<std::int64_t>(1, ceil_div(tiles, most * threads));
     const std::int64_t own = std::min(turns * threads, std::max<std::int64_t>(tiles, 1));
     const std::int64_t together = std::max<std::int64_t>(1, ceil_div(tiles, kSharedTiles));
     // Time of a thread in products of a tile with a panel. A weight that comes from afar takes as
     // long as multiplying it with 24 tiles; threads that share wait for each other.
-    const std::int64_t least = weight_floats > kCachedFloats ? 24 : 4;
+    const std::int64_t least = is_large ? 24 : 4;
     const auto time_of = [&](std::int64_t chunks) {
         return chunks * std::max(ceil_div(tiles, chunks), least);
     };
