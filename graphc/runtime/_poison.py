@@ -25,9 +25,13 @@ class _Home:
 
 
 def poison_ranges(
-    program: Program, calls: Sequence[Call], places: Sequence[Sequence[Place]]
+    program: Program,
+    calls: Sequence[Call],
+    places: Sequence[Sequence[Place]],
+    later: Collection[Call] = (),
 ) -> list[Ranges]:
-    """(before, after) of each call of an entry in order; `places`: of reads, then of writes.
+    """(before, after) of each call of an entry in order; `places`: of reads, then of writes;
+    `later`: the calls of entries that follow.
 
     Before: what is written for the first time, but for what the call reads there (in place).
     After: what nobody touches any more, but for what the call has written there.
@@ -43,11 +47,12 @@ def poison_ranges(
         full.update(h for h in reads if first[h] == at and h not in writes)
     stays = {program.root(b).id for b in program.kept | program.lasting}
     stays |= {b.id for b in program.buffers if b.kind in PERSISTENT}
+    awaited = {program.root(o.buffer).id for call in later for o in call.reads}
     ranges: list[Ranges] = []
     for at, (reads, writes) in enumerate(touched):
         homes = dict.fromkeys((*reads, *writes))
         begun = [h for h in homes if first[h] == at and h not in full and h.root not in stays]
-        ended = [h for h in homes if last[h] == at and h.root not in stays]
+        ended = [h for h in homes if last[h] == at and h.root not in stays | awaited]
         before = [p for h in begun for p in _without(h.place, [r.place for r in reads])]
         after = [p for h in ended for p in _without(h.place, [w.place for w in writes])]
         ranges.append((before, after))

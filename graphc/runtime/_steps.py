@@ -30,7 +30,8 @@ def steps_of(
     places = [places_of(program, step, locate) for step in steps]
     poison: list[Ranges] = [([], [])] * len(steps)
     if poisoned:
-        poison = poison_ranges(program, [program.calls[s.call] for s in steps], places)
+        own, later = ([program.calls[s.call] for s in part] for part in (steps, plan.steps[end:]))
+        poison = poison_ranges(program, own, places, later)
     spent = spent_after(program) if entry == PREPARE else {}
     return [
         _step(program, step, own, ranges, locate, spent.get(step.call, ()))
