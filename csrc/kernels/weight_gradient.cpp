@@ -12,6 +12,7 @@ namespace graphc {
 namespace {
 
 constexpr std::int64_t kChunk = 512;   // products, so that a tile's operands stay in the L1 cache
+constexpr std::int64_t kTogether = 2;  // tiles' columns that stay there while outputs pass by
 constexpr std::int64_t kOutputs = 96;  // outputs of a task at most
 constexpr std::int64_t kOwnFloats = 131072;  // of a task: half of a small L2 cache
 
@@ -180,14 +181,16 @@ void WeightGradient::each_tile(const Task& task, const Body& body) const {
     const std::int64_t tall = ceil_div(task.outputs, loops_.dot_rows);
     const std::int64_t wide = ceil_div(task.columns, loops_.dot_columns);
     float* lanes = task.lanes;
-    for (std::int64_t j = 0; j < wide; ++j) {
-        const std::int64_t c = task.columns * j / wide;
-        const std::int64_t columns = task.columns * (j + 1) / wide - c;
+    for (std::int64_t first = 0; first < wide; first += kTogether) {
         for (std::int64_t i = 0; i < tall; ++i) {
             const std::int64_t o = task.outputs * i / tall;
             const std::int64_t outputs = task.outputs * (i + 1) / tall - o;
-            body(o, int(outputs), c, int(columns), lanes);
-            lanes += outputs * columns * loops_.width;
+            for (std::int64_t j = first; j < std::min(wide, first + kTogether); ++j) {
+                const std::int64_t c = task.columns * j / wide;
+                const std::int64_t columns = task.columns * (j + 1) / wide - c;
+                body(o, int(outputs), c, int(columns), lanes);
+                lanes += outputs * columns * loops_.width;
+            }
         }
     }
 }
