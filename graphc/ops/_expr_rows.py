@@ -61,8 +61,12 @@ class Body:
         of the channels, or none."""
         if len(self.shape) != 4 or self.program.draws:
             return False
-        partial = [r for r in self.reads if self.start(r) != ALL]
-        return all(self.sig[r].rank == 0 or self.is_row(r) for r in partial)
+        return all(self.sig[r].rank == 0 or self.is_row(r) for r in self.partial)
+
+    @property
+    def partial(self) -> list[str]:
+        """The operands that lie along some axes alone."""
+        return [role for role in self.reads if self.start(role) != ALL]
 
     def is_row(self, role: str) -> bool:
         """Has the operand one number per channel?"""
@@ -85,7 +89,17 @@ IN_BLOCKS = ((BLOCKED, BLOCKED),)
 
 
 def expr_rows(part: str, body: Bodies) -> tuple[Kernel, ...]:
-    """Rows for plain and for blocked operands of a part that computes its body's results."""
+    """Rows for plain and for blocked operands of a part that computes its body's results.
+
+    With numbers per channel blocks are for training alone, where regions of blocks save reorders of
+    gradients, too; a network that only runs folds such layers, or is as fast around plain ones.
+    """
+
+    def is_flat(a: Any, s: Sig) -> bool:
+        found = body(a, s)
+        is_wanted = part != "forward" or s.train or not found.partial
+        return is_wanted and found.is_flat and found.is_small
+
     row = Kernel(
         "cpu",
         part,
@@ -97,7 +111,7 @@ def expr_rows(part: str, body: Bodies) -> tuple[Kernel, ...]:
     blocked = replace(
         row,
         attrs=lambda a, s: body(a, s).told(blocked=True),
-        when=lambda a, s: body(a, s).is_flat and body(a, s).is_small,
+        when=is_flat,
         formats=IN_BLOCKS,
         whole=True,
     )
@@ -109,7 +123,7 @@ def gradient_rows(part: Grad, body: Body) -> tuple[Kernel, ...]:
     if body.start(part.out) == ALL:
         rows = expr_rows(part.part, lambda a, s: body)
         return tuple(replace(row, adds=part.accumulate) for row in rows)
-    if not body.reads or any(body.start(r) != ALL for r in body.reads) or body.program.draws:
+    if not body.reads or body.partial or body.program.draws:
         return ()
     first, rank = body.start(part.out), body.sig[part.out].rank
     cuts = (body.shape[:first], body.shape[first : first + rank], body.shape[first + rank :])

@@ -176,3 +176,12 @@ def test_operands_of_blocks_and_sums_that_do_not_fit(reads: Any, writes: Any, to
     with pytest.raises(GraphError) as caught:
         _core.make_kernel("expr", reads, writes, given)
     assert caught.value.code == "GC-A001"
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+def test_numbers_per_channel_beside_blocks_are_for_training(phase: str) -> None:
+    for op in (Scale, Bias, PReLU):
+        layer = Layer.of(op, None, (2, 32, 5, 7), phase=phase)
+        (part,) = op.forwards(layer.attrs, layer.sig)
+        formats = {row.formats for row in layer.usable(part)}
+        assert len(formats) == (2 if phase == "TRAIN" else 1)
