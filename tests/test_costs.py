@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from graphc import _core
+from graphc.check.case import all_cases
 from graphc.costs import MEASURED, SHIPPED, Costs, cache_file, keep_times, known_costs
 from graphc.errors import GraphError
-from graphc.ops.registry import all_ops
 
 
 def test_the_slower_of_computing_and_moving_counts() -> None:
@@ -27,7 +27,8 @@ def test_the_slower_of_computing_and_moving_counts() -> None:
 
 def test_the_table_names_kernels_that_there_are() -> None:
     table = json.loads((Path(_core.__file__).parent / "tables" / "cpu.json").read_text())
-    declared = {row.symbol for op in all_ops().values() for row in op.kernels}
+    uses = [row for case in all_cases() for row in case.op.kernels_of(case.attrs, case.sig)]
+    declared = {row.symbol for row in uses}
     assert set(table["kernels"]) <= declared
 
 
