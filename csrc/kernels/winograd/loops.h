@@ -1,10 +1,11 @@
 // The inner loops of Winograd's convolution, for any Simd. Included by the files of this folder
 // that are named for an Isa only, after the instructions are switched on; nothing of the standard
-// library may be used here nor in transforms.h.
+// library may be used here nor in the other headers.
 #pragma once
 
 #include "kernels/winograd/transforms.h"
 #include "kernels/winograd/types.h"
+#include "kernels/winograd/weight.h"
 
 namespace graphc::winograd {
 
@@ -60,6 +61,7 @@ constexpr Loops make_loops() {
     made.tile_rows = S::tile_rows;
     made.input = &input<S>;
     made.output = &output<S>;
+    made.weight = &weight<S>;
     fill_products<S, S::tile_rows>(made);
     return made;
 }

@@ -13,6 +13,7 @@
 namespace graphc::winograd {
 
 constexpr int kTile = 4, kKernel = 3, kPatch = 6, kPoints = 36;
+constexpr int kMostOutputs = kTileVectors * kMaxWidth;  // of a panel, see WeightLayout
 
 // The points along an axis: 0, kNear, -kNear, kFar, -kFar and infinity. With these, all factors of
 // both transforms are floats, and errors are about a quarter of those with 1 and 2.
@@ -72,6 +73,10 @@ struct Loops {
     int tile_rows;
     void (*input)(const InputJob& job);
     void (*output)(const OutputJob& job);
+    // Kernels (kernel element, output) of a panel for one channel of x to points, which lie
+    // point_step apart; writes `row` floats of each.
+    void (*weight)(const float (*kernels)[kMostOutputs], std::int64_t row, float* to,
+                   std::int64_t point_step);
     // [tiles - 1][vectors - 1]
     void (*product[kMaxTileRows][kTileVectors])(const ProductJob& job);
 };
