@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +22,7 @@ from graphc.ops.spec import F64, OpSpec
 from graphc.ops.update.rule import RATE
 from graphc.plan import Plan, Step
 from graphc.program import HOST
+from graphc.records import record
 from graphc.runtime.cpu import usable_cpus
 from graphc.runtime.executable import Executable
 from graphc.runtime.peaks import Peaks, measure_peaks
@@ -36,7 +36,7 @@ WARMUP, WARM_SECONDS = 3, 1.0
 MOST_RUNS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CallTime:
     """One call of a run: the median of its times, and what it has to do.
 
@@ -69,7 +69,7 @@ class CallTime:
         return 1e6 * self.nbytes / self.us if self.us else 0.0
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BenchReport:
     """`run_us`: how long each run took as its caller sees it; `outside_us`: the median of what that
     is beyond the calls, to feed and to give results; `warmup`: runs before these; `samples`: of a

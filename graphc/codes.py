@@ -7,12 +7,12 @@ T passes, X devices, M memory, C the command line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from graphc.records import record
 
 CHECK, USAGE, MODEL, UNSUPPORTED, MEMORY, DEVICE, IO, LIMIT, INTERNAL = 1, 2, 3, 4, 5, 6, 7, 8, 70
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Code:
     """`title`: a few words; `cause`: what it means; `cure`: what to do."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeAlias, cast
 
@@ -18,6 +17,7 @@ from graphc.ir.op import Trait
 from graphc.ir.versions import blob_of
 from graphc.limits import Limits
 from graphc.memory import lowered
+from graphc.records import record
 from graphc.runtime.artefact import read_artefact, settings
 from graphc.runtime.executable import Executable
 from graphc.runtime.feeds import numeric
@@ -28,7 +28,7 @@ Blobs: TypeAlias = Mapping[str, npt.ArrayLike]
 FEW = 3
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CompareReport:
     """`a`, `b`: what was compared, in words; `fed`: where the inputs came from: "given", "random",
     "b" (an array file that has them) or "source" (data layers); `blobs`: those both have, in A's

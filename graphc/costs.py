@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from graphc import _core
 from graphc.config import Config
 from graphc.errors import GraphError, fail
 from graphc.files import write_file
+from graphc.records import record
 
 TABLE = Path(__file__).parent / "tables" / "cpu.json"
 VERSION = 1
@@ -25,7 +26,7 @@ MAX_BYTES = 64 << 20
 MEASURED, SHIPPED = "measured", "table"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rate:
     """What a kernel reaches on one thread."""
 
@@ -34,7 +35,7 @@ class Rate:
     start_us: float
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Costs:
     """`times`: microseconds by what a kernel was told, measured with this many `threads`."""
 

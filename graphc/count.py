@@ -5,15 +5,16 @@ Reads declarations only; nothing is run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import cast
 
 from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.ir.op import Effect, Kind, Trait
 from graphc.ops.spec import OpSpec
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Counts:
     """`macs`: multiply-adds in sums of products, padding counted as full; `activations`: elements
     of tops; `scalings`: of those, elements that a learned or measured factor or shift is applied

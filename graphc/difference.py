@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from graphc.ir.graph import Array
 from graphc.ops.spec import F64
+from graphc.records import record
 
 TOLERANCE = 1e-4
 SMALL = 1e-3
@@ -17,7 +17,7 @@ SMALL = 1e-3
 EQUAL, CLOSE, DIFFERENT, SHAPES, NANS = "equal", "close", "different", "shapes differ", "NaN"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Made:
     """A blob, its last layer and that one's type, and all layers that write it, in order."""
 
@@ -27,7 +27,7 @@ class Made:
     layers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BlobDifference:
     """One blob of A and B. `max_abs`: largest |a - b|, at `index`, where the values are `at_a` and
     `at_b`; `relative`: that over max(max|b|, 0.001); `rms`: root mean square of a - b. Positions

@@ -6,13 +6,13 @@ Reads nothing. Every code is listed in `graphc.codes` with its exit status and i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from graphc.codes import CODES
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Loc:
     """A place in a source file: `file` as the user wrote it, `line` from 1 (0: no line known)."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from graphc.ir.op import Kind
 from graphc.ir.versions import blob_of
 from graphc.ops.fillers import fill_weights
 from graphc.ops.spec import F64
+from graphc.records import record
 from graphc.runtime.executable import Executable
 from graphc.runtime.reference import ReferenceExecutor
 from graphc.services import sample_inputs
@@ -32,7 +32,7 @@ OK, KINK, WRONG = "ok", "at a kink", "WRONG"
 DIRECTIONS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Slope:
     """One direction in which one blob was moved: the change of the loss that its gradient tells,
     and the one that was found. At a kink the slope on one side is not that of the other, however
@@ -44,7 +44,7 @@ class Slope:
     verdict: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BlobSlopes:
     """`blob`: "layer/0", a parameter in Caffe's order, or the name of an input; `norm`: of its
     gradient."""
@@ -63,7 +63,7 @@ class BlobSlopes:
         return self.worst.verdict
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class GradientReport:
     """`objective`: "loss", or "outputs" where a net has none and random weights make one number of
     its outputs."""
@@ -160,7 +160,7 @@ class _Objective:
         self.executor.close()
 
 
-@dataclass
+@record
 class _Moved:
     """A blob whose `values` (a view of what the objective reads) can be moved."""
 

@@ -6,16 +6,16 @@ Reads nothing but `graphc.errors`. `Limits()` is the profile for files the user 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from graphc.errors import fail
+from graphc.records import record
 
 MIB = 1 << 20
 GIB = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """Upper bounds on one import. `*_bytes` in bytes, others are counts.
 

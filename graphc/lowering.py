@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
@@ -17,6 +16,7 @@ from graphc.ops.spec import OpSpec
 from graphc.ops.update.rule import gradient_of
 from graphc.plan import Plan, Step
 from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
+from graphc.records import record
 
 REORDER = "reorder"
 """The part of a call that copies a value to its other format, and what is said for its type."""
@@ -25,7 +25,7 @@ MOVERS = frozenset({"copy", BLOCK, UNBLOCK})
 LEARNED = frozenset({BufferKind.PARAM, BufferKind.STATE, BufferKind.PACKED})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LayerViews:
     """A layer that is no call. `members`: values it reads or makes that lie in buffer `root`, and
     at which byte of it each begins."""
@@ -35,7 +35,7 @@ class LayerViews:
     members: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Lowering:
     """`graph` is the one whose nodes the Program's calls number."""
 

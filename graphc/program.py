@@ -8,12 +8,13 @@ symbols and carries their parameters as plain numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
 from graphc.ir.op import Effect
 from graphc.ir.types import DType
+from graphc.records import record
 
 Scalar: TypeAlias = "bool | int | float | str"
 Attrs: TypeAlias = Mapping[str, "Scalar | tuple[int, ...] | tuple[float, ...]"]
@@ -38,7 +39,7 @@ PERSISTENT = frozenset(
 """Kinds that keep their bytes from one run to the next."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Buffer:
     """`nbytes`: physical size, padding included; `strides` in elements; `align` in bytes.
 
@@ -57,7 +58,7 @@ class Buffer:
     view_of: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Operand:
     """One buffer as one call sees it. `version` counts the writes to any of the buffer's bytes,
     through whichever view: 0 is what was there before the first entry ran; a call that writes makes
@@ -68,7 +69,7 @@ class Operand:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Variant:
     """One kernel that can do a call. All variants of a call share its operands' layouts. `basis`:
     what the estimate rests on."""
@@ -84,7 +85,7 @@ HOST = "host"
 """The symbol of a call that runs its declaration's float64 reference in Python (slow)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call:
     """One kernel invocation. `node` is the index of its node in the graph, -1 for none (packing).
 
@@ -106,7 +107,7 @@ class Call:
     attrs: Attrs = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """`entries`: name -> call ids in order: "prepare" (packing, whenever weights changed),
     "forward", "backward", "update". `inputs`, `outputs`: blob name -> buffer id; `kept`: buffers

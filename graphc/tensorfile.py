@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from graphc.errors import fail
 from graphc.limits import Limits
+from graphc.records import record
 
 F32 = npt.NDArray[np.float32]
 ALIGN = 64  # bytes: a cache line
@@ -111,7 +111,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Place:
     """One checked entry of the header: bytes `begin` to `end` of the data."""
 

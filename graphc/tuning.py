@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from graphc.ir.graph import Graph
 from graphc.lower._problem import UNPACKED, Problem
 from graphc.lower.cpu import problems
 from graphc.memory import pinned_values, prepared
+from graphc.records import record
 from graphc.runtime._prepared import DTYPES
 from graphc.runtime.cpu import checked_threads
 from graphc.runtime.executable import Keep
@@ -24,7 +25,7 @@ Progress = Callable[[int, int, str], None]
 """(kernels done, kernels in all, what is measured now)."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class TuneReport:
     """`times`: microseconds, the fastest run, of what was measured now, by problem; `known`: how
     many had been measured before; `file`: where all of them lie."""

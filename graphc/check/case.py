@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +16,12 @@ from graphc.ir.op import Effect, Kind, Param, Sig, Trait
 from graphc.ir.types import ITEM_BYTES, Type
 from graphc.ops.registry import all_ops
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample
+from graphc.records import record
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Case:
     """Sample number `index` of a layer type."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from graphc.check.case import Case, is_expanded, touches_world
 from graphc.errors import GraphError
 from graphc.ir.op import Trait
 from graphc.ops.spec import OpSpec
+from graphc.records import record
 
 SHAPE_TRIALS = 40
 BY_TRAIT: dict[Trait, Callable[[Case], None]] = {
@@ -21,7 +22,7 @@ BY_TRAIT: dict[Trait, Callable[[Case], None]] = {
 }
 
 
-@dataclass
+@record
 class CheckReport:
     """`type_` of the layer, how many `samples` and `checks` ran, and what failed, in words."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 from graphc.cli.output import say, shape_text
 from graphc.files import replacing
 from graphc.ir.graph import Array
+from graphc.records import record
 
 FEW = 10  # values of a vector that are printed in order, where they are no probabilities
 
 
-@dataclass
+@record
 class Labels:
     """Class names from a file, and what is to say about how they fit."""
 

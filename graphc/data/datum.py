@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,11 +9,12 @@ from graphc.data.images import Colour, decode_image
 from graphc.data.wire import BYTES, VARINT, Numbers, fields, signed
 from graphc.errors import fail
 from graphc.limits import Limits
+from graphc.records import record
 
 _CHANNELS, _HEIGHT, _WIDTH, _DATA, _LABEL, _FLOATS, _ENCODED = 1, 2, 3, 4, 5, 6, 7
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Datum:
     """`planes`: (channels, height, width), uint8 or float32; None if `encoded` holds an image."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphc.data.draws import permutation
 from graphc.data.files import MAX_PATH, read_bytes, read_lines
 from graphc.data.images import Image, decode_image, resize
 from graphc.errors import fail
 from graphc.ir.op import Env, Sig
+from graphc.records import record
 
 _INT32 = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ImageListOptions:
     """`size`: (height, width) to resize to, None keeps the image's own. `gray`: one channel."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from graphc.data.files import file_size
 from graphc.errors import GraphError, fail
+from graphc.records import record
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
 _PAGE = struct.Struct("<QHHHH")  # page number, pad, flags, lower, upper
@@ -29,7 +29,7 @@ _NONE = (1 << 64) - 1
 _MAX_DEPTH = 32
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Meta:
     """One meta page: page size in bytes, pages in use, depth, entries and root of the main tree."""
 
@@ -41,7 +41,7 @@ class _Meta:
     transaction: int
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Walk:
     """`skip`: records to leave out yet; `pages`: how many a tree without loops may have left."""
 

@@ -7,7 +7,6 @@ when it shrinks) -> blue, green, red -> minus mean -> times scale -> (1, C, H, W
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,13 @@ from graphc.data.source import Array
 from graphc.errors import GraphError, fail
 from graphc.ir.graph import near
 from graphc.limits import Limits
+from graphc.records import record
 
 Shapes = Mapping[str, tuple[int, ...]]
 ARRAY_SUFFIXES = (".npy", ".npz")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Preprocess:
     """`mean`: none, one for all channels, or one per channel as blue, green, red, whatever the
     order fed. `rgb`: feed red, green, blue."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,11 +10,12 @@ from graphc.data.draws import below, record_draws
 from graphc.data.images import Colour
 from graphc.errors import fail
 from graphc.ir.op import Sig
+from graphc.records import record
 
 Planes = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class TransformParam:
     """The fields of `transform_param`; names and defaults are Caffe's."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from graphc.front.sizes import check_shape
 from graphc.ir.graph import Array
 from graphc.ir.types import MAX_RANK
 from graphc.limits import Limits
+from graphc.records import record
 
 V1_LAYERS, LAYER = 2, 100  # of NetParameter
 V0_LAYER = 1  # of V1LayerParameter
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Numbers:
     """Field numbers of one generation of the layer message."""
 
@@ -42,7 +43,7 @@ _DATA, _SHAPE, _DOUBLE, _RAW_TYPE, _RAW = 5, 7, 8, 10, 12
 _RAW_DTYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # NVIDIA's enum Type
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class WeightLayer:
     """One layer of the file; `type` as written there (a number in V1 files)."""
 
@@ -51,7 +52,7 @@ class WeightLayer:
     blobs: list[Array] = field(default_factory=list)
 
 
-@dataclass
+@record
 class _Budget:
     """Counts fields over all messages of a file, so that many small ones cannot take for ever."""
 

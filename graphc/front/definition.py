@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from graphc.errors import GraphError, Loc
+from graphc.records import record
 
 _SHOWN = 100  # characters of a name in an error
 
 
-@dataclass
+@record
 class Definition:
     """`net` is a NetParameter of the union schema; `lines[i]` is where its layer i begins (0: not
     known). `notes` are remarks for the user, `dropped` the net inputs that had no shape."""

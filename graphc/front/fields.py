@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from graphc.errors import fail
+from graphc.records import record
 
 SCALARS: tuple[type, ...] = (bool, int, float, str)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Plan:
     """One field: `base` is a scalar type or a dataclass, `choices` the names of a Literal.
 

@@ -6,10 +6,11 @@ Knows comments, strings and brackets, and nothing of fields. One pass, no recurs
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from graphc.errors import GraphError, Loc, fail
 from graphc.limits import Limits
+from graphc.records import record
 
 MAX_WORD = 1_000  # characters of a name or number; longer ones only cost the parser time
 MAX_GAP = 256  # characters of white space that the parser is given at once; it is slow on them
@@ -19,7 +20,7 @@ _SURROGATE = re.compile(r"u[dD][89a-fA-F]|U0000[dD][89a-fA-F]")
 _OPEN, _CLOSE = frozenset("{<["), frozenset("}>]")
 
 
-@dataclass
+@record
 class Scan:
     """`lines`: where each `layer { }` or `layers { }` block begins, from 1, in order of the text;
     blocks inside another layer block do not count. An escape in a string counts as a token.

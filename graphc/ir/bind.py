@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from graphc.errors import GraphError, fail, near
 from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ir.op import Kind
+from graphc.records import record
 
 Blobs = Mapping[str, Sequence[Array]]
 
 
-@dataclass
+@record
 class LoadReport:
     """Layer names: `loaded`; `missing` in the file (fillers kept); `unused`: in the file only;
     `waiting`: read, but bound only when the shapes are known."""

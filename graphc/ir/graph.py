@@ -7,7 +7,7 @@ the blob's name, an earlier one is called `blob@layer` after the layer that made
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from graphc.ir.op import OURS, Effect, Env, Kind, Op, Param, Sig, Trait
 from graphc.ir.provenance import Record
 from graphc.ir.types import Phase, Type
 from graphc.limits import Limits
+from graphc.records import record
 
 Array = npt.NDArray[np.float32]
 
@@ -31,7 +32,7 @@ class Role(Enum):
     UPDATE = "update"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParamSpec:
     """One `param { }` entry of a layer as written; None: not given."""
 
@@ -41,7 +42,7 @@ class ParamSpec:
     decay_mult: float | None = None
 
 
-@dataclass(eq=False, slots=True)
+@record(eq=False, slots=True)
 class Value:
     """One SSA value. `type` is None until inference; `view_of` shares an owner's storage.
 
@@ -66,7 +67,7 @@ class Value:
         return f"<{self.name}: {self.type}>"
 
 
-@dataclass(eq=False, slots=True)
+@record(eq=False, slots=True)
 class Node:
     """One call of a layer (FWD), of one part of its gradient (GRAD) or of an update (UPDATE).
 
@@ -129,7 +130,7 @@ def typed(value: Value) -> Type:
     return value.type
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Graph:
     """A network: nodes in execution order, its outputs in Caffe's (alphabetical) order.
 

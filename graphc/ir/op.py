@@ -7,7 +7,7 @@ A node names its values by *role*: "x", "weight", "y". A role list is a tuple of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from graphc.errors import fail
 from graphc.ir.types import Phase, Type
 from graphc.limits import Limits
+from graphc.records import record
 
 
 class Kind(Enum):
@@ -54,7 +55,7 @@ class Effect(Enum):
     SINK = "sink"  # writes the world
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Filler:
     """How a parameter starts; field names and meaning of Caffe's FillerParameter."""
 
@@ -68,7 +69,7 @@ class Filler:
     variance_norm: str = "FAN_IN"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Param:
     """One blob a layer owns, in Caffe's order.
 
@@ -83,7 +84,7 @@ class Param:
     in_axis: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Env:
     """Where a data layer may look: `base` is the folder of the prototxt (None: current folder)."""
 
@@ -94,7 +95,7 @@ class Env:
         return self.limits.resolve(path, self.base, must_exist=must_exist)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sig:
     """What one layer is called with: types by role, phase, and the top roles asked for.
 
@@ -154,7 +155,7 @@ def concrete(stems: tuple[str, ...], count: int) -> tuple[str, ...] | None:
     return tuple(roles) if len(roles) == count else None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class NoAttrs:
     """Attributes of a layer that has none."""
 

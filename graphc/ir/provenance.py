@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from graphc.records import record
 
 STAYS = " stays: "
 """Stands between the name of a layer that a pass left alone and the reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Record:
     """`name` of the pass, `changed`, one line per change in `detail`, or per refusal (see `STAYS`).
 
@@ -30,7 +32,7 @@ def format_record(record: Record) -> str:
     )
 
 
-@dataclass
+@record
 class OptimizeReport:
     """One Record per pass, in order; `recipe`: the passes asked for and their options, as TOML."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from graphc.errors import GraphError, Loc, fail
@@ -13,6 +13,7 @@ from graphc.ir.text_values import ValueTable, words_of
 from graphc.ir.tokens import Tokens
 from graphc.ir.types import Phase
 from graphc.limits import Limits
+from graphc.records import record
 
 VERSION = 1
 HEADERS = {Role.FWD: "layer", Role.GRAD: "grad", Role.UPDATE: "update"}
@@ -49,7 +50,7 @@ def parse_graph(
         raise error.at(loc=Loc(file, parser.failed_at or number)) from None
 
 
-@dataclass
+@record
 class _Draft:
     """A node whose lines are being read; `line` is that of its header."""
 

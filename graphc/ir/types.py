@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 from graphc.errors import fail
+from graphc.records import record
 
 DType = Literal["f32", "i64", "i32", "u8"]
 Phase = Literal["TRAIN", "TEST"]
@@ -16,7 +16,7 @@ MAX_RANK = 32
 MAX_SIZE = 1 << 48
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Type:
     """`shape` (outermost axis first; () is a scalar) and element type.
 

@@ -4,7 +4,6 @@ roofline."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from graphc.ir.graph import Graph, Node, Value, typed
@@ -13,9 +12,10 @@ from graphc.lower._draft import Draft
 from graphc.ops.kernel import Cost
 from graphc.ops.spec import OpSpec
 from graphc.ops.update.rule import gradient_of
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Roofline:
     """`flops`: FLOP/s that sums of products reach; `bandwidth`: bytes/s; `start_us` per call."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from graphc.ir.graph import Value
 from graphc.ir.op import Effect
 from graphc.ops.spec import View
+from graphc.records import record
 
 FORWARD, BACKWARD, UPDATE = ENTRIES = ("forward", "backward", "update")
 """Entries of a Program that drafts become calls of, in the order in which they run."""
@@ -17,7 +17,7 @@ ADDEND = "addend"
 """The read role of what a call adds its result to: its own write, one version earlier."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Alias:
     """The elements of `inner` are those of the slice `view` of `outer`."""
 
@@ -26,7 +26,7 @@ class Alias:
     view: View
 
 
-@dataclass(eq=False, slots=True)
+@record(eq=False, slots=True)
 class Draft:
     """One call. `node`: index in the graph; `part`: name of the Forward or Grad.
 

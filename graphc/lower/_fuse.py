@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from graphc.ir.graph import Value
 from graphc.lower._draft import RESIDUAL, Draft
 from graphc.lower._rows import Rows
 from graphc.ops.eltwise import Eltwise
 from graphc.ops.relu import ReLU
+from graphc.records import record
 
 
-@dataclass
+@record
 class _Readers:
     """Positions of the drafts that touch a value, other than to make it."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from graphc.records import record
 
 Runs = npt.NDArray[np.int64]
 Levels = list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Layout:
     """Element (i0, i1, ...) lies at offset + i0 * strides[0] + ...; all in elements."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +13,7 @@ from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Sides
 from graphc.program import Attrs
+from graphc.records import record
 
 Shape = tuple[str, tuple[int, ...]]
 """(dtype, dims in memory), dense."""
@@ -21,7 +21,7 @@ UNPACKED: Shape = ("f32", (0,))
 """Stands for a packed operand whose size only the kernel knows."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Problem:
     """`reads` and `writes` in the kernel's order; `attrs` sorted by name; `weights`: which of the
     reads are a layer's own, so that other layers have come between one use and the next."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BlobShape:
     """`dim`: what 0 and -1 stand for, and whether they are allowed, is the layer's business."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.errors import fail
@@ -13,11 +12,12 @@ from graphc.ops._windows import Window, Windows
 from graphc.ops.kernel import BLOCKED, PLAIN, Kernel
 from graphc.ops.spec import Grad
 from graphc.ops.ties import Algebra, Balance, Free, Grouped, Tie
+from graphc.records import record
 
 Ints = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ConvolutionAttrs:
     """Options of Convolution, Deconvolution and Im2col.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from graphc.ops._contract import contract
 from graphc.ops._windows import Rows, Windows, blocks, fold, kernel_count, unfold
 from graphc.ops.spec import F64
+from graphc.records import record
 
 Ints = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Correlation:
     """y[n,o,p] = sum_c,k weight[o,c,k] * x[n,c,window p, element k], within each group.
 

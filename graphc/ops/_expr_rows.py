@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from graphc.ops._program import MAX_OPERANDS, MAX_REGISTERS, Program, encode
 from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.scalar import Expr
 from graphc.ops.spec import Grad, prod
+from graphc.records import record
 from graphc.rng import layer_word
 
 DRAW = "u"
@@ -20,7 +21,7 @@ ALL, BY_CHANNEL = -1, -2
 """Starts of operands with all axes, and with a number per channel where channels are in blocks."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Body:
     """Expressions by name, where a later one may use an earlier one's name, of operands `reads`.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from graphc.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True, slots=True)
 class Expr:
     """A real number computed from variables."""
 
@@ -50,19 +51,19 @@ class Expr:
         return Cond(">=", self, lift(other))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Var(Expr):
     """An operand, by name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Const(Expr):
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Apply(Expr):
     """A key of `FUNCTIONS` applied to its arguments."""
 
@@ -70,7 +71,7 @@ class Apply(Expr):
     args: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Where(Expr):
     """`yes` where `cond` holds, else `no`."""
 
@@ -79,7 +80,7 @@ class Where(Expr):
     no: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cond:
     """A comparison; false if either side is NaN."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +11,13 @@ import numpy.typing as npt
 from graphc.errors import fail
 from graphc.ir.types import Type
 from graphc.ops.spec import F64, Draw
+from graphc.records import record
 
 SCALAR = Type(())
 SMALLEST_PROB = 1e-20  # under the logarithm of MultinomialLogisticLoss and InfogainLoss
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class LossParam:
     """`normalize` is the old spelling: true for VALID, false for BATCH_SIZE."""
 

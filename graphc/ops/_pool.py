@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from graphc.ops.spec import F64
+from graphc.records import record
 
 FLT_MAX = float(np.finfo(np.float32).max)
 Index = npt.NDArray[np.int64]
 Array = TypeVar("Array", F64, Index)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pool:
     """Windows along one spatial axis: window p starts at p*stride - pad."""
 

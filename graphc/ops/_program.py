@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 import numpy as np
 
 from graphc.ops._expression import Apply, Cond, Const, Expr, Var, Where, postorder
 from graphc.ops.scalar import FUNCTIONS, RELATIONS
+from graphc.records import record
 
 # In the order of csrc/kernels/spans.h. minimum(a, b) is b where b < a, else a; maximum likewise;
 # muladd(a, b, c) is a * b + c; a comparison takes two values to compare and two to choose from.
@@ -34,7 +35,7 @@ Ref: TypeAlias = "tuple[str, int]"
 """A value while encoding: ("operand" | "constant" | "draw" | "value", its index)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """`constants` are float32 numbers; `registers`: how many slots follow operands, constants and
     draw; `draws`: does it read the uniform draw?"""
@@ -64,7 +65,7 @@ def encode(
     return coder.finish([coder.names[name] for name in results])
 
 
-@dataclass
+@record
 class _Coder:
     """Values numbered as they come; equal ones once."""
 
@@ -178,7 +179,7 @@ class _Coder:
         return sorted(wanted)
 
 
-@dataclass
+@record
 class _Allocator:
     """Registers for values, each free again after its last use."""
 

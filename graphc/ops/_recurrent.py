@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ from graphc.ops._contract import contract
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Forward, Grad, Values
 from graphc.ops.ties import Algebra, Tie
+from graphc.records import record
 
 Roles = tuple[str, ...]
 Names = tuple[str, str, str, str]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RecurrentAttrs:
     """`expose_hidden`: the hidden state comes in as bottoms and goes out as tops; else it is
     carried from one forward to the next."""

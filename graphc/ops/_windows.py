@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from graphc.ops.spec import F64
+from graphc.records import record
 
 BLOCK = 1 << 22  # elements of the largest column buffer (32 MiB of float64)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Window:
     """Window p of an axis covers elements p*stride - pad + j*dilation, j < kernel, of 0..size-1."""
 

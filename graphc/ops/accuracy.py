@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.errors import fail
@@ -13,9 +11,10 @@ from graphc.ops._axes import around
 from graphc.ops._loss import SCALAR, check_labels, class_labels, read_labels
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, OpSpec, Sample, Values
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class AccuracyAttrs:
     top_k: int = 1
     axis: int = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from graphc.ops._draws import positive
 from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
+from graphc.records import record
 
 TRAINED = {"variance": positive, "factor": positive}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BatchNormAttrs:
     """`use_global_stats` None: in the TEST phase."""
 

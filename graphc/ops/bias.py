@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._span import channel_axis, span, span_of_bottom
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Expr, Var
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BiasAttrs:
     axis: int = 1
     num_axes: int = 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.errors import fail
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Expr, Var, maximum, minimum, where
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ClipAttrs:
     """Both are required; None stands for a field that is absent."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,9 +13,10 @@ from graphc.ops._axes import along, axis_or_dim
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, many
 from graphc.ops.ties import Algebra, Tie, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ConcatAttrs:
     """`axis` None stands for the proto's default 1; `concat_dim` is its old name."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -14,13 +12,14 @@ from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, class_labels, mean_over
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.records import record
 
 
 def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> F64:
     return 100 * rng.standard_normal(shape)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ContrastiveLossAttrs:
     margin: float = 1.0
     legacy_version: bool = False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.errors import fail
@@ -13,9 +11,10 @@ from graphc.ops._axes import along
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CropAttrs:
     axis: int = 2
     offset: tuple[int, ...] = ()

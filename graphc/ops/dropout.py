@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.errors import fail
 from graphc.ir.op import Effect, Sig
 from graphc.ops.elementwise import DRAW, Elementwise
 from graphc.ops.scalar import Expr, Var, where
 from graphc.ops.spec import Limitation, Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class DropoutAttrs:
     dropout_ratio: float = 0.5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from graphc.data.dummy import DummySource
@@ -15,11 +15,12 @@ from graphc.ops._blob_shape import BlobShape
 from graphc.ops._source import SourceSpec
 from graphc.ops.fillers import fill
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class DummyDataAttrs:
     data_filler: tuple[Filler, ...] = ()
     num: tuple[int, ...] = ()

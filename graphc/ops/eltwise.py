@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 
 from graphc.errors import fail
@@ -12,9 +11,10 @@ from graphc.ir.types import Type
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Const, Expr, Var, equal, maximum, where
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class EltwiseAttrs:
     operation: str = "SUM"
     coeff: tuple[float, ...] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +11,10 @@ from graphc.ir.types import Type
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class EmbedAttrs:
     num_output: int = 0
     input_dim: int = 0

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphc.errors import fail
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Expr, Var, exp
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ExpAttrs:
     """`base` -1 means e."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
@@ -12,9 +10,10 @@ from graphc.ops._reshape import like, reshape_ties
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, prod
 from graphc.ops.ties import Algebra
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FlattenAttrs:
     axis: int = 1
     end_axis: int = -1

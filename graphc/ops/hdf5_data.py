@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 
 from graphc.data.hdf5_source import Hdf5Source
 from graphc.data.transform import NO_TRANSFORM, TransformParam
@@ -12,9 +11,10 @@ from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._source import FROM_FILES, SourceSpec, needs_source, unbuilt
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class HDF5DataAttrs:
     source: str = ""
     batch_size: int = 0

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.data.hdf5_sink import Hdf5Sink
 from graphc.errors import fail
 from graphc.ir.op import Effect, Sig
 from graphc.ir.types import Type
 from graphc.ops.spec import F64, Ctx, Limitation, OpSpec, Sample, Values
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class HDF5OutputAttrs:
     file_name: str = ""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.errors import fail
@@ -13,9 +11,10 @@ from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_labels, class_labels, mean_over, read_labels
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class HingeLossAttrs:
     norm: str = "L1"
 

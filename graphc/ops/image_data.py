@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 
 from graphc.data.image_list import ImageListOptions, ImageListRecords
 from graphc.data.record_source import RecordSource
@@ -13,9 +12,10 @@ from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._source import FROM_FILES, SourceSpec, labelled, needs_source, unbuilt
 from graphc.ops.spec import Limitation, Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ImageDataAttrs:
     """`scale`, `mean_file`, `crop_size`, `mirror`: relics that Caffe reads and ignores here."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.errors import fail
@@ -25,9 +23,10 @@ from graphc.ops._loss import (
 from graphc.ops._softmax import softmax
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class InfogainLossAttrs:
     source: str = ""
     axis: int = 1

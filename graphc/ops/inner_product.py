@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from graphc.ops._conv import packed_size
 from graphc.ops.kernel import Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class InnerProductAttrs:
     num_output: int = 0
     bias_term: bool = True

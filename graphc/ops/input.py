@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc.errors import fail
 from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._blob_shape import BlobShape
 from graphc.ops.spec import OpSpec, Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class InputAttrs:
     shape: tuple[BlobShape, ...] = ()
 

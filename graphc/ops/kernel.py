@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graphc.ir.op import Sig
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cost:
     """`macs`: multiply-adds in sums of products; `read`, `write`: bytes of operands."""
 
@@ -18,7 +18,7 @@ class Cost:
     write: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pack:
     """Role `of` goes to the kernel rearranged: as a flat f32 operand of `size` elements, which the
     kernel `symbol` (one read, one write; attributes of the row) makes whenever weights changed.
@@ -40,7 +40,7 @@ In a gradient part, too: x and dx have the first, dy, y and aux values the secon
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Kernel:
     """One implementation: backend "cpu" | "cuda", part (a Forward's or a Grad's; "dx*" stands for
     dx0, dx1 and so on), kernel symbol.

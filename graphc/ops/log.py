@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.errors import fail
 from graphc.ops._draws import positive
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.exp import log_of_base
 from graphc.ops.scalar import Expr, Var, log
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class LogAttrs:
     """`base` -1 means e."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from graphc.ir.types import Type
 from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Ordered, same
+from graphc.records import record
 
 ACROSS, WITHIN = "ACROSS_CHANNELS", "WITHIN_CHANNEL"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class LRNAttrs:
     local_size: int = 5
     alpha: float = 1.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.data.memory import MemorySource
 from graphc.data.transform import NO_TRANSFORM, TransformParam
 from graphc.errors import fail
@@ -11,9 +9,10 @@ from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops._source import FROM_FILES, SourceSpec
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MemoryDataAttrs:
     """`transform_param` is for images that C++ callers add in Caffe; arrays come as they are."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.ir.op import Sig, Trait
@@ -11,9 +9,10 @@ from graphc.ir.types import Type
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, Limitation, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, Tie, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MVNAttrs:
     normalize_variance: bool = True
     across_channels: bool = False

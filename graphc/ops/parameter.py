@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ir.op import Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._blob_shape import NO_SHAPE, BlobShape
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ParameterAttrs:
     shape: BlobShape = NO_SHAPE
 

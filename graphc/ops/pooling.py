@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,10 @@ from graphc.ops._pool import FLT_MAX, Pool, box_sum, maximum, scatter, spread
 from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.spec import F64, Ctx, Grad, Limitation, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class PoolingAttrs:
     """kernel, stride and pad as one number or as `_h` and `_w`; `global_pooling` excludes them."""
 

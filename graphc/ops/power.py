@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ops._draws import positive
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Const, Expr, Var, power
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class PowerAttrs:
     power: float = 1.0
     scale: float = 1.0

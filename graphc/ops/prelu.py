@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.errors import fail
 from graphc.ir.op import Filler, Param, Sig
 from graphc.ir.types import Type
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Expr, Var, where
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class PReLUAttrs:
     """`filler` None: the constant 0.25."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.errors import fail
@@ -16,9 +14,10 @@ from graphc.ops.kernel import Kernel
 from graphc.ops.scalar import Var, where
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, Free, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ReductionAttrs:
     operation: str = "SUM"
     axis: int = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
@@ -14,9 +13,10 @@ from graphc.ops._reshape import like, reshape_ties
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
 from graphc.ops.ties import Algebra
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ReshapeAttrs:
     shape: BlobShape = NO_SHAPE
     axis: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ from graphc.ops._loss import (
 )
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, prod
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SigmoidCrossEntropyLossAttrs:
     loss_param: LossParam = NO_LOSS_PARAM
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.ir.op import Sig, Trait
@@ -14,9 +12,10 @@ from graphc.ops._softmax import softmax
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SoftmaxAttrs:
     engine: str = "DEFAULT"
     axis: int = 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.ir.op import Sig, Trait
@@ -22,11 +20,12 @@ from graphc.ops._loss import (
 from graphc.ops._softmax import softmax
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
+from graphc.records import record
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # C's FLT_MIN
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SoftmaxWithLossAttrs:
     engine: str = "DEFAULT"
     axis: int = 1

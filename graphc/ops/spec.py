@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -20,13 +20,14 @@ from graphc.ir.op import Effect, Op, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops.kernel import Cost, Kernel
 from graphc.ops.ties import Algebra
+from graphc.records import record
 
 F64 = npt.NDArray[np.float64]
 Values = Mapping[str, F64]
 Draw: TypeAlias = "Callable[[np.random.Generator, tuple[int, ...]], F64]"  # not loaded to run nets
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class View:
     """Storage aliasing: the value is the slice [start, stop) of `of` along `axis` (None: all of it,
     same elements in the same order, perhaps another shape)."""
@@ -37,7 +38,7 @@ class View:
     stop: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Forward:
     """One call of a layer's forward. Most layers have one, that reads and writes everything.
 
@@ -53,7 +54,7 @@ class Forward:
     effects: frozenset[Effect] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Grad:
     """One part of a layer's backward: the gradient of role `out` (or one summand of it).
 
@@ -76,7 +77,7 @@ class Grad:
         return self.name or f"d{self.out}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sample:
     """A use of the layer from which tests are generated.
 
@@ -91,7 +92,7 @@ class Sample:
     draw: Mapping[str, Draw] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limitation:
     """What does not hold for this layer: printed in the docs, and skips the generated test `skips`
     ("gradient", "reads", "ties", "roundtrip")."""
@@ -100,7 +101,7 @@ class Limitation:
     skips: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Layer:
     """One stock layer that `expand` puts in place of another; ins and outs are local names, where
     the roles of the expanded layer stand for its own blobs."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc.errors import GraphError, fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops.pooling import Pooling, PoolingAttrs
 from graphc.ops.spec import Layer, OpSpec, Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SPPAttrs:
     pyramid_height: int = 0
     pool: str = "MAX"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ops.elementwise import Elementwise
 from graphc.ops.scalar import Expr, Var, where
 from graphc.ops.spec import Sample
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ThresholdAttrs:
     threshold: float = 0.0
 

@@ -6,14 +6,15 @@ and need no per-layer code. Source: index-level atoms, in place of layer-level g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from graphc.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True, slots=True)
 class Tie:
     """dst[at + (t * count + i) * repeat + r] ~ src[start + i] for t < tile, i < count, r < repeat.
 
@@ -36,7 +37,7 @@ class Tie:
         return src, self.at + np.arange(src.size)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Grouped:
     """dst indexes within a group: dst[j] ~ src[g * n + j] for rows of group g (n: size of dst).
 
@@ -48,7 +49,7 @@ class Grouped:
     groups: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Balance:
     """As many indices must stay in each of the `groups` equal blocks of `endpoint`."""
 
@@ -56,14 +57,14 @@ class Balance:
     groups: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ordered:
     """The position matters (LRN across channels): removing an index shifts its neighbours."""
 
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Free:
     """The axis is consumed or produced here alone: its indices may go with what feeds them."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphc.errors import fail
@@ -13,9 +11,10 @@ from graphc.ops._axes import along, around
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Tie, same
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class TileAttrs:
     axis: int = 1
     tiles: int = 0

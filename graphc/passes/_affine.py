@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -17,12 +16,13 @@ from graphc.ops.elementwise import Elementwise
 from graphc.ops.power import Power
 from graphc.ops.scale import Scale
 from graphc.ops.spec import F64, OpSpec
+from graphc.records import record
 
 NORMS: frozenset[type[Op]] = frozenset({BatchNorm})
 SCALES: frozenset[type[Op]] = frozenset({Scale, Bias, Power})
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Affine:
     """y = scale * x + shift, in float64; both of one shape, that of x's axes from `start` on.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from graphc.ops.deconvolution import Deconvolution
 from graphc.ops.inner_product import InnerProduct
 from graphc.ops.spec import F64
 from graphc.passes._affine import Affine
+from graphc.records import record
 
 LINEARS: frozenset[type[Op]] = frozenset({Convolution, Deconvolution, InnerProduct})
 RANGE = 1e-18, 1e18
@@ -22,7 +23,7 @@ RANGE = 1e-18, 1e18
 _ROWS = 1 << 22  # elements that are made float64 at a time
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Linear:
     """A layer and the maps folded into it so far, `before` it and `after` it.
 

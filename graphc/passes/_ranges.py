@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
@@ -16,9 +15,10 @@ from graphc.ops._expression import Node as Part
 from graphc.ops.elementwise import DRAW, Elementwise
 from graphc.ops.scalar import FUNCTIONS, Apply, Const, Expr, Var
 from graphc.ops.spec import OpSpec
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Range:
     """Numbers from `low` to `high`; `of`: the variable that it always equals, if there is one.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ir.graph import Graph
 from graphc.passes._affine import NORMS, SCALES
 from graphc.passes._folding import fold_all
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FoldBatchNorm(Pass):
     """Fold BatchNorm, with the Scale, Bias and Power beside it, into convolutions.
 

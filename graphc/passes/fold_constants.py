@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from graphc.ir.edit import erase, needed_names, set_params
@@ -16,12 +16,13 @@ from graphc.ops.parameter import Parameter, ParameterAttrs
 from graphc.ops.spec import OpSpec
 from graphc.passes._folding import OFF
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 MAX_BYTES = 1 << 26
 """The largest result that is stored in place of what computes it."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FoldConstants(Pass):
     """Compute what depends on parameters and constant fillers alone, and keep the result.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ir.graph import Graph, Node
 from graphc.ir.op import Effect, Trait
 from graphc.passes._affine import NORMS, SCALES
 from graphc.passes._folding import OFF, Folding
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FoldInput(Pass):
     """Fold the scaling of a net's input, and mean subtraction, into its first layers.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ir.graph import Graph
 from graphc.passes._affine import SCALES
 from graphc.passes._folding import fold_all
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FoldScale(Pass):
     """Fold Scale, Bias and Power (with power 1) into convolutions.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -14,9 +13,10 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.op import Effect, Trait
 from graphc.ops.spec import OpSpec
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MergeCommon(Pass):
     """Keep one of several layers of one type with equal options, bottoms and parameters.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import Literal
 
@@ -20,9 +20,10 @@ from graphc.ops.elementwise import Elementwise
 from graphc.ops.slice import Slice, SliceAttrs
 from graphc.passes._folding import OFF
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MergeConvolutions(Pass):
     """Stack the filters of convolutions that read one blob alike, and cut their top in pieces.
 

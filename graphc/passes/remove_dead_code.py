@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from graphc.ir.edit import erase
@@ -10,9 +9,10 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.op import Effect, Trait
 from graphc.ops.spec import OpSpec
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RemoveDeadCode(Pass):
     """Keep what leads to an output, a pinned blob, a loss, or an effect; drop the rest.
 

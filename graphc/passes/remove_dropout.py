@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ir.edit import bypass_all
 from graphc.ir.graph import Graph
 from graphc.ops.dropout import Dropout
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RemoveDropout(Pass):
     """y = Dropout(x) in phase TEST is y = x; readers of y read x. Training dropout stays."""
 

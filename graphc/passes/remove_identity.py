@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from graphc.errors import GraphError
@@ -16,9 +16,10 @@ from graphc.ops.spec import OpSpec
 from graphc.passes._affine import NORMS, SCALES, affine_of, changing_states
 from graphc.passes._ranges import ranges, tops
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RemoveIdentity(Pass):
     """Drop layers whose tops always equal a bottom; readers take that instead.
 

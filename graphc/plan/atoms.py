@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from graphc.ir.types import ITEM_BYTES
 from graphc.program import Buffer, Program
+from graphc.records import record
 
 Bytes = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Region:
     """Runs of `length` bytes, at `start` plus any sum of i * stride, i below extent, of each level;
     levels from the largest stride down."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from graphc.records import record
 
 WEIGHTS, WORK = "weights", "work"
 """Names of the arenas: what persists from run to run, and all else."""
@@ -16,7 +17,7 @@ class StepKind(Enum):
     IN = "in"  # and back
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Where a version of a buffer is: byte `offset` of arena number `arena`. For a view it is where
     the view's first element is."""
@@ -27,7 +28,7 @@ class Place:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Step:
     """One call, or one transfer (`call` -1; operands: where from, where to).
 
@@ -49,7 +50,7 @@ class Step:
     records: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Arena:
     """One range of memory; `is_host`: it is the host's, not the device's."""
 
@@ -58,7 +59,7 @@ class Arena:
     is_host: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Owner:
     """What makes the peak: the step, its call's name and part, and the buffers alive there in the
     work arena, as (name, kind, bytes), largest first; buffers that share bytes are one."""
@@ -69,7 +70,7 @@ class Owner:
     buffers: tuple[tuple[str, str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """`entries`: name -> its steps as (first, past the last). `homes`: root buffer -> its place at
     the ends of entries: weights, what the caller fills before, what is kept after.

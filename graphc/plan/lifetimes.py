@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from graphc.program import PERSISTENT, Call, Program
+from graphc.records import record
 
 ORDER = ("prepare", "forward", "backward", "update")
 """Entries run in this order, and are planned as one sequence."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Lifetime:
     """Steps `first` to `last`, both included. `given`: filled before an entry starts. `kept`: still
     needed when the entry of its last write is over."""
@@ -22,7 +22,7 @@ class Lifetime:
     kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Schedule:
     """The calls of all entries, one per step; `entries`: name -> (first step, past the last)."""
 

@@ -9,13 +9,13 @@ of those that live through them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from graphc import _core
 from graphc.errors import fail
+from graphc.records import record
 
 MAX_BYTES = 1 << 61
 WORK = 400_000_000
@@ -30,7 +30,7 @@ Table = npt.NDArray[np.int64]
 Recipe = tuple[Table, Table]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Item:
     """`nbytes` bytes needed from step `first` to step `last`, both included. `hangs`: kept at the
     end, so that it grows into what others leave, and is better packed from the arena's top."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from graphc.plan.bounds import op_bound
 from graphc.plan.data import WEIGHTS, WORK, Arena, Owner, Place, Plan, Step, StepKind
@@ -11,6 +10,7 @@ from graphc.plan.lifetimes import Schedule, given_roots, lifetimes
 from graphc.plan.packing import Item, live_bytes, pack_items
 from graphc.plan.sharing import share_in_place
 from graphc.program import PERSISTENT, BufferKind, Call, Program
+from graphc.records import record
 
 WORKSPACE_ALIGN = 64
 _Alive = tuple[str, BufferKind, int]
@@ -25,7 +25,7 @@ def plan_program(program: Program) -> Plan:
     return _Planner(program).run()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Chain:
     """Root buffers that share one place, in the order of their lives."""
 

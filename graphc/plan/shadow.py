@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from graphc.errors import fail
@@ -12,9 +11,10 @@ from graphc.plan.atoms import Atoms
 from graphc.plan.data import Arena
 from graphc.plan.prescription import NOTHING
 from graphc.program import Buffer, Program
+from graphc.records import record
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Claim:
     """Bytes `start` to `end` are those of buffer `root`; `tags`: what each of its atoms holds."""
 

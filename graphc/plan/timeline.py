@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.plan.lifetimes import Schedule, lifetimes
 from graphc.plan.packing import Item, live_bytes
 from graphc.plan.sharing import share_in_place
 from graphc.program import BufferKind, Program
+from graphc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Timeline:
     """`bytes_of[kind][step]`; buffers that share bytes count once, as the newest of them."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from graphc.ir.op import Effect
 from graphc.ir.types import ITEM_BYTES
@@ -18,6 +17,7 @@ from graphc.plan.data import Plan, Step, StepKind
 from graphc.plan.prescription import GIVEN, Prescription, Tags, given
 from graphc.plan.shadow import Memory
 from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
+from graphc.records import record
 
 WORKSPACE_ALIGN = 64
 ORDERED = frozenset({Effect.STATE, Effect.CARRY, Effect.SOURCE, Effect.SINK})
@@ -33,7 +33,7 @@ def verify_plan(program: Program, plan: Plan) -> None:
     _Verifier(program, plan).run()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Placed:
     """An operand in memory: its root begins at `base`, its bytes lie within `start` to `end`."""
 

@@ -7,16 +7,16 @@ the results.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from graphc.program import PERSISTENT, Call, Program
+from graphc.records import record
 
 Place = tuple[int, int, int]
 """(region, byte offset, bytes)."""
 Ranges = tuple[list[Place], list[Place]]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Home:
     """One stay of a root buffer in memory."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from graphc import _core
 from graphc.errors import fail
 from graphc.files import map_open, open_file, replacing
 from graphc.limits import Limits
+from graphc.records import record
 from graphc.tensorfile import ALIGN
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def read_members(
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Member:
     """A member as the directory tells it; `at`: where its own header begins."""
 

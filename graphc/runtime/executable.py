@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from graphc.ir.versions import blob_of, first_versions
 from graphc.ops.spec import F64
 from graphc.plan.data import Plan
 from graphc.program import Program
+from graphc.records import record
 from graphc.runtime.artefact import write_artefact
 from graphc.runtime.feeds import (
     Shape,
@@ -36,7 +37,7 @@ from graphc.runtime.targets import make_executor
 Keep = Literal["all"] | Iterable[str]
 
 
-@dataclass
+@record
 class Gradients:
     """`params[layer][i]` as in `Executable.params`; `blobs[name]`: gradients of net inputs and kept
     blobs, those that have one. float32."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from graphc import _core
+from graphc.records import record
 
 MIB = 1 << 20
 LEAST, SHARE = 256 * MIB, 8
@@ -23,7 +23,7 @@ ones, so that some are not disturbed."""
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Peaks:
     """`flops`: FLOP/s of multiply-adds on registers alone, which count as two; `read`, `copy`:
     bytes/s of passes over `stream_bytes` of memory, a copy counted as read and written. All by

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,14 @@ from graphc.errors import GraphError, Loc, fail, near
 from graphc.ir.graph import Value
 from graphc.ops.update.rule import RuleAttrs, UpdateRule
 from graphc.ops.update.sgd import SGD, SGDAttrs
+from graphc.records import record
 
 RULES: dict[str, type[UpdateRule]] = {"SGD": SGD}
 LATER = ("Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 NETS = ("net", "train_net")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Settings:
     """`rate`: base_lr; `seed` of fillers, dropout and crops (None: none given). `net`: path of the
     network to train, of which `level` and `stages` choose the layers. Defaults are those of

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.ir.op import Effect, Sig
 from graphc.ops.spec import F64, Forward, OpSpec, Values, many
+from graphc.records import record
 
 RATE = "rate"
 """The step parameter that every rule reads: the learning rate of this step, one number."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RuleAttrs:
     """What all rules know of one parameter: what the solver's rate and decay are multiplied by."""
 

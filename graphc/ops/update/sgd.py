@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Values
 from graphc.ops.update.rule import RATE, RuleAttrs, UpdateRule, gradient
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SGDAttrs(RuleAttrs):
     """`momentum` of the SolverParameter."""
 
