@@ -6,8 +6,8 @@ threads; `graphc tune` is their only writer.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import field
 from functools import cache
@@ -62,9 +62,8 @@ def known_costs(threads: int, cache: Path | None = None) -> Costs:
 def cache_file(threads: int, cache: Path | None = None) -> Path:
     """Where times of this machine's kind belong."""
     kind = f"{_processor()} {_core.isa()} {_core.onednn_version()}"
-    digest = hashlib.sha256(kind.encode()).hexdigest()[:12]
     folder = Config.load().cache if cache is None else cache
-    return folder / f"cpu-{_core.isa()}-{digest}-t{threads}.json"
+    return folder / f"cpu-{_core.isa()}-{zlib.crc32(kind.encode()):08x}-t{threads}.json"
 
 
 def keep_times(times: Mapping[str, float], threads: int, cache: Path | None = None) -> Path:

@@ -23,11 +23,11 @@ from graphc.ops.fillers import fill_weights, filler
 from graphc.runtime.executable import Executable, Keep, check_kept, kept_names
 from graphc.runtime.targets import DEFAULT_TARGET as DEFAULT_TARGET
 from graphc.runtime.targets import check_target as check_target
-from graphc.services import Services, sample_inputs, should_measure
 
 if TYPE_CHECKING:
     from graphc.passes.base import Pass
     from graphc.passes.meter import Meter
+    from graphc.services import Services
 
 SEED = 1
 NO_WEIGHTS = "no weights given"
@@ -153,6 +153,7 @@ def _optimize(
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.recipe import print_recipe
+    from graphc.services import Services
 
     kept = kept_names(keep)
     pinned = frozenset() if kept == "all" else frozenset(kept)
@@ -175,6 +176,7 @@ def _meter(
     ctx: Services, graph: Graph, measure: bool | None, max_error: float | None
 ) -> Meter | None:
     from graphc.passes.meter import Meter
+    from graphc.services import sample_inputs, should_measure
 
     if not should_measure(graph, measure, ctx.calibration, max_error):
         return None

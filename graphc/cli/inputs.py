@@ -18,9 +18,10 @@ def read_feeds(
     from graphc.data.preprocess import Preprocess, read_inputs
     from graphc.driver import limits_for
     from graphc.runtime.feeds import input_shapes
-    from graphc.services import sample_inputs
 
     if not files:
+        from graphc.services import sample_inputs
+
         if graph.inputs:
             note("note: no input given: feeding random numbers")
         return sample_inputs(graph), []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -32,6 +32,9 @@ VERBS = {
     "explain": "Explain an error code.",
     "doctor": "Say what this installation can do.",
 }
+SELDOM = 100_000
+"""Objects made before garbage is looked for: modules and networks, which stay, are made of many,
+and looking through them every 700 takes a while."""
 
 
 class Verbs(click.Group):
@@ -80,6 +83,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     0 ok, 1 check failed, 2 usage, 3 bad model, 4 unsupported, 5 memory, 6 device, 7 I/O, 8 limit,
     70 internal, 130 interrupted.
     """
+    gc.set_threshold(SELDOM)
     argv = list(sys.argv[1:] if args is None else args)
     _prepare_streams()
     try:
@@ -179,6 +183,8 @@ def _show(error: GraphError, as_json: bool) -> None:
         }
         emit_json({"error": report})
     if os.environ.get("GRAPHC_DEBUG") and error.code != "GC-R004" and Config.load().debug:
+        import traceback
+
         traceback.print_exception(error)
     note(str(error))
     note(f"  more: graphc explain {error.code}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -69,6 +67,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str =
     cells = [list(columns), *([plain(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if sys.stdout.isatty():
+        import shutil
+
         widths = _fitted(widths, shutil.get_terminal_size().columns)
     flush = [name in right.split(",") for name in columns]
     for index, row in enumerate(cells):
@@ -95,6 +95,8 @@ def _fitted(widths: list[int], available: int) -> list[int]:
 def _wrapped(cell: str, width: int) -> list[str]:
     if len(cell) <= width:
         return [cell]
+    import textwrap
+
     return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
 
 

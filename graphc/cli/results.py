@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -111,6 +110,8 @@ def _is_distribution(row: Array) -> bool:
 def write_npz(path: Path, results: Mapping[str, Array]) -> None:
     """Write arrays by name, all or nothing; member by member, since numpy's own savez cannot name
     one `file`. Raises GC-F002."""
+    import zipfile  # which takes a while, and few runs write a file
+
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in results.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,9 @@ def read_arrays(path: Path, limits: Limits) -> dict[str, npt.NDArray[np.float32]
     """
     limits.check("tensor_bytes", file_size(path), f"the size of {str(path)!r} in bytes")
     try:
-        _check_members(path, limits)
         with path.open("rb") as file:  # given a path, np.load leaves a broken archive open
+            if file.peek(2)[:2] == b"PK":
+                _check_members(file, limits, str(path))
             loaded: Any = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"": _as_float32(loaded, str(path))}
@@ -34,11 +34,14 @@ def read_arrays(path: Path, limits: Limits) -> dict[str, npt.NDArray[np.float32]
         fail("GC-D001", f"{str(path)!r} cannot be read as numpy arrays: {error}")
 
 
-def _check_members(path: Path, limits: Limits) -> None:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            total = sum(member.file_size for member in archive.infolist())
-        limits.check("tensor_bytes", total, f"the unpacked size of {str(path)!r} in bytes")
+def _check_members(file: IO[bytes], limits: Limits, name: str) -> None:
+    """See what a .npz would unpack to; the file is then at its start again."""
+    import zipfile  # which a .npy does without
+
+    with zipfile.ZipFile(file) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+    limits.check("tensor_bytes", total, f"the unpacked size of {name!r} in bytes")
+    file.seek(0)
 
 
 def _as_float32(array: Any, what: str) -> npt.NDArray[np.float32]:

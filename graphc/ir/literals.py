@@ -101,12 +101,18 @@ def hints_of(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(cls)}
 
 
+@lru_cache(maxsize=1024)
+def _coarse_defaults(cls: type) -> dict[str, Any]:
+    """The defaults that are no float32, rounded, by field name."""
+    rounded = {f.name: default_of(f) for f in fields(cls)}
+    exact = {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+    return {k: v for k, v in rounded.items() if v is not MISSING and exact.get(k, MISSING) != v}
+
+
 def build(cls: type, given: dict[str, Any]) -> Any:
     """An instance of a dataclass from some of its fields; GC-V002 if one without default lacks."""
-    defaults = {f.name: default_of(f) for f in fields(cls) if f.name not in given}
-    known = {name: value for name, value in defaults.items() if value is not MISSING}
     try:
-        return cls(**known, **given)
+        return cls(**_coarse_defaults(cls) | given)
     except GraphError:
         raise
     except Exception as error:  # the class may check its fields

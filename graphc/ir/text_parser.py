@@ -83,10 +83,11 @@ class _Parser:
 
     def line(self, line: str, number: int) -> None:
         """Read one line; blank ones and comments (#) say nothing."""
-        if not line.strip() or line.lstrip().startswith("#"):
+        line = line.strip()
+        if not line or line[0] == "#":
             return
         tokens = Tokens(line)
-        self.tokens += len(tokens.items)
+        self.tokens += tokens.count
         self.limits.check("text_tokens", self.tokens, "the number of tokens")
         keyword = tokens.name()
         if not self.version:

@@ -23,7 +23,8 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
            |(?P<number>[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?f?|inf\b|nan\b))
            |(?P<word>[A-Za-z_]\w*)
-           |(?P<mark>[=,()\[\]]))""",
+           |(?P<mark>[=,()\[\]])
+           |(?P<other>\S))""",
     re.VERBOSE | re.ASCII,
 )
 _MAX_NESTING = 16  # of dataclass hints: only one that contains itself goes deeper
@@ -34,32 +35,33 @@ class Tokens:
     """The tokens of one line, and the values they spell. Raises GC-V002 for any surprise."""
 
     def __init__(self, line: str) -> None:
-        self.items: list[tuple[str, str]] = []
+        self.items: list[tuple[str, str]] = []  # (kind, text), and an end without text
         self.at = 0
-        position, line = 0, line.rstrip()
-        while position < len(line):
-            match = _TOKEN.match(line, position)
-            if match is None:
-                fail("GC-V002", f"unexpected {line[position : position + 12]!r}")
-            assert match.lastgroup is not None
-            self.items.append((match.lastgroup, match.group(match.lastgroup)))
-            position = match.end()
+        for match in _TOKEN.finditer(line):
+            kind = match.lastgroup or ""
+            if kind == "other":
+                at = match.start(kind)
+                fail("GC-V002", f"unexpected {line[at : at + 12]!r}")
+            self.items.append((kind, match[kind]))
+        self.count = len(self.items)
+        self.items.append(("end", ""))
 
     def __bool__(self) -> bool:
-        return self.at < len(self.items)
+        return self.at < self.count
 
     def next(self) -> tuple[str, str]:
         """The next token as (kind, text)."""
-        if not self:
+        if self.at == self.count:
             fail("GC-V002", "the line ends too early")
         self.at += 1
         return self.items[self.at - 1]
 
     def accept(self, mark: str) -> bool:
         """Take the next token if it is `mark`."""
-        found = bool(self) and self.items[self.at] == ("mark", mark)
-        self.at += found
-        return found
+        if self.items[self.at][1] != mark:
+            return False
+        self.at += 1
+        return True
 
     def expect(self, mark: str) -> None:
         if not self.accept(mark):
@@ -85,9 +87,11 @@ class Tokens:
 
     def accept_word(self, words: Container[str]) -> str | None:
         """Take the next token if it is one of these words."""
-        if not self or self.items[self.at][0] != "word" or self.items[self.at][1] not in words:
+        kind, text = self.items[self.at]
+        if kind != "word" or text not in words:
             return None
-        return self.next()[1]
+        self.at += 1
+        return text
 
     def integer(self) -> int:
         kind, text = self.next()
@@ -123,7 +127,7 @@ class Tokens:
         return self._scalar(hint)
 
     def _is_word(self, text: str) -> bool:
-        return bool(self) and self.items[self.at] == ("word", text)
+        return self.items[self.at] == ("word", text)
 
     def _first_fitting(self, hints: list[Any], depth: int) -> Any:
         start = self.at

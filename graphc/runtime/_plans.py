@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import zlib
 
 from graphc.errors import GraphError, fail
 from graphc.plan import Plan, verify_plan
@@ -42,7 +42,7 @@ def plan_text(program: Program, plan: Plan) -> str:
 
 
 def fingerprint(program: Program) -> str:
-    """A digest of all that a plan depends on."""
+    """A checksum of all that a plan depends on. A plan that has it by chance is refused."""
     facts = (
         program.target,
         [
@@ -56,7 +56,8 @@ def fingerprint(program: Program) -> str:
         sorted(program.kept),
         sorted(program.lasting),
     )
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    text = repr(facts).encode()
+    return f"{len(text):x}-{zlib.crc32(text):08x}"
 
 
 def _facts(call: Call) -> tuple[object, ...]:
