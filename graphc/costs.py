@@ -37,10 +37,12 @@ class Rate:
 
 @record(frozen=True)
 class Costs:
-    """`times`: microseconds by what a kernel was told, measured with this many `threads`."""
+    """`times`: microseconds by what a kernel was told, measured with this many `threads`; `source`:
+    a checksum of the file they are from."""
 
     threads: int = 1
     times: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
 
     def microseconds(self, symbol: str, key: str, macs: int, nbytes: int) -> tuple[float, str]:
         """(time, what that rests on) of a kernel that multiplies and adds `macs` times and touches
@@ -52,11 +54,15 @@ class Costs:
         move = 1e-3 * nbytes / (rate.gbps * min(self.threads, 2))
         return rate.start_us + max(compute, move), SHIPPED
 
+    def digest(self) -> str:
+        """Equal for costs that are equal."""
+        return f"{zlib.crc32(_table()):08x}{self.source}"
+
 
 def known_costs(threads: int, cache: Path | None = None) -> Costs:
     """What was measured on a machine like this one with so many threads. Raises GC-F001 for a file
     that cannot be read, GC-A001 for one that `graphc tune` did not write."""
-    return Costs(threads, _times(cache_file(threads, cache)))
+    return Costs(threads, *_times(cache_file(threads, cache)))
 
 
 def cache_file(threads: int, cache: Path | None = None) -> Path:
@@ -69,7 +75,7 @@ def cache_file(threads: int, cache: Path | None = None) -> Path:
 def keep_times(times: Mapping[str, float], threads: int, cache: Path | None = None) -> Path:
     """Add measured times to the cache; returns its file. Raises GC-F002."""
     path = cache_file(threads, cache)
-    known = {**_times(path), **times}
+    known = {**_times(path)[0], **times}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -80,21 +86,24 @@ def keep_times(times: Mapping[str, float], threads: int, cache: Path | None = No
     return path
 
 
-def _times(path: Path) -> dict[str, float]:
+def _times(path: Path) -> tuple[dict[str, float], str]:
+    """Times and a checksum of the file that has them."""
     try:
         stat = path.stat()
     except OSError:
-        return {}
+        return {}, ""
     if stat.st_size > MAX_BYTES:
         fail("GC-L001", f"{str(path)!r} has {stat.st_size} bytes", "delete it and tune again")
     return _read(path, stat.st_mtime_ns)
 
 
 @cache
-def _read(path: Path, stamp: int) -> dict[str, float]:
+def _read(path: Path, stamp: int) -> tuple[dict[str, float], str]:
     del stamp  # of the version that is read; a newer one is read again
+    text = b""
     try:
-        told = json.loads(path.read_text("utf-8"))
+        text = path.read_bytes()
+        told = json.loads(text)
     except OSError as error:
         fail("GC-F001", f"cannot read {str(path)!r}: {error.strerror}", "delete it and tune again")
     except (ValueError, RecursionError):
@@ -102,7 +111,7 @@ def _read(path: Path, stamp: int) -> dict[str, float]:
     times = told.get("us") if isinstance(told, dict) and told.get("version") == VERSION else None
     if not isinstance(times, dict) or not all(_is_time(us) for us in times.values()):
         fail("GC-A001", f"{str(path)!r} holds no kernel times", "delete it and tune again")
-    return times
+    return times, f"{zlib.crc32(text):08x}"
 
 
 def _is_time(us: Any) -> bool:
@@ -112,8 +121,13 @@ def _is_time(us: Any) -> bool:
 @cache
 def _rates() -> dict[str, Rate]:
     """By symbol; "" for all others."""
-    told = json.loads(TABLE.read_text("utf-8"))
+    told = json.loads(_table())
     return {"": Rate(**told["default"])} | {s: Rate(**r) for s, r in told["kernels"].items()}
+
+
+@cache
+def _table() -> bytes:
+    return TABLE.read_bytes()
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 from graphc import _core
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
+from graphc.lower._choices import Choice, PackSizes
 from graphc.lower._draft import Draft
 from graphc.lower._problem import UNPACKED
 from graphc.lower._reorder import channels
@@ -52,7 +53,7 @@ class _Work:
         self.threads = threads
         self.buffers = list(program.buffers)
         self.packing: list[Call] = []
-        self._packed: dict[tuple[Any, ...], int] = {}
+        self._packed: dict[tuple[Any, ...], tuple[int, int]] = {}
 
     def call(self, call: Call, draft: Draft) -> Call:
         """The call with the kernels that can do it, or as a host step."""
@@ -69,27 +70,42 @@ class _Work:
         alike = [r for r in others if r.packs == best.packs]
         alike = [r for r in alike if dict(self.rows.problem(draft, r).attrs) == told]
         packs = {pack.of: pack for pack in best.packs}
+        choice = self.rows.chosen(draft)
+        sizes = dict(choice.packs)
         done = replace(call, attrs=told)
         done = replace(
             done,
             reads=tuple(
-                self._packed_operand(done, draft, packs[o.role], o) if o.role in packs else o
+                self._packed_operand(done, draft, packs[o.role], o, sizes) if o.role in packs else o
                 for o in call.reads
             ),
         )
-        return replace(
-            done, variants=tuple(self._variant(done, draft, r.symbol, r) for r in (best, *alike))
-        )
+        variants = tuple(self._known_variant(done, draft, row) for row in (best, *alike))
+        self.rows.tell_choice(draft, Choice(choice.sides, variants, sizes))
+        return replace(done, variants=variants)
 
-    def _packed_operand(self, call: Call, draft: Draft, pack: Pack, source: Operand) -> Operand:
-        """The packed form of an operand; one for all calls that want the same."""
+    def _known_variant(self, call: Call, draft: Draft, row: Kernel) -> Variant:
+        """A row's variant, as known from a lowering before."""
+        for known in self.rows.chosen(draft).variants:
+            if known.symbol == row.symbol:
+                return replace(known, deterministic=row.deterministic)
+        return self._variant(call, draft, row.symbol, row)
+
+    def _packed_operand(
+        self, call: Call, draft: Draft, pack: Pack, source: Operand, sizes: PackSizes
+    ) -> Operand:
+        """The packed form of an operand; one for all calls that want the same. `sizes`: those known
+        from a lowering before, or asked for."""
         own = self.rows.pack_attrs(draft, self.rows.of(draft)[0])
         attrs = call.attrs if pack.size is None else own
-        size = self._packed_size(call, draft, pack)
+        known = sizes.get(pack.of)
+        if pack.size is None and known is not None:
+            size = known[0]
+        else:
+            size = self._packed_size(call, draft, pack)
         key = (source.buffer, pack.symbol, size, tuple(sorted(attrs.items())))
         if key not in self._packed:
             made = self._add(f"{self.buffers[source.buffer].name}.packed", size)
-            self._packed[key] = made
             packing = Call(
                 0,
                 f"{call.name}.{pack.of}",
@@ -100,10 +116,15 @@ class _Work:
                 (Operand("packed", made, 1),),
                 attrs=dict(attrs),
             )
-            kernel = self._made(pack.symbol, packing, call.node)
-            variant = Variant(pack.symbol, kernel.workspace)
-            self.packing.append(replace(packing, variants=(variant,)))
-        return Operand(source.role, self._packed[key], 1)
+            if known is not None:
+                workspace = known[1]
+            else:
+                workspace = self._made(pack.symbol, packing, call.node).workspace
+            self._packed[key] = made, workspace
+            self.packing.append(replace(packing, variants=(Variant(pack.symbol, workspace),)))
+        buffer, workspace = self._packed[key]
+        sizes[pack.of] = size, workspace
+        return Operand(source.role, buffer, 1)
 
     def _packed_size(self, call: Call, draft: Draft, pack: Pack) -> int:
         """Floats of a packed operand, by the declaration or by the kernel that reads it."""

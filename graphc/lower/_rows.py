@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.ir.op import Sig, Trait
+from graphc.lower._choices import Choice
 from graphc.lower._draft import Draft
 from graphc.lower._formats import Formats
 from graphc.lower._layout import Layout, dense
@@ -15,6 +16,7 @@ from graphc.lower._problem import Problem, problem_of, told_of
 from graphc.ops.kernel import BLOCKED, PLAIN, Cost, Kernel, Pack, Sides
 from graphc.ops.spec import OpSpec
 
+_PLAIN: Sides = (PLAIN, PLAIN)
 MAX_RANK = 8
 """Axes that a kernel's operand may have (csrc/core/tensor.h)."""
 
@@ -42,6 +44,7 @@ class Rows:
         self._known: dict[Draft, tuple[Kernel, ...]] = {}
         self._told: Mapping[Draft, Mapping[str, Any]] = {}
         self._sides: dict[Draft, Sides] = {}
+        self._choices: dict[Draft, Choice] = {}
         self._problems: dict[tuple[Draft, Kernel, Sides], Problem] = {}
 
     def sig(self, draft: Draft) -> Sig:
@@ -85,7 +88,7 @@ class Rows:
 
     def problem(self, draft: Draft, row: Kernel, sides: Sides | None = None) -> Problem:
         """What a row is told of a draft, in these formats or those that were chosen."""
-        sides = sides or self._sides.get(draft, (PLAIN, PLAIN))
+        sides = sides or self._sides.get(draft, _PLAIN)
         if (draft, row, sides) not in self._problems:
             self._problems[draft, row, sides] = self._problem(draft, row, sides)
         return self._problems[draft, row, sides]
@@ -105,9 +108,31 @@ class Rows:
         """Elements of a packed operand, 0 where only the kernel knows."""
         return pack.size(self.node(draft).attrs, self.sig(draft)) if pack.size is not None else 0
 
-    def choose(self, draft: Draft, sides: Sides, rows: Iterable[Kernel]) -> None:
-        """From now on these rows do the draft, in these formats, the first of them by default."""
+    def choose(
+        self, draft: Draft, sides: Sides, rows: Iterable[Kernel], known: Choice | None = None
+    ) -> None:
+        """From now on these rows do the draft, in these formats, the first of them by default;
+        `known`: what is known of them from a lowering before."""
         self._known[draft], self._sides[draft] = tuple(rows), sides
+        if known is not None:
+            self._choices[draft] = known
+
+    def chosen(self, draft: Draft) -> Choice:
+        """The draft's formats, and what is known of its rows."""
+        return self._choices.get(draft) or Choice(self._sides.get(draft, _PLAIN), (), {})
+
+    def tell_choice(self, draft: Draft, choice: Choice) -> None:
+        """What has turned out of the rows that do the draft."""
+        self._choices[draft] = choice
+
+    def rows_of(self, draft: Draft, choice: Choice) -> list[Kernel] | None:
+        """The rows of a choice; None if it is not for this draft."""
+        sides = choice.sides
+        able = {r.symbol: r for r in self.of(draft) if sides in r.formats}
+        rows = [able[v.symbol] for v in choice.variants if v.symbol in able]
+        can = all(self._suits(draft, row, sides) for row in rows)
+        is_host = sides == _PLAIN and not self.of(draft)
+        return rows if can and len(rows) == len(choice.variants) and (rows or is_host) else None
 
     def attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
         """The row's own attributes."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from graphc.costs import Costs
 from graphc.ir.graph import Graph, Value, typed
 from graphc.ir.op import Kind
+from graphc.lower._choices import Choice
 from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, Options, choose_formats, copying
 from graphc.lower._cost import costs_of
 from graphc.lower._draft import Draft
@@ -32,11 +33,44 @@ def price_of(graph: Graph, costs: Costs, rows: Rows) -> Price:
 
 
 def select(
-    drafts: Sequence[Draft], rows: Rows, price: Price, fixed: Collection[Value]
+    drafts: Sequence[Draft],
+    rows: Rows,
+    price: Price,
+    fixed: Collection[Value],
+    known: Sequence[Choice] | None = None,
 ) -> list[Draft]:
     """The drafts with the reorders between regions of one format; `rows` keeps, for each, the rows
     of its format, the cheapest first. `fixed`: values that somebody else wants plain. A parameter
-    that a draft updates is packed anew for every run, which counts."""
+    that a draft updates is packed anew for every run, which counts. `known`: what was chosen
+    before, which is taken if it is for such drafts."""
+    sides = None if known is None else _repeated(drafts, rows, known)
+    if sides is None:
+        sides = _searched(drafts, rows, price, fixed)
+    return reorder(drafts, sides, rows.formats, fixed)
+
+
+def _repeated(drafts: Sequence[Draft], rows: Rows, known: Sequence[Choice]) -> list[Sides] | None:
+    if len(known) != len(drafts):
+        return None
+    found: list[tuple[Draft, Choice, list[Kernel]]] = []
+    for draft, choice in zip(drafts, known, strict=True):
+        if draft.aliases:
+            able: list[Kernel] | None = (
+                [] if choice.sides in _of_views(draft, rows.formats) else None
+            )
+        else:
+            able = rows.rows_of(draft, choice)
+        if able is None:
+            return None
+        found.append((draft, choice, able))
+    for draft, choice, able in found:
+        rows.choose(draft, choice.sides, able, choice)
+    return [choice.sides for choice in known]
+
+
+def _searched(
+    drafts: Sequence[Draft], rows: Rows, price: Price, fixed: Collection[Value]
+) -> list[Sides]:
     formats = rows.formats
     updated = {v.storage for draft in drafts for _, v in draft.writes if v.kind is Kind.PARAM}
     found: dict[Draft, dict[Sides, list[tuple[float, Kernel]]]] = {}
@@ -61,9 +95,9 @@ def select(
 
     sides = choose_formats(drafts, [options(d) for d in drafts], formats, fixed)
     for draft, chosen in zip(drafts, sides, strict=True):
-        if draft in found:
-            rows.choose(draft, chosen, [row for _, row in found[draft].get(chosen, [])])
-    return reorder(drafts, sides, formats, fixed)
+        ranked = found[draft].get(chosen, []) if draft in found else []
+        rows.choose(draft, chosen, [row for _, row in ranked])
+    return sides
 
 
 def _of_views(draft: Draft, formats: Formats) -> Options:

@@ -13,6 +13,7 @@ from graphc.costs import Costs, known_costs
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Kind
 from graphc.lower._buffers import given_values, program_of, weight_gradients
+from graphc.lower._choices import Choices, choices_text, key_of, read_choices
 from graphc.lower._cost import costs_of
 from graphc.lower._draft import ADDEND, Draft, Uses
 from graphc.lower._forest import Forest
@@ -41,23 +42,40 @@ def lower(
     fused_update: bool = True,
     deterministic: bool = False,
 ) -> Program:
-    """The Program of a shaped graph; entries "prepare" (packs weights), "forward" and, where there
-    are gradient nodes, "backward", and "update".
+    """The Program of a shaped graph, see `lower_again`."""
+    return lower_again(graph, pinned, threads, costs, repeatable, fused_update, deterministic)[0]
+
+
+def lower_again(
+    graph: Graph,
+    pinned: Collection[Value] = (),
+    threads: int = 1,
+    costs: Costs | None = None,
+    repeatable: bool = False,
+    fused_update: bool = True,
+    deterministic: bool = False,
+    known: Choices | None = None,
+) -> tuple[Program, Choices]:
+    """The Program of a shaped graph, and what was chosen for it; entries "prepare" (packs weights),
+    "forward" and, where there are gradient nodes, "backward", and "update".
 
     `pinned`: values that must hold until their entry ends, beside the net's outputs. Net inputs
     are buffers that somebody fills before; data layers and layers without a kernel are host steps.
     `costs` None: what was measured on this machine, else the shipped table. `repeatable`: backward
     leaves what the forward made, and can run again. `fused_update`: parameters are updated in the
-    backward, as soon as that is right. `deterministic`: no sum is split by threads. Raises GC-O001
-    for a declaration that contradicts itself or its kernel.
+    backward, as soon as that is right. `deterministic`: no sum is split by threads. `known`:
+    choices of before, which are made again if they rest on the same. Raises GC-O001 for a
+    declaration that contradicts itself or its kernel.
     """
     kept = {*graph.outputs, *pinned}
     drafts, rows = _fused(graph, kept, threads, fused_update, deterministic)
     # kernels round differently: which are chosen must then not depend on threads either
-    counted = 1 if deterministic else threads
-    price = price_of(graph, known_costs(counted) if costs is None else costs, rows)
+    costs = known_costs(1 if deterministic else threads) if costs is None else costs
+    price = price_of(graph, costs, rows)
     given = set(given_values(graph))
-    drafts = select(drafts, rows, price, given | kept)
+    key = key_of(drafts, given | kept, costs, threads)
+    before = known.drafts if known is not None and known.key == key else None
+    asked, drafts = drafts, select(drafts, rows, price, given | kept, before)
     lasting = _read_backward(drafts) if repeatable else set()
     uses = Uses(drafts)
 
@@ -77,7 +95,8 @@ def lower(
         lasting=lasting,
         variants=lambda draft: (),
     )
-    return with_kernels(program, placed, graph, rows, price, threads)
+    program = with_kernels(program, placed, graph, rows, price, threads)
+    return program, Choices(key, tuple(map(rows.chosen, asked)))
 
 
 def problems(
@@ -125,4 +144,12 @@ def _read_backward(drafts: Sequence[Draft]) -> set[Value]:
     return {v for v in read - made if v.kind is Kind.ACT}
 
 
-__all__ = ["ADDEND", "lower", "problems"]
+__all__ = [
+    "ADDEND",
+    "Choices",
+    "choices_text",
+    "lower",
+    "lower_again",
+    "problems",
+    "read_choices",
+]

@@ -2,7 +2,8 @@
 
 A ZIP of stored members: `meta.json`, `graph.txt` (the IR's text form), `weights.safetensors` (by
 value name; CARRY values start from zero), `provenance.json`, `recipe.toml` where a recipe was used,
-and `plan.json` where the target plans memory. The same graph gives the same bytes. See
+and where the target plans memory `plan.json` and `choices.json`, the kernels it is a plan of. The
+same graph gives the same bytes. See
 `graphc.runtime.archive` for what is refused.
 """
 
@@ -28,18 +29,19 @@ from graphc.tensorfile import parse_tensors, tensors_size, write_tensors
 
 FORMAT = 1
 GRAPH, WEIGHTS, META = "graph.txt", "weights.safetensors", "meta.json"
-PROVENANCE, RECIPE, PLAN = "provenance.json", "recipe.toml", "plan.json"
+PROVENANCE, RECIPE = "provenance.json", "recipe.toml"
+PLAN, CHOICES = "plan.json", "choices.json"
 REQUIRED = (META, GRAPH, WEIGHTS, PROVENANCE)
-OPTIONAL = (RECIPE, PLAN)
-APART = {"recipe": RECIPE, "plan": PLAN}
+OPTIONAL = (RECIPE, PLAN, CHOICES)
+APART = {"recipe": RECIPE, "plan": PLAN, "choices": CHOICES}
 _SHAPED_LIKE_A_BREAK = ("GC-V001", "GC-V002", "GC-W003", "GC-S001", "GC-P002")
 
 
 def write_artefact(path: str | Path, graph: Graph, meta: Mapping[str, Any] | None = None) -> None:
     """Write a compiled graph: all at once, or the old file stays.
 
-    `meta`: JSON values; its texts "recipe" and "plan" become members of their own. Raises GC-F002,
-    GC-S004 (a graph without shapes), GC-W002 (a parameter without an array).
+    `meta`: JSON values; its texts "recipe", "plan" and "choices" become members of their own.
+    Raises GC-F002, GC-S004 (a graph without shapes), GC-W002 (a parameter without an array).
     """
     if not graph.shaped:
         fail("GC-S004", "the network has no shapes yet", "infer shapes before writing an artefact")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from graphc.errors import GraphError, fail
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
 from graphc.ir.op import OURS
-from graphc.lower.cpu import ADDEND, lower
+from graphc.lower.cpu import ADDEND, Choices, choices_text, lower_again, read_choices
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
 from graphc.program import Call, Program
@@ -35,8 +35,8 @@ class CpuExecutor(ReferenceExecutor):
     """A compiled network on the C++ core; see `ReferenceExecutor`.
 
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
-    process may use. `plan`: an artefact's, for the shapes of now. `check`: "poison", "audit" and
-    "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
+    process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
+    "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
     `graphc.lower.cpu.lower`. Raises GC-R004 for an impossible number of threads, GC-M002
     where memory is short; it can then be used again.
     """
@@ -50,6 +50,7 @@ class CpuExecutor(ReferenceExecutor):
         plan: str | None = None,
         check: tuple[str, ...] = (),
         *,
+        choices: str | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
     ) -> None:
@@ -62,7 +63,7 @@ class CpuExecutor(ReferenceExecutor):
         self.weights = WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
-        self.prepared = self._prepare(plan)
+        self.prepared = self._prepare(plan, choices)
         self._shapes_of_plan = self._input_shapes()
 
     def adopt(self, pinned: set[Value]) -> None:
@@ -80,6 +81,9 @@ class CpuExecutor(ReferenceExecutor):
 
     def plan_text(self) -> str:
         return plan_text(self.prepared.program, self.prepared.plan)
+
+    def choices_text(self) -> str:
+        return choices_text(self._choices)
 
     def params(self) -> dict[str, tuple[Array, ...]]:
         """Arrays that may be written; the next run packs them anew."""
@@ -138,25 +142,36 @@ class CpuExecutor(ReferenceExecutor):
     def _input_shapes(self) -> list[tuple[int, ...]]:
         return [typed(v).shape for v in self.graph.inputs]
 
-    def _prepare(self, kept: str | None = None) -> Prepared:
+    def _prepare(self, plan: str | None = None, choices: str | None = None) -> Prepared:
         """Lower and plan the graph as it is now; what we keep from run to run moves to the new
-        memory. A backward that updates weights is never repeated."""
+        memory."""
+        known = None if choices is None else read_choices(choices)
+        try:
+            made = self._lowered(plan, known)
+        except GraphError as error:
+            if known is None or error.code not in ("GC-A001", "GC-M002"):
+                raise
+            made = self._lowered(plan)  # kernels need something else than was known of them
+        for value in self.graph.param_values():
+            if value.kind in OURS:
+                array = made.array(made.program.values[value.name])
+                array[...] = self.graph.weight(value)
+                self.graph.weights[value.name] = array
+        return made
+
+    def _lowered(self, plan: str | None, known: Choices | None = None) -> Prepared:
+        """The graph's Program in memory. A backward that updates weights is never repeated."""
         repeatable = not self.update_nodes
-        program = lower(
+        program, self._choices = lower_again(
             self.graph,
             self.pinned,
             self.threads,
             repeatable=repeatable,
             fused_update=self._fused_update,
             deterministic=self._deterministic,
+            known=known,
         )
-        made = Prepared(program, plan_for(program, kept), self.weights, self.threads)
-        for value in self.graph.param_values():
-            if value.kind in OURS:
-                array = made.array(program.values[value.name])
-                array[...] = self.graph.weight(value)
-                self.graph.weights[value.name] = array
-        return made
+        return Prepared(program, plan_for(program, plan), self.weights, self.threads)
 
     def _array(self, value: Value) -> npt.NDArray[Any]:
         return self.prepared.array(self.prepared.program.values[value.name])

@@ -76,9 +76,9 @@ class Executable:
         self._lock = threading.Lock()
         self._blobs = self._kept_blobs()
         self._slopes = self._told_slopes()
-        plan = self.meta.pop("plan", None)
+        plan, choices = self.meta.pop("plan", None), self.meta.pop("choices", None)
         self._executor = make_executor(
-            target, graph, self._pinned(), seed, threads, plan, deterministic, fused_update
+            target, graph, self._pinned(), seed, threads, plan, choices, deterministic, fused_update
         )
         self._ran = False
 
@@ -218,6 +218,7 @@ class Executable:
             meta["keep"] = self.keep if isinstance(self.keep, str) else list(self.keep)
         with self._lock:
             meta["plan"] = self._executor.plan_text()
+            meta["choices"] = self._executor.choices_text()
             write_artefact(Path(path), forward_part(self.graph), meta)
 
     def close(self) -> None:

@@ -81,6 +81,10 @@ class ReferenceExecutor:
         """The plan as an artefact keeps it, if there is one."""
         return None
 
+    def choices_text(self) -> str | None:
+        """What was chosen in lowering, as an artefact keeps it, if anything was."""
+        return None
+
     def params(self) -> dict[str, tuple[Array, ...]]:
         """PARAM and STATE arrays by layer; whoever has them may write."""
         return self.graph.params

@@ -33,17 +33,26 @@ def make_executor(
     seed: int,
     threads: int | None,
     plan: str | None,
+    choices: str | None,
     deterministic: bool = False,
     fused_update: bool = True,
 ) -> ReferenceExecutor:
-    """The executor of a target; `plan`: an artefact's, see `graphc.runtime._plans`. The
-    reference is deterministic, and updates when all gradients are there."""
+    """The executor of a target; `plan`, `choices`: an artefact's, see `graphc.runtime._plans` and
+    `graphc.lower.cpu.lower_again`. The reference is deterministic, and updates when all gradients
+    are there."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
     from graphc.runtime.cpu import CpuExecutor
 
     return CpuExecutor(
-        graph, pinned, seed, threads, plan, deterministic=deterministic, fused_update=fused_update
+        graph,
+        pinned,
+        seed,
+        threads,
+        plan,
+        choices=choices,
+        deterministic=deterministic,
+        fused_update=fused_update,
     )
 
 
