@@ -1,9 +1,9 @@
 """record: `dataclasses.dataclass` for this package, whose classes are made in a tenth of the time.
 
 The standard decorator compiles the source of up to six methods for every class, which once was a
-fifth of a cold start. Here only `__init__` is source, compiled when it is first called; the others
-are closures over the fields' names. `fields`, `replace` and the like of `dataclasses` take records
-for what they are.
+fifth of a cold start. Here only `__init__` is source, and compiled when it is called often; the
+others are closures over the fields' names. `fields`, `replace` and the like of `dataclasses` take
+records for what they are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from dataclasses import MISSING, FrozenInstanceError, dataclass, fields, is_data
 from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, NoReturn
+
+FEW = 16
+"""Instances for which compiling `__init__` takes longer than doing without."""
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
@@ -59,13 +62,40 @@ def _methods(cls: Any, eq: bool, frozen: bool, slots: bool) -> dict[str, Any]:
 
 
 def _init_of(cls: Any, frozen: bool) -> Callable[..., None]:
-    """An `__init__` that puts the real one in its place."""
+    """An `__init__` that sets the fields one by one, and where it is called often, or wrongly, puts
+    a compiled one in its place."""
+    made = 0
 
     def __init__(self: Any, *args: Any, **given: Any) -> None:
-        cls.__init__ = _compile_init(cls, frozen)
-        cls.__init__(self, *args, **given)
+        nonlocal made
+        made += 1
+        if made > FEW or not _fill(self, args, given):
+            cls.__init__ = _compile_init(cls, frozen)
+            cls.__init__(self, *args, **given)
+        elif hasattr(cls, "__post_init__"):
+            self.__post_init__()
 
     return __init__
+
+
+def _fill(record: Any, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
+    """Set all fields; False if the arguments are not right."""
+    told = fields(record)
+    values = dict(zip((field.name for field in told), args, strict=False))
+    if len(args) > len(told) or values.keys() & given.keys():
+        return False
+    values |= given
+    for field in told:
+        if field.name in values:
+            value = values.pop(field.name)
+        elif field.default_factory is not MISSING:
+            value = field.default_factory()
+        elif field.default is not MISSING:
+            value = field.default
+        else:
+            return False
+        object.__setattr__(record, field.name, value)
+    return not values
 
 
 def _compile_init(cls: Any, frozen: bool) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from graphc.records import record
+from graphc.records import FEW, record
 
 
 def _declare(make):
@@ -74,6 +74,26 @@ def test_records_do_what_dataclasses_do(classes):
         point_()
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
         point_(1, z=2)
+
+
+@pytest.mark.parametrize("before", [0, FEW])
+def test_wrong_arguments_are_refused_at_any_time(before):
+    @record(frozen=True, slots=True)
+    class Pair:
+        a: int
+        b: int = 2
+
+    for _ in range(before):
+        Pair(1)
+    for args, given, words in (
+        ((), {}, "missing 1 required positional argument: 'a'"),
+        ((1,), {"a": 1}, "multiple values for argument 'a'"),
+        ((1, 2, 3), {}, "takes from 2 to 3 positional arguments but 4 were given"),
+        ((1,), {"c": 1}, "unexpected keyword argument 'c'"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            Pair(*args, **given)
+    assert [Pair(i, b=3).a for i in range(2 * FEW)] == list(range(2 * FEW))
 
 
 def test_equal_records_have_equal_hashes():

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.graph import Graph, Node, Sigs, Value
+from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.records import record
 
@@ -27,6 +28,11 @@ class Facts:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+
+    @cached_property
+    def sigs(self) -> Sigs:
+        """Signatures of the nodes that have types."""
+        return Sigs(self.graph.env)
 
     @cached_property
     def order(self) -> dict[Node, int]:
@@ -68,22 +74,22 @@ class Facts:
     def parts(self) -> dict[Node, dict[str, Any]]:
         """The backward parts, by name, of the forward nodes that a gradient node refers to."""
         owners = {n.of for n in self.graph.nodes if n.of is not None and n.of in self.order}
-        return {owner: _parts_of(owner, self.graph) for owner in owners if is_typed(owner)}
+        return {owner: _parts_of(owner, self.sigs[owner]) for owner in owners if is_typed(owner)}
 
     @cached_property
     def inner(self) -> dict[Node, Mapping[str, Type]]:
         """Types of the inner roles, whose gradients pass between parts, of the same nodes."""
-        return {owner: _inner_of(owner, self.graph) for owner in self.parts}
+        return {owner: _inner_of(owner, self.sigs[owner]) for owner in self.parts}
 
 
-def _inner_of(node: Node, graph: Graph) -> Mapping[str, Type]:
+def _inner_of(node: Node, sig: Sig) -> Mapping[str, Type]:
     inner: Callable[..., Mapping[str, Type]] = getattr(node.op, "inner", lambda a, s: {})
-    return inner(node.attrs, node.sig(graph.env))
+    return inner(node.attrs, sig)
 
 
-def _parts_of(node: Node, graph: Graph) -> dict[str, Any]:
+def _parts_of(node: Node, sig: Sig) -> dict[str, Any]:
     grads: Callable[..., Iterable[Any]] = getattr(node.op, "grads", lambda a, s: ())
-    return {grad.part: grad for grad in grads(node.attrs, node.sig(graph.env))}
+    return {grad.part: grad for grad in grads(node.attrs, sig)}
 
 
 def is_typed(node: Node) -> bool:

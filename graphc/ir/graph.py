@@ -124,6 +124,18 @@ class Node:
         return f"<{self.op.type} {self.name}{part}>"
 
 
+class Sigs(dict[Node, Sig]):
+    """Signatures of nodes, each made when first asked for; for as long as no type changes."""
+
+    def __init__(self, env: Env) -> None:
+        super().__init__()
+        self.env = env
+
+    def __missing__(self, node: Node) -> Sig:
+        found = self[node] = node.sig(self.env)
+        return found
+
+
 def typed(value: Value) -> Type:
     if value.type is None:
         fail("GC-S004", f"the shape of {value.name!r} is not known yet", "infer shapes first")

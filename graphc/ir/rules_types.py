@@ -9,7 +9,7 @@ from typing import Any
 from graphc.errors import GraphError
 from graphc.ir.facts import Facts, Problem, Problems, is_typed
 from graphc.ir.graph import Node, Role
-from graphc.ir.op import Effect, Env, Trait
+from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
 
 
@@ -57,18 +57,17 @@ def inference_agrees(facts: Facts) -> Problems:
     for node in facts.graph.nodes:
         is_source = node.has(Effect.SOURCE) or node.has(Trait.FEED)
         if node.of is None and node.role is not Role.UPDATE and is_typed(node) and not is_source:
-            yield from (Problem(m, node) for m in _reinfer_tops(node, facts.graph.env))
+            yield from (Problem(m, node) for m in _reinfer_tops(node, facts.sigs[node]))
 
 
 def params_agree(facts: Facts) -> Problems:
     for node in facts.graph.forward_nodes():
         if is_typed(node):
-            yield from (Problem(m, node) for m in _reinfer_params(node, facts.graph.env))
+            yield from (Problem(m, node) for m in _reinfer_params(node, facts.sigs[node]))
 
 
-def _reinfer_tops(node: Node, env: Env) -> Iterator[str]:
+def _reinfer_tops(node: Node, sig: Sig) -> Iterator[str]:
     """Messages about tops and aux values whose type differs from what `infer` and `aux` give."""
-    sig = node.sig(env)
     try:
         found = dict(node.op.infer(node.attrs, replace(sig, outs={}, params={})))
         aux: Callable[..., Mapping[str, Type]] = getattr(node.op, "aux", lambda a, s: {})
@@ -83,10 +82,10 @@ def _reinfer_tops(node: Node, env: Env) -> Iterator[str]:
             yield f"{role} {value.name!r} has type {value.type}, inference says {found[role]}"
 
 
-def _reinfer_params(node: Node, env: Env) -> Iterator[str]:
+def _reinfer_params(node: Node, sig: Sig) -> Iterator[str]:
     """Messages about parameters whose role, shape or kind differs from what `params` gives."""
     try:
-        declared: tuple[Any, ...] = node.op.params(node.attrs, replace(node.sig(env), params={}))
+        declared: tuple[Any, ...] = node.op.params(node.attrs, replace(sig, params={}))
     except GraphError as error:
         yield f"params refuses: {error.message}"
         return

@@ -79,6 +79,7 @@ class _Parser:
         self.forward: list[Node] = []
         self.draft: _Draft | None = None
         self.tokens = 0
+        self.attrs: dict[tuple[type[Op], str], tuple[dict[str, Any], int]] = {}
         self.failed_at = 0
 
     def line(self, line: str, number: int) -> None:
@@ -86,9 +87,10 @@ class _Parser:
         line = line.strip()
         if not line or line[0] == "#":
             return
-        tokens = Tokens(line)
-        self.tokens += tokens.count
-        self.limits.check("text_tokens", self.tokens, "the number of tokens")
+        if line.startswith("attr ") and self.draft is not None:
+            self._attr(self.draft, line)
+            return
+        tokens = self._tokens(line)
         keyword = tokens.name()
         if not self.version:
             self._version(keyword, tokens)
@@ -105,6 +107,15 @@ class _Parser:
         else:
             fail("GC-V002", f"{keyword!r} means nothing here")
         tokens.end()
+
+    def _tokens(self, line: str) -> Tokens:
+        tokens = Tokens(line)
+        self._count(tokens.count)
+        return tokens
+
+    def _count(self, tokens: int) -> None:
+        self.tokens += tokens
+        self.limits.check("text_tokens", self.tokens, "the number of tokens")
 
     def finish(self) -> Graph:
         if self.graph is None:
@@ -181,8 +192,20 @@ class _Parser:
             tops=tuple(draft.tops),
         )
 
-    def attr(self, draft: _Draft, tokens: Tokens) -> None:
-        draft.attrs |= tokens.pair(hints_of(draft.op.Attrs), draft.attrs)
+    def _attr(self, draft: _Draft, line: str) -> None:
+        """An attribute; networks repeat a few of them in most of their layers."""
+        key = draft.op, line
+        if key in self.attrs:
+            found, count = self.attrs[key]
+            self._count(count)
+        else:
+            tokens = self._tokens(line)
+            tokens.name()
+            found = tokens.pair(hints_of(draft.op.Attrs), ())
+            tokens.end()
+            self.attrs[key] = found, tokens.count
+        for name, value in found.items():
+            _put(draft.attrs, name, value)
 
     def in_(self, draft: _Draft, tokens: Tokens) -> None:
         _put(draft.ins, tokens.name(), self.values.known(tokens))
@@ -212,7 +235,6 @@ class _Parser:
 
 
 _NODE_LINES = {
-    "attr": _Parser.attr,
     "in": _Parser.in_,
     "param": _Parser.param,
     "top": _Parser.top,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal, cast
 
 from graphc.errors import fail
@@ -66,12 +65,16 @@ class ValueTable:
             value.view_of = self.values[words["view_of"]]
         if "spec" not in words:
             told = {k: v for k, v in words.items() if k in _SPEC_WORDS}
-            value.spec = replace(default_spec(value, role), kind=value.kind, **told)
+            value.spec = Param(**{**_usual(value, role), "kind": value.kind, **told})
 
 
 def default_spec(value: Value, role: str) -> Param:
     """The declaration of a parameter of which nothing special is told."""
-    return Param(role, value.type.shape if value.type is not None else ())
+    return Param(**_usual(value, role))
+
+
+def _usual(value: Value, role: str) -> dict[str, Any]:
+    return {"name": role, "shape": value.type.shape if value.type is not None else ()}
 
 
 def words_of(tokens: Tokens, hints: dict[str, Any]) -> dict[str, Any]:

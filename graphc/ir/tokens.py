@@ -202,6 +202,8 @@ class Tokens:
 
 
 def _unquoted(text: str) -> str:
+    if "\\" not in text and text.isprintable():
+        return text[1:-1]
     try:
         found = json.loads(text)
     except ValueError:

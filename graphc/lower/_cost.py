@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from graphc.ir.graph import Graph, Node, Value, typed
-from graphc.ir.op import Sig
+from graphc.ir.graph import Graph, Sigs, Value, typed
 from graphc.lower._draft import Draft
 from graphc.ops.kernel import Cost
 from graphc.ops.spec import OpSpec
@@ -36,18 +35,15 @@ figures."""
 
 def costs_of(graph: Graph) -> Callable[[Draft], Cost]:
     """A function from a draft of `graph` to what it computes and moves."""
-    sigs: dict[Node, Sig] = {}
+    sigs = Sigs(graph.env)
 
     def macs(draft: Draft) -> int:
         node = graph.nodes[draft.node]
         if draft.mover or draft.is_sum:
             return 0
         owner = node.of or node
-        if owner not in sigs:
-            sigs[owner] = owner.sig(graph.env)
-        return cast("type[OpSpec]", owner.op).macs(
-            owner.attrs, gradient_of(draft.part), sigs[owner]
-        )
+        part = gradient_of(draft.part)
+        return cast("type[OpSpec]", owner.op).macs(owner.attrs, part, sigs[owner])
 
     return lambda draft: Cost(macs(draft), _nbytes(draft.reads), _nbytes(draft.writes))
 

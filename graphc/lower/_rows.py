@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from graphc.ir.graph import Graph, Node, Value, typed
+from graphc.ir.graph import Graph, Node, Sigs, Value, typed
 from graphc.ir.op import Sig, Trait
 from graphc.lower._choices import Choice
 from graphc.lower._draft import Draft
@@ -40,7 +40,7 @@ class Rows:
         self.formats, self._fits = formats or Formats(), fits
         self._deterministic = deterministic
         self._dynamic = _dynamic_values(graph)
-        self._sigs: dict[Node, Sig] = {}
+        self.sigs = Sigs(graph.env)
         self._known: dict[Draft, tuple[Kernel, ...]] = {}
         self._told: Mapping[Draft, Mapping[str, Any]] = {}
         self._sides: dict[Draft, Sides] = {}
@@ -48,10 +48,7 @@ class Rows:
         self._problems: dict[tuple[Draft, Kernel, Sides], Problem] = {}
 
     def sig(self, draft: Draft) -> Sig:
-        node = self.node(draft)
-        if node not in self._sigs:
-            self._sigs[node] = node.sig(self._graph.env)
-        return self._sigs[node]
+        return self.sigs[self.node(draft)]
 
     def node(self, draft: Draft) -> Node:
         """The layer whose part, forward or gradient, the draft is; of a sum of gradients, it."""

@@ -8,32 +8,33 @@ from itertools import groupby
 from typing import cast
 
 from graphc.errors import GraphError
-from graphc.ir.graph import Graph, Node, Role, Value
-from graphc.ir.op import Effect, Trait
+from graphc.ir.graph import Graph, Node, Role, Sigs, Value
+from graphc.ir.op import Effect, Sig, Trait
 from graphc.lower._draft import BACKWARD, UPDATE, Alias, Draft
 from graphc.ops.spec import Forward, Grad, OpSpec
 
 WORLD = frozenset({Effect.SOURCE, Effect.SINK})
 
 
-def trace(graph: Graph) -> list[Draft]:
-    """The drafts of a shaped graph, forward ones first, updates last.
+def trace(graph: Graph, sigs: Sigs | None = None) -> list[Draft]:
+    """The drafts of a shaped graph, forward ones first, updates last. `sigs`: of its nodes.
 
     Of a layer's gradient parts those of its parameters come before those of its bottoms: with them
     the last use of a bottom is over before the bottom's gradient takes its place.
     """
-    layers = {node: _Layer(node, graph) for node in graph.forward_nodes()}
+    sigs = Sigs(graph.env) if sigs is None else sigs
+    layers = {node: _Layer(node, sigs[node]) for node in graph.forward_nodes()}
     drafts: list[Draft] = []
     ranks: list[tuple[int, int]] = []
     for index, node in enumerate(graph.nodes):
         if node.role is Role.FWD:
             drafts += layers[node].forwards(index)
         elif node.role is Role.GRAD and node.of is None:
-            drafts.append(_Layer(node, graph).sum(index))
+            drafts.append(_Layer(node, sigs[node]).sum(index))
         elif node.role is Role.GRAD and node.of is not None:
             drafts.append(layers[node.of].gradient(node, index))
         elif node.role is Role.UPDATE:
-            drafts += [replace(d, entry=UPDATE) for d in _Layer(node, graph).forwards(index)]
+            drafts += [replace(d, entry=UPDATE) for d in _Layer(node, sigs[node]).forwards(index)]
         ranks += [_rank(node)] * (len(drafts) - len(ranks))
     return _params_first(drafts, ranks)
 
@@ -59,9 +60,8 @@ def _params_first(drafts: list[Draft], ranks: list[tuple[int, int]]) -> list[Dra
 class _Layer:
     """A forward node (or autodiff's sum) and what its declaration says of it."""
 
-    def __init__(self, node: Node, graph: Graph) -> None:
-        self.node, self.op = node, cast("type[OpSpec]", node.op)
-        self.sig = node.sig(graph.env)
+    def __init__(self, node: Node, sig: Sig) -> None:
+        self.node, self.op, self.sig = node, cast("type[OpSpec]", node.op), sig
         self.grads: dict[str, Grad] = {}
         traits = self.op.traits_of(node.attrs, self.sig)
         self.is_separable = Trait.BATCH_SEPARABLE in traits

@@ -128,7 +128,7 @@ def _fused(
 
     formats = Formats(_core.channel_block(), weight_gradients(graph))
     rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits, deterministic)
-    drafts, told = fuse(without_views(trace(graph), rows), rows, kept)
+    drafts, told = fuse(without_views(trace(graph, rows.sigs), rows), rows, kept)
     drafts = accumulate(drafts, kept, rows.can_add)
     updates: Told = {}
     if fused_update:

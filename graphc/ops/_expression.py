@@ -7,9 +7,10 @@ from typing import TypeAlias
 from graphc.records import record
 
 
-@record(frozen=True, slots=True)
 class Expr:
     """A real number computed from variables."""
+
+    __slots__ = ()
 
     def __add__(self, other: Expr | float) -> Expr:
         return Apply("+", (self, lift(other)))

@@ -50,7 +50,10 @@ class Atoms:
         for buffer in program.buffers:
             families.setdefault(program.root(buffer.id).id, []).append(buffer)
         for root, family in families.items():
-            self.count[root] = self._cut(family)
+            if len(family) == 1 and 0 not in family[0].dims:
+                self.count[root] = 1
+            else:
+                self.count[root] = self._cut(family)
 
     def _cut(self, family: Sequence[Buffer]) -> int:
         regions: Sequence[_Region] = [_region(buffer) for buffer in family]

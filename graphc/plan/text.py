@@ -61,14 +61,19 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def from_json(text: str | bytes) -> Plan:
-    """The plan that `to_json` wrote. Raises GC-A001 for anything else.
-
-    Only the form is checked; whether the plan is right for a Program is for `verify_plan`.
-    """
+    """The plan that `to_json` wrote. Raises GC-A001 for anything else."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
         _broken(f"is no JSON: {error}")
+    return from_table(told)
+
+
+def from_table(told: Any) -> Plan:
+    """The plan whose JSON has been read. Raises GC-A001 for anything but what `to_json` wrote.
+
+    Only the form is checked; whether the plan is right for a Program is for `verify_plan`.
+    """
     top = _Fields(told, "the plan")
     if top.integer("format") != FORMAT:
         _broken(f"has format {told['format']}, not {FORMAT}")
@@ -217,4 +222,4 @@ def _broken(message: str) -> NoReturn:
     fail("GC-A001", f"the memory plan {message}")
 
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["from_json", "from_table", "to_json"]

@@ -7,7 +7,7 @@ import zlib
 
 from graphc.errors import GraphError, fail
 from graphc.plan import Plan, verify_plan
-from graphc.plan.text import from_json, to_json
+from graphc.plan.text import from_table, to_json
 from graphc.program import Call, Program
 
 
@@ -78,7 +78,7 @@ def _read(program: Program, kept: str) -> Plan | None:
         fail("GC-A001", "the artefact's plan is not what graphc writes", "compile it again")
     if told["program"] != fingerprint(program):
         return None
-    return from_json(json.dumps(told["plan"]))
+    return from_table(told["plan"])
 
 
 __all__ = ["fingerprint", "plan_for", "plan_text"]
