@@ -1,5 +1,5 @@
 """python -m graphc."""
 
-from graphc.cli.main import main
+from graphc.cli.main import run
 
-main()
+run()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -78,12 +80,11 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Entry point: obey the command line, tell what went wrong, leave with an exit code.
+    """Obey the command line, tell what went wrong, leave with an exit code.
 
     0 ok, 1 check failed, 2 usage, 3 bad model, 4 unsupported, 5 memory, 6 device, 7 I/O, 8 limit,
     70 internal, 130 interrupted.
     """
-    gc.set_threshold(SELDOM)
     argv = list(sys.argv[1:] if args is None else args)
     _prepare_streams()
     try:
@@ -99,6 +100,24 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         with suppress(OSError):
             _show(error, "--json" in argv)
     sys.exit(status)
+
+
+def run() -> NoReturn:
+    """The process: `main`, then an end without taking apart modules, networks and kernels, which
+    takes longer than many a run. Exit functions are called, and what open files hold is written."""
+    gc.set_threshold(SELDOM)
+    try:
+        main()
+    except SystemExit as done:
+        if threading.active_count() > 1 or not isinstance(done.code, int):
+            raise  # the interpreter waits for the others
+        status = done.code
+    atexit._run_exitfuncs()
+    for file in gc.get_objects():
+        if type(file) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            with suppress(OSError, ValueError):  # closed, or of a device that is full
+                file.flush()
+    os._exit(status)
 
 
 def invoke(argv: Sequence[str]) -> int:

@@ -198,6 +198,24 @@ def test_interrupt(tmp_path):
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize("code", [0, 2])
+def test_the_end_of_the_process_loses_nothing(tmp_path, code):
+    log, own = tmp_path / "log.txt", tmp_path / "own.py"
+    own.write_text(
+        "import atexit, sys\n"
+        f"file = open({str(log)!r}, 'w')\n"
+        "file.write('not flushed')\n"
+        "sys.stdout.write('said, ')\n"
+        "atexit.register(lambda: print('left', flush=False))\n"
+    )
+    process = start("ops", "--ops", str(own), *(["--no-such"] if code else []))
+    out, _ = process.communicate()
+    assert process.returncode == code
+    if not code:
+        assert out.startswith("said, ") and out.endswith("left\n")
+        assert log.read_text() == "not flushed"
+
+
 def test_a_reader_that_goes_away_is_no_error():
     process = start("explain")
     assert process.stdout is not None and process.stderr is not None

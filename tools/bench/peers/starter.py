@@ -12,8 +12,13 @@ import time
 
 
 def run(argv, env, cpu):
-    """Seconds to the first byte of stdout and to the end, CPU seconds, peak memory, exit status."""
+    """Seconds to the first byte of stdout and to the end, CPU seconds, peak memory, exit status.
+
+    The child may use one CPU alone. This process waits on another, else it might see the first byte
+    only when the child lets it run.
+    """
     if cpu is not None:
+        every = os.sched_getaffinity(0) | {cpu}
         os.sched_setaffinity(0, [cpu])
     ours, theirs = os.pipe()
     log = os.memfd_create("stderr")
@@ -26,6 +31,8 @@ def run(argv, env, cpu):
         return {"status": 127, "first_s": None, "words": f"{argv[0]}: {error}"}
     finally:
         os.close(theirs)
+        if cpu is not None:
+            os.sched_setaffinity(0, every - {cpu} or every)
     first = None
     while os.read(ours, 65536):
         first = time.perf_counter() - began if first is None else first
