@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph
-from graphc.ir.infer import Shapes, infer
 from graphc.ir.provenance import OptimizeReport
 from graphc.ir.provenance import format_record as format_record
 from graphc.ir.types import Phase
@@ -25,6 +24,7 @@ from graphc.runtime.targets import DEFAULT_TARGET as DEFAULT_TARGET
 from graphc.runtime.targets import check_target as check_target
 
 if TYPE_CHECKING:
+    from graphc.ir.infer import Shapes
     from graphc.passes.base import Pass
     from graphc.passes.meter import Meter
     from graphc.services import Services
@@ -88,6 +88,8 @@ def prepare(
     graph: Graph, shapes: Shapes | None = None, batch: int | None = None, seed: int = SEED
 ) -> Graph:
     """Give a graph fresh from the front end its fillers, and, where none needs a source, shapes."""
+    from graphc.ir.infer import infer
+
     graph.fill = filler(seed)
     infer(graph, shapes, batch, sources=False)
     return graph
@@ -96,6 +98,8 @@ def prepare(
 def shape(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) -> Graph:
     """Infer what is still unknown, opening data sources where needed; returns the graph."""
     if shapes or batch is not None or not graph.shaped:
+        from graphc.ir.infer import infer  # which artefacts do without
+
         infer(graph, shapes, batch)
     return graph
 
@@ -251,10 +255,12 @@ def assemble(
     threads: int | None = None,
     deterministic: bool = False,
     meta: Mapping[str, Any] | None = None,
+    verified: bool = False,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
 
-    `meta` goes into the artefact. Raises GC-X001 for a target that cannot do this, GC-M002.
+    `meta` goes into the artefact. `verified`: the graph has been, as it is. Raises GC-X001 for a
+    target that cannot do this, GC-M002.
     """
     check_target(target)
     kept = kept_names(keep)
@@ -263,7 +269,8 @@ def assemble(
         from graphc.autodiff import differentiate
 
         differentiate(graph, seeds=() if kept == "all" else kept)
-    verify(graph, 1)
+    if not verified or train:
+        verify(graph, 1)
     return Executable(
         graph,
         train=train,
@@ -300,8 +307,8 @@ def open(
     shape(graph, shapes, batch)
     target = compiled_for if target is None else target
     try:
-        return assemble(
-            graph, target=target, train=train, keep=kept, seed=seed, threads=threads, meta=meta
-        )
+        same = shapes is None and batch is None
+        how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
+        return assemble(graph, **how, threads=threads, meta=meta, verified=same)
     except GraphError as error:
         raise error.at(loc=Loc(str(path))) if error.code == "GC-A001" else error from None

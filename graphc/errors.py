@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NoReturn
 
-from graphc.codes import CODES
 from graphc.records import record
 
 
@@ -40,6 +39,8 @@ class GraphError(Exception):
         layer: str = "",
         type_: str = "",
     ) -> None:
+        from graphc.codes import CODES  # the texts, which few processes need
+
         self.code = code
         self.exit_code = CODES[code].exit_code
         self.message = message

@@ -57,10 +57,12 @@ class Convolution final : public Kernel {
         require(told.reads.size() == reads && told.writes.size() == 1, "number of operands");
         if (has_bias_) require_flat(told.reads[2], y_.channels, "bias");
         if (has_residual_) r_.place(told.reads.back(), "residual");
-        const Desc weight = problem.packed_weight();
+        const auto best = problem.best();
+        const Desc weight = best.weights_desc();
         packed_ = packed_floats(weight);
         has_weight_ = has_weight(told.reads[1], weight);
-        const auto primitive = problem.tell(batches_.samples, weight);
+        const auto primitive =
+            batches_.samples == problem.x().samples ? best : problem.tell(batches_.samples, weight);
         std::vector<Call::Argument> arguments = {{DNNL_ARG_SRC, primitive.src_desc()},
                                                  {DNNL_ARG_WEIGHTS, weight},
                                                  {DNNL_ARG_DST, primitive.dst_desc()}};

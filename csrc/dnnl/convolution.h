@@ -25,8 +25,9 @@ class ConvolutionProblem {
 
     // The weight (O, C / group, kernel...), with an axis of groups before it if there are several.
     Desc plain_weight() const;
-    // Its layout, in which the whole batch is done best.
-    Desc packed_weight() const;
+    // A primitive for the whole batch, which chooses the layout of its weight; and that layout.
+    Told best() const;
+    Desc packed_weight() const { return best().weights_desc(); }
     // A primitive for `samples` samples and a weight in that layout.
     Told tell(std::int64_t samples, const Desc& weight) const;
 

@@ -58,9 +58,7 @@ Desc ConvolutionProblem::plain_weight() const {
     });
 }
 
-Desc ConvolutionProblem::packed_weight() const {
-    return tell(x_.samples, any_weight()).weights_desc();
-}
+ConvolutionProblem::Told ConvolutionProblem::best() const { return tell(x_.samples, any_weight()); }
 
 Desc ConvolutionProblem::any_weight() const {
     return made(threads_, [&] { return Desc(weight_dims(), f32, Tag::any); });

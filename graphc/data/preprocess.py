@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphc.data.arrays import read_arrays
 from graphc.data.files import read_bytes, read_lines
-from graphc.data.images import decode_image, pillow
-from graphc.data.source import Array
 from graphc.errors import GraphError, fail
 from graphc.ir.graph import near
 from graphc.limits import Limits
 from graphc.records import record
+
+if TYPE_CHECKING:
+    from graphc.data.source import Array
 
 Shapes = Mapping[str, tuple[int, ...]]
 ARRAY_SUFFIXES = (".npy", ".npz")
@@ -73,6 +75,8 @@ def read_image(path: Path, shape: tuple[int, ...], options: Preprocess, limits: 
             f"{str(path)!r} is an image, but the input has shape {shape}",
             "images fit inputs of 1 or 3 channels; give other inputs as .npy",
         )
+    from graphc.data.images import decode_image
+
     _, channels, height, width = shape
     mean = options.mean[::-1] if options.rgb else options.mean
     if len(mean) not in (0, 1, channels):
@@ -159,6 +163,8 @@ def _with_batch_axis(array: Array, name: str, shape: tuple[int, ...]) -> Array:
 
 def _resized(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     """(C, H, W) uint8 at another size, by Pillow."""
+    from graphc.data.images import pillow
+
     module = pillow()
     pixels = planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)
     image = module.fromarray(np.ascontiguousarray(pixels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from graphc.errors import fail
@@ -46,6 +47,7 @@ class ConvolutionAttrs:
     force_nd_im2col: bool = False
 
 
+@lru_cache(maxsize=4096)
 def conv_windows(a: ConvolutionAttrs, x: Type) -> Windows:
     """Windows over each spatial axis of `x`. Raises GC-N008, and GC-S002 for a kernel too large."""
     axis = x.axis(a.axis)

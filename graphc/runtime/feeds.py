@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphc.errors import GraphError, fail, near
-from graphc.ir.clone import drop_gradients
 from graphc.ir.graph import Array, Graph, Value
-from graphc.ir.infer import infer
 from graphc.ir.versions import blob_of
 from graphc.ops.spec import F64
 
@@ -80,6 +78,8 @@ def reshape(
     changed = [name for name in old if new[name] != old[name]]
     if not changed:
         return
+    from graphc.ir.infer import infer
+
     try:
         infer(graph, {name: new[name] for name in changed})
         if seeds is not None:
@@ -93,7 +93,9 @@ def reshape(
 
 def _differentiate(graph: Graph, before: Mapping[str, Shape], seeds: Collection[str]) -> None:
     """Make the gradient nodes anew; where that fails, for the shapes from before."""
-    from graphc.autodiff import differentiate  # which nets that only run do without
+    from graphc.autodiff import differentiate
+    from graphc.ir.clone import drop_gradients
+    from graphc.ir.infer import infer
 
     drop_gradients(graph)
     try:
