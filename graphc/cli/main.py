@@ -104,20 +104,24 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 def run() -> NoReturn:
     """The process: `main`, then an end without taking apart modules, networks and kernels, which
-    takes longer than many a run. Exit functions are called, and what open files hold is written."""
+    takes longer than many a run."""
     gc.set_threshold(SELDOM)
     try:
         main()
     except SystemExit as done:
-        if threading.active_count() > 1 or not isinstance(done.code, int):
-            raise  # the interpreter waits for the others
-        status = done.code
-    atexit._run_exitfuncs()
-    for file in gc.get_objects():
-        if type(file) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
-            with suppress(OSError, ValueError):  # closed, or of a device that is full
-                file.flush()
-    os._exit(status)
+        if not isinstance(done.code, int) or threading.active_count() > 1 or _has_guests():
+            raise
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # full, or closed
+                stream.flush()
+        os._exit(done.code)
+
+
+def _has_guests() -> bool:
+    """Is there code of others, layers, passes or plug-ins, that may have left files open?"""
+    own = (name for name in sys.modules if name.startswith("graphc_user_"))
+    return "importlib.metadata" in sys.modules or any(own)
 
 
 def invoke(argv: Sequence[str]) -> int:
