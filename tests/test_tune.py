@@ -64,7 +64,7 @@ def test_gradients_are_measured_for_training(net: graphc.Graph) -> None:
     found = graphc.tune(net, train=True, threads=1)
     assert found.known > 0
     kinds = {key.split(" ", 1)[0] for key in found.times}
-    assert {"conv_dweight", "channel_sums", "inner_product_dx", "inner_product_dweight"} <= kinds
+    assert {"conv_dweight", "channel_sums", "inner_product_dx", "inner_product_sgd", "sgd"} <= kinds
     exe = graphc.compile(net, train=True, threads=1)
     program = exe._executor.prepared.program
     chosen = [program.calls[c].variants[0] for c in program.entries["backward"]]
