@@ -41,6 +41,11 @@ class Formats:
         """Do its channels fill their blocks?"""
         return typed(value).shape[CHANNELS] % self.block == 0
 
+    def padding(self, value: Value) -> float:
+        """Channels of its whole blocks for each that it has."""
+        channels = typed(value).shape[CHANNELS]
+        return -(-channels // self.block) * self.block / channels
+
     def is_neutral(self, value: Value) -> bool:
         """Does it look the same in both formats?"""
         return typed(value).shape[2:] == (1, 1) and self.is_whole(value)

@@ -10,6 +10,7 @@ from graphc import _core
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.lower._choices import Choice, PackSizes
+from graphc.lower._choose import PLAIN_SIDES
 from graphc.lower._draft import Draft
 from graphc.lower._problem import UNPACKED
 from graphc.lower._reorder import channels
@@ -62,7 +63,7 @@ class _Work:
             moved = replace(call, attrs=channels(draft))
             return replace(moved, variants=(self._variant(moved, draft, draft.mover),))
         if not rows:
-            us, basis = self.price(draft, HOST, "", None)
+            us, basis = self.price(draft, HOST, "", None, PLAIN_SIDES)
             return replace(call, variants=(Variant(HOST, est_us=us, basis=basis),))
         best, *others = rows
         told = dict(self.rows.problem(draft, best).attrs)
@@ -145,7 +146,7 @@ class _Work:
     def _variant(self, call: Call, draft: Draft, symbol: str, row: Kernel | None = None) -> Variant:
         """A variant with the kernel's own word on its workspace."""
         key = "" if row is None else self.rows.problem(draft, row).key
-        us, basis = self.price(draft, symbol, key, row)
+        us, basis = self.price(draft, symbol, key, row, self.rows.sides(draft))
         workspace = self._made(symbol, call, call.node).workspace
         return Variant(symbol, workspace, us, row is None or row.deterministic, basis)
 

@@ -85,7 +85,7 @@ class Rows:
 
     def problem(self, draft: Draft, row: Kernel, sides: Sides | None = None) -> Problem:
         """What a row is told of a draft, in these formats or those that were chosen."""
-        sides = sides or self._sides.get(draft, _PLAIN)
+        sides = sides or self.sides(draft)
         if (draft, row, sides) not in self._problems:
             self._problems[draft, row, sides] = self._problem(draft, row, sides)
         return self._problems[draft, row, sides]
@@ -116,7 +116,7 @@ class Rows:
 
     def chosen(self, draft: Draft) -> Choice:
         """The draft's formats, and what is known of its rows."""
-        return self._choices.get(draft) or Choice(self._sides.get(draft, _PLAIN), (), {})
+        return self._choices.get(draft) or Choice(self.sides(draft), (), {})
 
     def tell_choice(self, draft: Draft, choice: Choice) -> None:
         """What has turned out of the rows that do the draft."""
@@ -130,6 +130,10 @@ class Rows:
         can = all(self._suits(draft, row, sides) for row in rows)
         is_host = sides == _PLAIN and not self.of(draft)
         return rows if can and len(rows) == len(choice.variants) and (rows or is_host) else None
+
+    def sides(self, draft: Draft) -> Sides:
+        """The formats that were chosen."""
+        return self._sides.get(draft, _PLAIN)
 
     def attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
         """The row's own attributes."""

@@ -15,21 +15,35 @@ from graphc.lower._formats import Formats
 from graphc.lower._problem import Problem
 from graphc.lower._reorder import reorder
 from graphc.lower._rows import Rows
-from graphc.ops.kernel import Kernel, Sides
+from graphc.ops.kernel import BLOCKED, Kernel, Sides
 
-Price = Callable[[Draft, str, str, "Kernel | None"], "tuple[float, str]"]
-"""(draft, symbol, key of its problem, row) -> (microseconds, what that rests on)."""
+Price = Callable[[Draft, str, str, "Kernel | None", Sides], "tuple[float, str]"]
+"""(draft, symbol, key of its problem, row, formats) -> (microseconds, what that rests on)."""
 
 
 def price_of(graph: Graph, costs: Costs, rows: Rows) -> Price:
     """What kernels cost that do drafts of `graph`."""
     cost_of = costs_of(graph)
 
-    def price(draft: Draft, symbol: str, key: str, row: Kernel | None) -> tuple[float, str]:
+    def price(
+        draft: Draft, symbol: str, key: str, row: Kernel | None, sides: Sides
+    ) -> tuple[float, str]:
         cost = (rows.cost(draft, row) if row is not None else None) or cost_of(draft)
-        return costs.microseconds(symbol, key, cost.macs, cost.read + cost.write)
+        bottoms, tops = _padding(draft, sides, rows.formats)
+        nbytes = int((cost.read + cost.write) * max(bottoms, tops))
+        return costs.microseconds(symbol, key, int(cost.macs * bottoms * tops), nbytes)
 
     return price
+
+
+def _padding(draft: Draft, sides: Sides, formats: Formats) -> tuple[float, float]:
+    """How many channels blocked bottoms and tops have with those that fill up their last block, of
+    those that they have: kernels compute them all."""
+    found = [1.0, 1.0]
+    for value, is_top in draft.images():
+        if sides[is_top] == BLOCKED and formats.can_block(value):
+            found[is_top] = max(found[is_top], formats.padding(value))
+    return found[0], found[1]
 
 
 def select(
@@ -80,15 +94,15 @@ def _searched(
             return _of_views(draft, formats)
         priced = found[draft] = {
             sides: sorted(
-                ((_price(draft, row, problem), row) for row, problem in candidates),
+                ((_price(draft, row, problem, sides), row) for row, problem in candidates),
                 key=lambda item: item[0],
             )
             for sides, candidates in rows.problems(draft).items()
         }
         return {sides: ranked[0][0] for sides, ranked in priced.items()} or {PLAIN_SIDES: 0.0}
 
-    def _price(draft: Draft, row: Kernel, problem: Problem) -> float:
-        us = price(draft, problem.symbol, problem.key, row)[0]
+    def _price(draft: Draft, row: Kernel, problem: Problem, sides: Sides) -> float:
+        us = price(draft, problem.symbol, problem.key, row, sides)[0]
         operands = dict(draft.reads)
         packed = [operands[pack.of] for pack in row.packs]
         return us + sum(copying(v) for v in packed if v.storage in updated)

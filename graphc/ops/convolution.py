@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphc.ir.op import Param, Sig, Trait
@@ -21,7 +22,7 @@ from graphc.ops._conv import (
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
 from graphc.ops._winograd import can_winograd, winograd_cost, winograd_size
-from graphc.ops.kernel import BLOCKED, PLAIN, Kernel, Pack
+from graphc.ops.kernel import BLOCKED, PLAIN, Cost, Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra
 
@@ -57,6 +58,15 @@ def _told_of_dx(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
     x = s.ins["x0"]
     axis, outs = x.axis(a.axis), tuple(w.out for w in conv_windows(a, x))
     return {**_told(a, s), "bias": False, "size": outs, "spread": x.shape[axis + 1 :]}
+
+
+def _cost_of_dx(a: ConvolutionAttrs, s: Sig) -> Cost:
+    """Of that deconvolution, which goes through all taps for each stride of x: with windows that
+    stay inside of x there are more of those than windows."""
+    x, weight = s.ins["x0"], s.params["weight"]
+    strides = math.prod(-(-w.size // w.stride) for w in conv_windows(a, x))
+    macs = math.prod(x.shape[: x.axis(a.axis)]) * weight.size * strides
+    return Cost(macs, s["y0"].nbytes + weight.nbytes, x.nbytes)
 
 
 def _packed_for_dx(a: ConvolutionAttrs, s: Sig) -> int:
@@ -194,6 +204,7 @@ class Convolution(OpSpec):
             attrs=_told_of_dx,
             packs=(Pack("weight", "deconv_pack", _packed_for_dx),),
             strided=True,
+            cost=_cost_of_dx,
         ),
         Kernel(
             "cpu",
