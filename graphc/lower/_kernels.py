@@ -30,19 +30,24 @@ def with_kernels(
     price: Price,
     threads: int,
 ) -> Program:
-    """`program` with variants, attributes and an entry "prepare" that packs weights.
+    """`program` with variants, attributes and calls that pack weights: in an entry "prepare", but
+    those that the Program itself updates right before they are needed, into memory that is free
+    again afterwards.
 
     `drafts`: those its calls were made of, in order; `threads`: the most that run a kernel, whose
     workspace may depend on them. Raises GC-O001 for a kernel that refuses what its row offers.
     """
     work = _Work(program, graph, rows, price, threads)
     calls = [work.call(c, d) for c, d in zip(program.calls, drafts, strict=True)]
-    packing = [replace(c, id=len(calls) + k) for k, c in enumerate(work.packing)]
+    entries = {
+        name: tuple(at for index in ids for at in (*work.before.get(index, ()), index))
+        for name, ids in program.entries.items()
+    }
     return replace(
         program,
         buffers=tuple(work.buffers),
-        calls=(*calls, *packing),
-        entries={"prepare": tuple(c.id for c in packing), **program.entries},
+        calls=(*calls, *work.packing),
+        entries={"prepare": tuple(work.prepare), **entries},
     )
 
 
@@ -50,11 +55,15 @@ class _Work:
     def __init__(
         self, program: Program, graph: Graph, rows: Rows, price: Price, threads: int
     ) -> None:
-        self.graph, self.rows, self.price = graph, rows, price
+        self.program, self.graph, self.rows, self.price = program, graph, rows, price
         self.threads = threads
         self.buffers = list(program.buffers)
         self.packing: list[Call] = []
+        self.prepare: list[int] = []  # calls of that entry
+        self.before: dict[int, list[int]] = {}  # call -> those that pack what it reads
         self._packed: dict[tuple[Any, ...], tuple[int, int]] = {}
+        written = (program.root(o.buffer) for c in program.calls for o in c.writes)
+        self._updated = {b.id for b in written if b.kind is BufferKind.PARAM}
 
     def call(self, call: Call, draft: Draft) -> Call:
         """The call with the kernels that can do it, or as a host step."""
@@ -95,8 +104,8 @@ class _Work:
     def _packed_operand(
         self, call: Call, draft: Draft, pack: Pack, source: Operand, sizes: PackSizes
     ) -> Operand:
-        """The packed form of an operand; one for all calls that want the same. `sizes`: those known
-        from a lowering before, or asked for."""
+        """The packed form of an operand; one for all calls that want the same, but of a weight that
+        changes. `sizes`: those known from a lowering before, or asked for."""
         own = self.rows.pack_attrs(draft, self.rows.of(draft)[0])
         attrs = call.attrs if pack.size is None else own
         known = sizes.get(pack.of)
@@ -105,15 +114,17 @@ class _Work:
         else:
             size = self._packed_size(call, draft, pack)
         key = (source.buffer, pack.symbol, size, tuple(sorted(attrs.items())))
-        if key not in self._packed:
-            made = self._add(f"{self.buffers[source.buffer].name}.packed", size)
+        is_updated = self.program.root(source.buffer).id in self._updated
+        if is_updated or key not in self._packed:
+            kind = BufferKind.ACT if is_updated else BufferKind.PACKED
+            made = self._add(f"{self.buffers[source.buffer].name}.packed", size, kind)
             packing = Call(
-                0,
+                len(self.program.calls) + len(self.packing),
                 f"{call.name}.{pack.of}",
                 -1,
                 "pack",
                 (),
-                (Operand(pack.of, source.buffer, 0),),
+                (Operand(pack.of, source.buffer, source.version if is_updated else 0),),
                 (Operand("packed", made, 1),),
                 attrs=dict(attrs),
             )
@@ -123,6 +134,8 @@ class _Work:
                 workspace = self._made(pack.symbol, packing, call.node).workspace
             self._packed[key] = made, workspace
             self.packing.append(replace(packing, variants=(Variant(pack.symbol, workspace),)))
+            place = self.before.setdefault(call.id, []) if is_updated else self.prepare
+            place.append(packing.id)
         buffer, workspace = self._packed[key]
         sizes[pack.of] = size, workspace
         return Operand(source.role, buffer, 1)
@@ -135,11 +148,9 @@ class _Work:
         unpacked = {p.of for p in row.packs}
         return self._made(row.symbol, call, call.node, unpacked).packed
 
-    def _add(self, name: str, size: int) -> int:
+    def _add(self, name: str, size: int, kind: BufferKind) -> int:
         nbytes = -(-size * 4 // LINE) * LINE
-        made = Buffer(
-            len(self.buffers), name, BufferKind.PACKED, "f32", (size,), (1,), nbytes, LINE
-        )
+        made = Buffer(len(self.buffers), name, kind, "f32", (size,), (1,), nbytes, LINE)
         self.buffers.append(made)
         return made.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,26 @@ def test_packing_updated_weights_counts(
     assert "dnnl_inner_product" in symbols(exe._executor.program)
     program = bench.solver().net._executor.program
     assert ("dnnl_inner_product" in symbols(program)) == wins
+
+
+def test_weights_that_change_are_packed_where_they_are_needed(bench: Bench) -> None:
+    """Right before, into memory that is free again after the call; else once, to keep."""
+    net = graphc.load(bench.folder / "net.prototxt", phase="TRAIN")
+    kept = graphc.compile(net, train=True)._executor.program
+    assert kept.entries["prepare"]
+    assert {kept.buffers[kept.calls[c].writes[0].buffer].kind for c in kept.entries["prepare"]} == {
+        BufferKind.PACKED
+    }
+    program = bench.solver().net._executor.program
+    assert program.entries["prepare"] == ()
+    assert all(buffer.kind is not BufferKind.PACKED for buffer in program.buffers)
+    packed = 0
+    for ids in program.entries.values():
+        for first, then in pairwise(program.calls[index] for index in ids):
+            if first.part == "pack":
+                assert first.writes[0].buffer in {o.buffer for o in then.reads}
+                packed += 1
+    assert packed >= 1
 
 
 def symbols(program: Program) -> set[str]:
