@@ -17,6 +17,10 @@ from graphc.lower._reorder import reorder
 from graphc.lower._rows import Rows
 from graphc.ops.kernel import BLOCKED, Kernel, Sides
 
+RENT = 200.0
+"""Microseconds of a run that a MiB of memory is worth. A packed weight that is larger than the
+weight must save so much: else networks would hold four times their weights for a few percent."""
+
 Price = Callable[[Draft, str, str, "Kernel | None", Sides], "tuple[float, str]"]
 """(draft, symbol, key of its problem, row, formats) -> (microseconds, what that rests on)."""
 
@@ -105,7 +109,13 @@ def _searched(
         us = price(draft, problem.symbol, problem.key, row, sides)[0]
         operands = dict(draft.reads)
         packed = [operands[pack.of] for pack in row.packs]
-        return us + sum(copying(v) for v in packed if v.storage in updated)
+        return us + rent(draft, row) + sum(copying(v) for v in packed if v.storage in updated)
+
+    def rent(draft: Draft, row: Kernel) -> float:
+        sizes = {pack.of: rows.packed_size(draft, pack) for pack in row.packs}
+        operands = dict(draft.reads)
+        more = sum(max(0, size - typed(operands[role]).size) for role, size in sizes.items())
+        return RENT * 4 * more / 2**20
 
     sides = choose_formats(drafts, [options(d) for d in drafts], formats, fixed)
     for draft, chosen in zip(drafts, sides, strict=True):
