@@ -92,7 +92,7 @@ def test_target_model_and_training(cli, net):
     for target in ("model", "cpu"):
         out = cli("inspect", net, "--lowered", "--train", "--target", target).out
         assert f"lowered for target {target}" in out and "\nbackward: " in out
-        assert " y (dweight) " in out and "gradients" in out
+        assert " y (dweight" in out and "gradients" in out
 
 
 def test_a_host_step_is_called_slow(cli, tmp_path):
