@@ -25,7 +25,7 @@ from graphc.services import sample_inputs
 
 STEPS = (1e-4, 1e-5, 1e-6)
 """How far values are moved, relative to the root of their mean square."""
-TOLERANCE, NOISE, NOTHING = 1e-3, 1e-5, 1e-7
+TOLERANCE, NOISE, NOTHING = 1e-3, 1e-5, 1e-6
 """Error allowed, of the larger of both slopes; what float32 may lose in a sum; and how little of
 the loss, for a blob moved by its own size, is but rounding (a bias ahead of BatchNorm)."""
 OK, KINK, WRONG = "ok", "at a kink", "WRONG"
