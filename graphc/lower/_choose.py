@@ -112,9 +112,11 @@ def _price(value: Value, formats: Formats) -> float:
     return copying(value) if formats.can_reorder(value) else inf
 
 
-def copying(value: Value) -> float:
-    """Microseconds that it takes to copy a value to another layout."""
-    return 1.0 + 2 * typed(value).nbytes / BANDWIDTH
+def copying(value: Value, written: int = 0) -> float:
+    """Microseconds that it takes to copy a value to another layout, where it has `written` bytes
+    (0: as many as here)."""
+    nbytes = typed(value).nbytes
+    return 1.0 + (nbytes + (written or nbytes)) / BANDWIDTH
 
 
 __all__ = ["BLOCKED_SIDES", "PLAIN_SIDES", "Options", "choose_formats", "copying", "operands"]

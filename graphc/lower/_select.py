@@ -108,14 +108,12 @@ def _searched(
     def _price(draft: Draft, row: Kernel, problem: Problem, sides: Sides) -> float:
         us = price(draft, problem.symbol, problem.key, row, sides)[0]
         operands = dict(draft.reads)
-        packed = [operands[pack.of] for pack in row.packs]
-        return us + rent(draft, row) + sum(copying(v) for v in packed if v.storage in updated)
-
-    def rent(draft: Draft, row: Kernel) -> float:
-        sizes = {pack.of: rows.packed_size(draft, pack) for pack in row.packs}
-        operands = dict(draft.reads)
-        more = sum(max(0, size - typed(operands[role]).size) for role, size in sizes.items())
-        return RENT * 4 * more / 2**20
+        for pack in row.packs:
+            value, size = operands[pack.of], rows.packed_size(draft, pack)
+            us += RENT * 4 * max(0, size - typed(value).size) / 2**20
+            if value.storage in updated:
+                us += copying(value, 4 * size)
+        return us
 
     sides = choose_formats(drafts, [options(d) for d in drafts], formats, fixed)
     for draft, chosen in zip(drafts, sides, strict=True):

@@ -12,6 +12,7 @@ import graphc
 from graphc import _core
 from graphc.costs import Costs
 from graphc.lower import cpu
+from graphc.program import Program
 
 needs_blocks = pytest.mark.skipif(
     _core.channel_block() == 0, reason="images are blocked for oneDNN, which is not there"
@@ -34,7 +35,10 @@ def net(tmp_path: Path, shape: tuple[int, ...], *layers: str) -> graphc.Graph:
 
 
 def symbols(exe: graphc.Executable, entry: str = "forward") -> list[str]:
-    program = exe._executor.prepared.program
+    return symbols_of(exe._executor.prepared.program, entry)
+
+
+def symbols_of(program: Program, entry: str = "forward") -> list[str]:
     return [program.calls[c].variants[0].symbol for c in program.entries[entry]]
 
 
@@ -122,3 +126,21 @@ def test_layers_that_share_a_weight_share_its_points(tmp_path: Path) -> None:
     x = {"data": np.random.default_rng(0).standard_normal((2, 64, 27, 30)).astype(np.float32)}
     wanted = graphc.compile(graph, target="reference").run(x)["sum"]
     np.testing.assert_allclose(exe.run(x)["sum"], wanted, rtol=1e-4, atol=1e-5)
+
+
+@needs_blocks
+def test_weights_that_change_with_every_step_are_dear(tmp_path: Path) -> None:
+    """A weight's points are four times as many bytes, and would be made anew for each step."""
+    label = """
+    layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } }
+    layer { name: "ip" type: "InnerProduct" bottom: "a" top: "ip"
+            inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }"""
+    wide = SAME.replace("64", "256")
+    graph = net(tmp_path, (1, 256, 14, 14), conv("a", "data", wide), label)
+    exe = graphc.compile(graph, train=True, threads=1)
+    assert "conv_winograd" in symbols(exe)
+    path = tmp_path / "solver.prototxt"
+    path.write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed"')
+    solver = graphc.Solver(path, threads=1)
+    assert "conv_winograd" not in symbols_of(solver.net._executor.program)

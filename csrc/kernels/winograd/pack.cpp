@@ -11,9 +11,6 @@ namespace graphc::winograd {
 
 namespace {
 
-constexpr int kTaps = kKernel * kKernel;
-constexpr std::int64_t kSome = 16;  // channels that are transformed before they are put in place
-
 class Pack final : public Kernel {
   public:
     explicit Pack(const Problem& told)
@@ -23,8 +20,8 @@ class Pack final : public Kernel {
 
     void run(const Run& run) const override {
         share_out(layout_.panels(), run.threads, [&](std::int64_t panel, int) {
-            for (std::int64_t c = 0; c < weight_.dims[1]; c += kSome) {
-                pack(run.in(0), panel, c, std::min(weight_.dims[1], c + kSome), run.out(0));
+            for (std::int64_t c = 0; c < weight_.dims[1]; c += kSomeChannels) {
+                pack(run.in(0), panel, c, std::min(weight_.dims[1], c + kSomeChannels), run.out(0));
             }
         });
     }
@@ -45,28 +42,23 @@ class Pack final : public Kernel {
     // would keep few of them in a cache.
     void pack(const float* weight, std::int64_t panel, std::int64_t c0, std::int64_t c1,
               float* packed) const {
+        const std::int64_t channels = weight_.dims[1], first = layout_.start(panel) * loops_.width;
         const std::int64_t row = layout_.vectors_of(panel) * loops_.width, size = (c1 - c0) * row;
-        float some[kPoints * kSome * kMostOutputs];
-        for (std::int64_t c = c0; c < c1; ++c) {
-            transform(weight, layout_.start(panel) * loops_.width, c, row, some + (c - c0) * row,
-                      size);
-        }
+        const std::int64_t step = size + kMaxWidth;  // not the same lines of a cache for all points
+        float some[kPoints * (kSomeChannels * kTileVectors + 1) * kMaxWidth];
+        WeightJob job{};
+        job.weight = weight + (first * channels + c0) * kTaps;
+        job.output_step = channels * kTaps;
+        job.outputs = weight_.dims[0] - first;
+        job.channels = c1 - c0;
+        job.vectors = layout_.vectors_of(panel);
+        job.to = some;
+        job.point_step = step;
+        loops_.weight(job);
         for (int point = 0; point < kPoints; ++point) {
-            const float* from = some + point * size;
+            const float* from = some + point * step;
             std::copy(from, from + size, packed + layout_.offset(panel, point) + c0 * row);
         }
-    }
-
-    // Channel c of `row` outputs, of which there may be less; points lie point_step apart.
-    void transform(const float* weight, std::int64_t first, std::int64_t c, std::int64_t row,
-                   float* to, std::int64_t point_step) const {
-        const std::int64_t count = std::clamp<std::int64_t>(weight_.dims[0] - first, 0, row);
-        float kernels[kTaps][kMostOutputs] = {};
-        for (std::int64_t o = 0; o < count; ++o) {
-            const float* from = weight + ((first + o) * weight_.dims[1] + c) * kTaps;
-            for (int t = 0; t < kTaps; ++t) kernels[t][o] = from[t];
-        }
-        loops_.weight(kernels, row, to, point_step);
     }
 
     Spec weight_;

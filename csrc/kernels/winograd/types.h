@@ -12,8 +12,7 @@
 
 namespace graphc::winograd {
 
-constexpr int kTile = 4, kKernel = 3, kPatch = 6, kPoints = 36;
-constexpr int kMostOutputs = kTileVectors * kMaxWidth;  // of a panel, see WeightLayout
+constexpr int kTile = 4, kKernel = 3, kTaps = 9, kPatch = 6, kPoints = 36;
 
 // The points along an axis: 0, kNear, -kNear, kFar, -kFar and infinity. With these, all factors of
 // both transforms are floats, and errors are about a quarter of those with 1 and 2.
@@ -68,15 +67,27 @@ struct ProductJob {
     std::int64_t ahead_step;
 };
 
+// Takes kernels of a panel to points, for `channels` (kSomeChannels at most) channels of x. The
+// kernel of an output and a channel is at weight[output * output_step + channel * kTaps]; outputs
+// from `outputs` on are zeros. Points lie point_step apart; each has `vectors` vectors of outputs
+// for every channel.
+struct WeightJob {
+    const float* weight;
+    std::int64_t output_step;
+    std::int64_t outputs, channels;
+    int vectors;
+    float* to;
+    std::int64_t point_step;
+};
+
+constexpr std::int64_t kSomeChannels = 8;
+
 struct Loops {
     int width;
     int tile_rows;
     void (*input)(const InputJob& job);
     void (*output)(const OutputJob& job);
-    // Kernels (kernel element, output) of a panel for one channel of x to points, which lie
-    // point_step apart; writes `row` floats of each.
-    void (*weight)(const float (*kernels)[kMostOutputs], std::int64_t row, float* to,
-                   std::int64_t point_step);
+    void (*weight)(const WeightJob& job);
     // [tiles - 1][vectors - 1]
     void (*product[kMaxTileRows][kTileVectors])(const ProductJob& job);
 };

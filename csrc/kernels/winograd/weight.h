@@ -1,44 +1,77 @@
 // Part of loops.h: from kernels to points.
 #pragma once
 
+#include "kernels/loops/finish.h"
 #include "kernels/winograd/types.h"
 
 namespace graphc::winograd {
 
-// One number for each output of a panel; doubles, so that only the end is rounded.
-using Doubles = double[kMostOutputs];
-
 // u = G g, the polynomial g at the six points, each divided by the product of the point's distances
-// to the others. Rows of both operands lie kStep apart.
-template <class S, int kStep>
-inline void evaluate_weight(const Doubles* __restrict g, Doubles* __restrict u) {
-    constexpr double near = kNear, far = kFar, near2 = kNear2, far2 = kFar2;
-    constexpr double at_zero = 1 / (near2 * far2);
-    constexpr double at_near = 1 / (2 * near2 * (near2 - far2));
-    constexpr double at_far = 1 / (2 * far2 * (far2 - near2));
-    for (int o = 0; o < kMostOutputs; ++o) {
-        const double g0 = g[0][o], g1 = g[kStep][o], g2 = g[2 * kStep][o];
-        u[0][o] = at_zero * g0;
-        u[1 * kStep][o] = at_near * (g0 + near2 * g2 + near * g1);
-        u[2 * kStep][o] = at_near * (g0 + near2 * g2 - near * g1);
-        u[3 * kStep][o] = at_far * (g0 + far2 * g2 + far * g1);
-        u[4 * kStep][o] = at_far * (g0 + far2 * g2 - far * g1);
-        u[5 * kStep][o] = g2;
+// to the others.
+template <class S>
+inline void evaluate_weight(const typename S::Reg (&g)[kKernel], typename S::Reg (&u)[kPatch]) {
+    using Reg = typename S::Reg;
+    const auto pair = [&](float at, float at2, float factor, Reg& plus, Reg& minus) {
+        const Reg even = S::multiply_add(S::set(at2), g[2], g[0]);
+        plus = S::multiply(S::set(factor), S::multiply_add(S::set(at), g[1], even));
+        minus = S::multiply(S::set(factor), S::multiply_add(S::set(-at), g[1], even));
+    };
+    u[0] = S::multiply(S::set(1 / (kNear2 * kFar2)), g[0]);
+    pair(kNear, kNear2, 1 / (2 * kNear2 * (kNear2 - kFar2)), u[1], u[2]);
+    pair(kFar, kFar2, 1 / (2 * kFar2 * (kFar2 - kNear2)), u[3], u[4]);
+    u[5] = g[2];
+}
+
+// Kernels of a vector of outputs, elements first: to[element * S::width + output]. The last
+// elements come as a whole vector.
+template <class S>
+inline void turn_kernels(const WeightJob& job, std::int64_t output, float* to) {
+    const std::int64_t elements = job.channels * kTaps;
+    for (std::int64_t k = 0; k < elements; k += S::width) {
+        const std::int64_t left = elements - k;
+        typename S::Reg rows[S::width];
+        for (int i = 0; i < S::width; ++i) {
+            const float* from = job.weight + (output + i) * job.output_step + k;
+            rows[i] = output + i >= job.outputs ? S::zero()
+                      : left >= S::width        ? S::load(from)
+                                                : S::load_first(from, int(left));
+        }
+        S::transpose(rows);
+        for (int i = 0; i < S::width; ++i) S::store(to + (k + i) * S::width, rows[i]);
     }
 }
 
-// Kernels of all outputs of a panel for one channel of x; writes `row` floats for each point.
 template <class S>
-void weight(const float (*kernels)[kMostOutputs], std::int64_t row, float* to,
-            std::int64_t point_step) {
-    Doubles g[kKernel * kKernel], half[kPatch * kKernel], u[kPoints];
-    for (int t = 0; t < kKernel * kKernel; ++t) {
-        for (int o = 0; o < kMostOutputs; ++o) g[t][o] = double(kernels[t][o]);
-    }
-    for (int j = 0; j < kKernel; ++j) evaluate_weight<S, kKernel>(g + j, half + j);
-    for (int i = 0; i < kPatch; ++i) evaluate_weight<S, 1>(half + i * kKernel, u + i * kPatch);
-    for (int point = 0; point < kPoints; ++point, to += point_step) {
-        for (std::int64_t o = 0; o < row; ++o) to[o] = float(u[point][o]);
+void weight(const WeightJob& job) {
+    using Reg = typename S::Reg;
+    alignas(64) float turned[(kSomeChannels * kTaps + S::width) * S::width];
+    for (int vector = 0; vector < job.vectors; ++vector) {
+        turn_kernels<S>(job, vector * S::width, turned);
+        for (std::int64_t c = 0; c < job.channels; ++c) {
+            const float* from = turned + c * kTaps * S::width;
+            float* to = job.to + (c * job.vectors + vector) * S::width;
+            Reg half[kKernel][kPatch];
+            GRAPHC_UNROLL
+            for (int j = 0; j < kKernel; ++j) {
+                Reg column[kKernel];
+                GRAPHC_UNROLL
+                for (int i = 0; i < kKernel; ++i) {
+                    column[i] = S::load(from + (i * kKernel + j) * S::width);
+                }
+                evaluate_weight<S>(column, half[j]);
+            }
+            GRAPHC_UNROLL
+            for (int i = 0; i < kPatch; ++i) {
+                Reg row[kKernel], points[kPatch];
+                GRAPHC_UNROLL
+                for (int j = 0; j < kKernel; ++j) row[j] = half[j][i];
+                evaluate_weight<S>(row, points);
+                GRAPHC_UNROLL
+                for (int j = 0; j < kPatch; ++j) {
+                    S::store(to + (i * kPatch + j) * job.point_step, points[j]);
+                }
+            }
+        }
     }
 }
 
