@@ -253,7 +253,7 @@ def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:
         type=low.type(call),
         part=call.part,
         kernel=variant.symbol,
-        fused=tuple(node.op.type for node in low.fused(call)),
+        fused=tuple(node.op.type for node in low.fused_layers(call)),
         us=us,
         macs=macs,
         nbytes=nbytes,

@@ -83,24 +83,34 @@ class Lowering:
         return sum(_nbytes(self.program.buffers[buffer]) for side in sides for buffer in side)
 
     def fused(self, call: Call) -> tuple[Node, ...]:
-        """Layers whose work a call does beside its own, in the graph's order.
+        """Nodes whose work a call does beside its own, in the graph's order.
 
-        They lie between the call's node and what it writes; what they hand on has no buffer.
+        They lie between the call's node and what it writes, or, of gradients, before that node;
+        what is handed on has no buffer.
         """
         own = self.node(call)
-        if call.part == REORDER:
+        if own is None or call.part == REORDER:
             return ()
         written = (self._values.get(o.buffer) for o in call.writes)
         ahead = [v.producer for v in written if v is not None]
+        ahead += self._unmade(own)
         found: list[Node] = []
         while ahead:
             node = ahead.pop()
             if node is None or node is own or node in found:
                 continue
             found.append(node)
-            unmade = (v for v in node.ins.values() if v.name not in self.program.values)
-            ahead += [v.producer for v in unmade]
+            ahead += self._unmade(node)
         return tuple(sorted(found, key=self._position.__getitem__))
+
+    def fused_layers(self, call: Call) -> tuple[Node, ...]:
+        """The layers of these nodes, each once."""
+        return tuple(dict.fromkeys(node.of or node for node in self.fused(call)))
+
+    def _unmade(self, node: Node) -> list[Node | None]:
+        """Who would make what a node reads and nobody has made."""
+        unmade = (v for v in node.ins.values() if v.name not in self.program.values)
+        return [v.producer for v in unmade]
 
     def in_place(self, step: Step) -> tuple[tuple[Operand, Operand], ...]:
         """(write, read) operands of a step that share bytes in the plan."""

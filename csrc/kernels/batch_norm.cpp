@@ -1,11 +1,15 @@
 // BatchNorm in parts: "batch_norm" with the state's statistics; "batch_norm_normalize" and
 // "batch_norm_update" with the batch's. The first two take x and y in blocks of channels, too (see
-// blocked.h), if they have the parameter channels.
+// blocked.h), if they have the parameter channels. With the parameters of FollowingScale the second
+// also reads a weight per channel, and perhaps a bias, and writes z = relu(y * weight + bias).
 
 #include "kernels/batch_norm.h"
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "kernels/blocked.h"
 #include "kernels/expr.h"
@@ -17,20 +21,26 @@ namespace graphc {
 
 namespace {
 
-// y = (x - mean) / sqrt(variance + eps): per channel the operands of one `normalize` instruction,
-// kept in the workspace.
+// y = (x - mean) / sqrt(variance + eps), and perhaps z: per channel the operands of a program, kept
+// in the workspace.
 class Normalize {
   public:
     // `row`: a number per channel, as it lies along the axes of x from `start` on (-1: along all);
     // it may be padded.
     Normalize(const Problem& problem, double eps, std::int64_t channels, const Spec& row, int start)
-        : eps_(eps), channels_(channels), size_(row.size()), expr_(program(problem, row, start)) {}
+        : eps_(eps),
+          channels_(channels),
+          size_(row.size()),
+          scale_(problem.attrs),
+          expr_(program(problem, scale_, row, start)) {}
 
     Normalize(const Problem& problem, double eps)
         : Normalize(problem, eps, channels_of(problem.reads[0]), row_of(problem.reads[0]),
                     row_of(problem.reads[0]).rank) {}
 
-    std::size_t workspace() const { return std::size_t(size_) * 3 * sizeof(float); }
+    std::size_t workspace() const {
+        return std::size_t(size_) * (3 + scale_.rows()) * sizeof(float);
+    }
 
     // A channel's statistics are mean[c] * scale and variance[c] * scale.
     void run(const Run& run, const float* mean, const float* variance, double scale) const {
@@ -44,9 +54,15 @@ class Normalize {
             factor[c] = float(1 / std::sqrt(double(variance[c]) * scale + eps_));
         }
         for (std::int64_t c = channels_; c < size_; ++c) high[c] = low[c] = factor[c] = 0;
-        const char* reads[] = {run.reads[0], reinterpret_cast<const char*>(high),
-                               reinterpret_cast<const char*>(low),
-                               reinterpret_cast<const char*>(factor)};
+        const char* reads[6] = {run.reads[0], reinterpret_cast<const char*>(high),
+                                reinterpret_cast<const char*>(low),
+                                reinterpret_cast<const char*>(factor)};
+        for (int k = 0; k < scale_.rows(); ++k) {  // the weight, the bias
+            float* const own = factor + size_ * (k + 1);
+            std::copy_n(run.in(3 + k), channels_, own);
+            std::fill(own + channels_, own + size_, 0.0F);
+            reads[4 + k] = reinterpret_cast<const char*>(own);
+        }
         expr_.run(reads, run.writes, run);
     }
 
@@ -59,16 +75,48 @@ class Normalize {
         return row;
     }
 
-    static Problem program(const Problem& problem, const Spec& row, std::int64_t start) {
-        Problem made{{problem.reads[0], row, row, row}, problem.writes, {}};
-        made.attrs.set("starts", std::vector<std::int64_t>{-1, start, start, start});
-        made.attrs.set("constants", std::vector<double>{});
-        made.attrs.set("code", std::vector<std::int64_t>{int(Opcode::normalize), -1, 0, 1, 2, 3});
+    static Problem program(const Problem& problem, const FollowingScale& scale, const Spec& row,
+                           std::int64_t start) {
+        const std::int64_t operands = 4 + scale.rows();
+        Problem made{{problem.reads[0]}, problem.writes, {}};
+        made.reads.resize(std::size_t(operands), row);
+        std::vector<std::int64_t> starts(std::size_t(operands), start);
+        starts[0] = -1;
+        made.attrs.set("starts", starts);
+        made.attrs.set("constants", std::vector<double>{0, scale.slope});
+        if (scale.is_there) {
+            made.attrs.set("code", scale_program(scale, operands));
+        } else {
+            made.attrs.set("code",
+                           std::vector<std::int64_t>{int(Opcode::normalize), -1, 0, 1, 2, 3});
+        }
         return made;
+    }
+
+    // Slots: the operands, zero and the slope, y, z.
+    static std::vector<std::int64_t> scale_program(const FollowingScale& scale, std::int64_t zero) {
+        const std::int64_t slope = zero + 1, y = zero + 2, z = zero + 3, other = zero + 4;
+        std::vector<std::int64_t> code = {int(Opcode::normalize), y, 0, 1, 2, 3};
+        const auto add = [&](std::initializer_list<std::int64_t> more) {
+            code.insert(code.end(), more);
+        };
+        if (scale.has_bias) {
+            add({int(Opcode::mul_add), z, y, 4, 5});
+        } else {
+            add({int(Opcode::mul), z, y, 4});
+        }
+        if (scale.has_relu && scale.slope == 0) {
+            add({int(Opcode::max), z, z, zero});
+        } else if (scale.has_relu) {
+            add({int(Opcode::mul), other, z, slope, int(Opcode::less), z, zero, z, z, other});
+        }
+        add({int(Opcode::copy), -1, y, int(Opcode::copy), -2, z});
+        return code;
     }
 
     double eps_;
     std::int64_t channels_, size_;
+    FollowingScale scale_;
     Expr expr_;
 };
 
@@ -81,7 +129,7 @@ Normalize normalize_of(const Problem& problem, const std::string& name) {
            name + " has a mean and a variance per channel");
     if (!is_blocked) return Normalize(problem, eps);
     const Blocked x(problem.reads[0], channels, name);
-    static_cast<void>(Blocked(problem.writes[0], channels, name));
+    for (const Spec& made : problem.writes) static_cast<void>(Blocked(made, channels, name));
     Spec row = problem.reads[0];
     row.dims[0] = row.dims[2] = row.dims[3] = 1;
     row.strides = {x.blocks * x.lanes, x.lanes, x.lanes, x.lanes, 1};
@@ -122,8 +170,13 @@ class Given final : public Kernel {
 
   private:
     static const Problem& checked(const Problem& problem) {
-        expect(problem.reads.size() == 3 && problem.writes.size() == 1,
-               "batch_norm_normalize has another number of operands");
+        const FollowingScale scale(problem.attrs);
+        bool fits = problem.reads.size() == std::size_t(3 + scale.rows()) &&
+                    problem.writes.size() == (scale.is_there ? 2 : 1);
+        for (int k = 3; fits && k < 3 + scale.rows(); ++k) {
+            fits = is_row(problem.reads[std::size_t(k)], problem.reads[1].size());
+        }
+        expect(fits, "batch_norm_normalize has other operands");
         return problem;
     }
 

@@ -17,6 +17,28 @@ inline bool is_row(const Spec& row, std::int64_t size) {
     return row.dtype == DType::f32 && row.contiguous() && row.size() == size;
 }
 
+// A Scale layer, and perhaps a ReLU, that a kernel does behind its normalization, or whose
+// gradients it makes before that of the normalization. Parameters: scale, bias and relu (is there
+// one?), and slope, for what is not positive.
+struct FollowingScale {
+    bool is_there, has_bias, has_relu;
+    double slope;
+
+    explicit FollowingScale(const Attrs& attrs)
+        : is_there(is_set(attrs, "scale")),
+          has_bias(is_there && is_set(attrs, "bias")),
+          has_relu(is_there && is_set(attrs, "relu")),
+          slope(has_relu ? attrs.real("slope") : 0) {}
+
+    // Operands with a number per channel.
+    int rows() const { return is_there ? (has_bias ? 2 : 1) : 0; }
+
+  private:
+    static bool is_set(const Attrs& attrs, const char* name) {
+        return attrs.has(name) && attrs.integer(name) != 0;
+    }
+};
+
 // An operand whose channels are summed over: dense, or, with the parameter channels, in blocks.
 struct ChannelOperand {
     Index sample_step = 0;  // in floats

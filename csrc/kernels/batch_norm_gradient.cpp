@@ -2,7 +2,12 @@
 // dx = (dy - mean(dy) - mean(dy y) y) / sqrt(variance + eps). "batch_norm_global_gradient": reads
 // dy, variance and factor; dx = dy / sqrt(variance / factor + eps), the quotient 0 where factor is.
 // dx may be dy. Parameters: eps; for operands in blocks of channels (blocked.h) channels.
+//
+// With the parameters of FollowingScale the first takes dz, the gradient of z = relu(y * weight +
+// bias), in dy's place, and reads the weight and, for a ReLU, z as well. It then also writes the
+// gradient of the weight, and with `bias` that of the bias.
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/batch_norm.h"
@@ -16,18 +21,30 @@ namespace {
 
 class Gradient final : public Kernel {
   public:
-    explicit Gradient(const Problem& problem) : loops_(spans()), eps_(problem.attrs.real("eps")) {
+    explicit Gradient(const Problem& problem)
+        : loops_(spans()), scale_(problem.attrs), eps_(problem.attrs.real("eps")) {
         const std::string name = "batch_norm_gradient";
-        expect(problem.reads.size() == 3 && problem.writes.size() == 1,
-               name + " reads three operands and writes one");
+        const std::size_t reads = 3 + (scale_.is_there ? 1 : 0) + (scale_.has_relu ? 1 : 0);
+        expect(problem.reads.size() == reads &&
+                   problem.writes.size() == std::size_t(1 + scale_.rows()),
+               name + " has another number of operands");
         dy_ = ChannelOperand(problem.reads[0], problem.attrs, name);
         y_ = ChannelOperand(problem.reads[1], problem.attrs, name);
         dx_ = ChannelOperand(problem.writes[0], problem.attrs, name);
         const auto& dims = problem.reads[0].dims;
-        expect(problem.reads[1].dims == dims && problem.writes[0].dims == dims,
-               name + ": dy, y and dx differ in shape");
-        expect(is_row(problem.reads[2], dy_.runs.all_channels()),
-               name + " has a variance per channel");
+        bool fits = problem.reads[1].dims == dims && problem.writes[0].dims == dims;
+        if (scale_.has_relu) {
+            z_ = ChannelOperand(problem.reads[4], problem.attrs, name);
+            fits = fits && problem.reads[4].dims == dims;
+        }
+        expect(fits, name + ": images differ in shape");
+        const Index channels = dy_.runs.all_channels();
+        fits = is_row(problem.reads[2], channels) &&
+               (!scale_.is_there || is_row(problem.reads[3], channels));
+        for (std::size_t k = 1; k < problem.writes.size(); ++k) {
+            fits = fits && is_row(problem.writes[k], channels);
+        }
+        expect(fits, name + " has a number per channel");
     }
 
     std::size_t workspace() const override {
@@ -41,8 +58,11 @@ class Gradient final : public Kernel {
             reinterpret_cast<double*>(run.workspace), threads,
             [&](Index group, Index outer, Index first, Index count, double* sums) {
                 const auto add = runs.is_columns() ? loops_.add_products : loops_.add_lane_products;
-                add(sums, sums + runs.width(), dy_.at(run.in(0), group, outer, first),
-                    y_.at(run.in(1), group, outer, first), count);
+                each_part(run, group, outer, first, count,
+                          [&](Index at, Index n, const float* dy, const float* y) {
+                              const Index own = runs.is_columns() ? at : 0;
+                              add(sums + own, sums + runs.width() + own, dy, y, n);
+                          });
             },
             [&](Index group, const double* totals) {
                 prepare(run, group, totals);
@@ -56,13 +76,38 @@ class Gradient final : public Kernel {
 
   private:
     static constexpr Index kColumns = ChannelRuns::kColumns;
+    static constexpr Index kPart = 512;  // elements of a part, whole turns of the lanes
 
     std::size_t partials() const { return std::size_t(dy_.runs.partials(2)); }
     std::size_t rows() const { return std::size_t(dy_.runs.all_channels()); }
-    // The k-th number of each channel: mean(dy) in two parts, mean(dy y), 1 / deviation.
+    // The k-th number of each channel: mean(dy) in two parts, mean(dy y), weight / deviation.
     float* row(const Run& run, int k) const {
         char* const start = run.workspace + partials() * sizeof(double);
         return reinterpret_cast<float*>(start) + std::size_t(k) * rows();
+    }
+
+    // Calls body(at, count, dy, y) for the parts of a cell, which is one itself without a ReLU; dy
+    // has passed the ReLU.
+    template <class Body>
+    void each_part(const Run& run, Index group, Index outer, Index first, Index count,
+                   const Body& body) const {
+        const float* const dy = dy_.at(run.in(0), group, outer, first);
+        const float* const y = y_.at(run.in(1), group, outer, first);
+        if (!scale_.has_relu) return body(0, count, dy, y);
+        const float* const z = z_.at(run.in(4), group, outer, first);
+        alignas(64) static const float zeros[kPart] = {};
+        alignas(64) float passed[kPart], slopes[kPart];
+        if (scale_.slope != 0) std::fill_n(slopes, kPart, float(scale_.slope));
+        for (Index at = 0; at < count; at += kPart) {
+            const Index n = lesser(kPart, count - at);
+            const float* rest = zeros;
+            if (scale_.slope != 0) {
+                loops_.binary_of(Opcode::mul)(passed, dy + at, slopes, n);
+                rest = passed;
+            }
+            loops_.quaternary_of(Opcode::less)(passed, zeros, z + at, dy + at, rest, n);
+            body(at, n, passed, y + at);
+        }
     }
 
     void prepare(const Run& run, Index group, const double* totals) const {
@@ -70,10 +115,13 @@ class Gradient final : public Kernel {
         for (Index c = 0; c < dy_.runs.channels(group); ++c) {
             const Index channel = dy_.runs.first_channel(group) + c;
             const Centre level(totals[c] / count);
+            const double weight = scale_.is_there ? double(run.in(3)[channel]) : 1;
             row(run, 0)[channel] = level.high;
             row(run, 1)[channel] = level.low;
             row(run, 2)[channel] = float(totals[kColumns + c] / count);
-            row(run, 3)[channel] = float(1 / std::sqrt(double(run.in(2)[channel]) + eps_));
+            row(run, 3)[channel] = float(weight / std::sqrt(double(run.in(2)[channel]) + eps_));
+            if (scale_.is_there) run.out(1)[channel] = float(totals[kColumns + c]);
+            if (scale_.has_bias) run.out(2)[channel] = float(totals[c]);
         }
     }
 
@@ -90,15 +138,20 @@ class Gradient final : public Kernel {
         }
         const auto make = runs.is_columns() ? loops_.slopes : loops_.lane_slopes;
         runs.each_cell(group, piece, [&](Index outer, Index first, Index count) {
-            make(const_cast<float*>(dx_.at(run.out(0), group, outer, first)),
-                 dy_.at(run.in(0), group, outer, first), y_.at(run.in(1), group, outer, first),
-                 count, numbers[0], numbers[1], numbers[2], numbers[3]);
+            float* const dx = const_cast<float*>(dx_.at(run.out(0), group, outer, first));
+            each_part(run, group, outer, first, count,
+                      [&](Index at, Index n, const float* dy, const float* y) {
+                          const Index own = runs.is_columns() ? at : 0;
+                          make(dx + at, dy, y, n, numbers[0] + own, numbers[1] + own,
+                               numbers[2] + own, numbers[3] + own);
+                      });
         });
     }
 
     const Spans& loops_;
+    FollowingScale scale_;
     double eps_;
-    ChannelOperand dy_, y_, dx_;
+    ChannelOperand dy_, y_, z_, dx_;
 };
 
 class GlobalGradient final : public Kernel {

@@ -99,6 +99,9 @@ struct Spans {
 
     Unary unary_of(Opcode op) const { return unary[int(op)]; }
     Binary binary_of(Opcode op) const { return binary[int(op) - kUnary]; }
+    Quaternary quaternary_of(Opcode op) const {
+        return quaternary[int(op) - kUnary - kBinary - kTernary];
+    }
 };
 
 // The loops for an instruction set (for `portable` where this build has no others). Kernels ask

@@ -39,7 +39,7 @@ def _call(low: Lowering, step: Step) -> dict[str, Any]:
         "workspace_bytes": low.variant(step).workspace_bytes,
         "variants": [v.symbol for v in call.variants],
         "estimate": {"us": low.variant(step).est_us, "from": low.variant(step).basis},
-        "fused": [{"name": n.name, "type": n.op.type} for n in low.fused(call)],
+        "fused": [{"name": n.name, "type": n.op.type} for n in low.fused_layers(call)],
         "reads": [_operand(low, operand) for operand in call.reads],
         "writes": [_operand(low, operand) for operand in call.writes],
         "in_place": [{"write": w.role, "over": r.role} for w, r in low.in_place(step)],
@@ -161,7 +161,7 @@ def _told(low: Lowering, step: Step) -> list[str]:
             f"packed {o.role}" if buffers[o.buffer].kind is BufferKind.PACKED else o.role
             for o in learned
         ]
-    told += [f"then {node.op.type} {node.name}" for node in low.fused(call)]
+    told += [f"then {node.op.type} {node.name}" for node in low.fused_layers(call)]
     data = [o for o in call.reads if not low.is_learned(o)]
     told += [
         f"over {buffers[read.buffer].name}" if len(data) > 1 else "in place"

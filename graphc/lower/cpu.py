@@ -19,6 +19,7 @@ from graphc.lower._draft import ADDEND, Draft, Uses
 from graphc.lower._forest import Forest
 from graphc.lower._formats import Formats
 from graphc.lower._fuse import fuse
+from graphc.lower._fuse_scale import fuse_scale
 from graphc.lower._kernels import with_kernels
 from graphc.lower._layout import Layout
 from graphc.lower._overlay import Overlay
@@ -129,11 +130,12 @@ def _fused(
     formats = Formats(_core.channel_block(), weight_gradients(graph))
     rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits, deterministic)
     drafts, told = fuse(without_views(trace(graph, rows.sigs), rows), rows, kept)
+    drafts, scaled = fuse_scale(drafts, rows, kept)
     drafts = accumulate(drafts, kept, rows.can_add)
     updates: Told = {}
     if fused_update:
         drafts, updates = absorb_updates(update_early(drafts), rows, kept)
-    rows.tell({**told, **updates})
+    rows.tell({**told, **scaled, **updates})
     return drafts, rows
 
 

@@ -34,10 +34,17 @@ def _rows(
     when: Callable[[BatchNormAttrs, Sig], bool] = lambda a, s: True,
     *,
     dense: bool = False,
+    fuses: tuple[str, ...] = (),
 ) -> tuple[Kernel, Kernel]:
     """Rows for plain operands, only `dense` ones if so, and for blocked ones."""
     row = Kernel(
-        "cpu", part, symbol, attrs=lambda a, s: {"eps": a.eps}, when=when, strided=not dense
+        "cpu",
+        part,
+        symbol,
+        attrs=lambda a, s: {"eps": a.eps},
+        when=when,
+        strided=not dense,
+        fuses=fuses,
     )
     blocked = replace(
         row,
@@ -162,8 +169,14 @@ class BatchNorm(OpSpec):
             for symbol in ("batch_norm", "dnnl_batch_norm")
         ),
         *_rows("statistics", "batch_norm_statistics", dense=True),
-        *_rows("normalize", "batch_norm_normalize"),
-        *_rows("dx", "batch_norm_gradient", when=lambda a, s: not _is_global(a, s), dense=True),
+        *_rows("normalize", "batch_norm_normalize", fuses=("scale",)),
+        *_rows(
+            "dx",
+            "batch_norm_gradient",
+            when=lambda a, s: not _is_global(a, s),
+            dense=True,
+            fuses=("scale",),
+        ),
         *_rows("dx", "batch_norm_global_gradient", when=lambda a, s: _is_global(a, s)),
         Kernel(
             "cpu",

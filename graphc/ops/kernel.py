@@ -53,6 +53,10 @@ class Kernel:
     but of the last axis, which has 1 (else dense ones only). `fuses`: what may follow y in the same
     call: "relu" (attributes relu=True and slope, for negative y) and before it "residual"
     (attribute residual=True; the summand, shaped as y, is the last read, and may share y's bytes).
+    Of a normalization "scale": attributes scale=True and bias, and relu and slope as above if there
+    is one. Its forward then reads weight and perhaps bias, too, and writes y and, behind it, z. Its
+    gradient takes dz in dy's place, reads weight and for a ReLU z, and writes dx and the gradients
+    of weight and perhaps bias.
 
     `adds`: of a gradient, can add to what is there already: attribute accumulate=True, and the last
     read is the written operand itself.
