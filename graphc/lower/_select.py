@@ -110,9 +110,10 @@ def _searched(
         operands = dict(draft.reads)
         for pack in row.packs:
             value, size = operands[pack.of], rows.packed_size(draft, pack)
-            us += RENT * 4 * max(0, size - typed(value).size) / 2**20
-            if value.storage in updated:
+            if value.storage in updated:  # lives for one call
                 us += copying(value, 4 * size)
+            else:
+                us += RENT * 4 * max(0, size - typed(value).size) / 2**20
         return us
 
     sides = choose_formats(drafts, [options(d) for d in drafts], formats, fixed)
