@@ -3,7 +3,7 @@
 // "dnnl_conv_dweight": reads dy, x, with attribute accumulate dweight as well, to which it then
 // adds; writes dweight, shaped as the weight.
 //
-// dy is blocked, x and dx as well or plain (attribute plain). Attributes: those of the convolution.
+// dy is blocked, dx as well, x blocked or plain (attribute plain). Attributes: those of the convolution.
 
 #include <algorithm>
 

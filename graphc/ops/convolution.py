@@ -214,7 +214,7 @@ class Convolution(OpSpec):
             when=_is_image,
             packs=(Pack("weight", "dnnl_conv_dx_pack"),),
             strided=True,
-            formats=((BLOCKED, BLOCKED), (PLAIN, BLOCKED)),
+            formats=((BLOCKED, BLOCKED),),
             asks=True,
         ),
         Kernel("cpu", "dweight*", "conv_dweight", attrs=_told, adds=True),

@@ -109,10 +109,9 @@ def test_with_other_instructions(
 
 @needs_onednn
 def test_onednn_does_what_can_be_blocked() -> None:
-    names = ["3x3", "odd channels by 2", "1x1 by 2", "groups", "depthwise", "colour"]
-    for name in names:
+    for name in ("3x3", "odd channels by 2", "1x1 by 2", "groups", "depthwise", "colour"):
         values = values_of(LAYERS[name])
-        assert "dnnl_conv_dx" in agree(LAYERS[name], "dx0", values), name
+        assert name == "colour" or "dnnl_conv_dx" in agree(LAYERS[name], "dx0", values), name
         assert "dnnl_conv_dweight" in agree(LAYERS[name], "dweight0", values), name
 
 
