@@ -114,6 +114,22 @@ def recurrent_kernels(symbol: str, sequences: Roles) -> tuple[Kernel, ...]:
     return (Kernel("cpu", "forward", symbol, attrs=told), Kernel("cpu", "carry", "last_step"))
 
 
+def product_kernels(names: Names) -> tuple[Kernel, ...]:
+    """Of those parts of `projected_grads` that treat all steps alike: as if these were samples."""
+    inputs, bias, _, _ = names
+    dx = Kernel("cpu", "dx", "inner_product_dx", attrs=lambda a, s: {"axis": 2})
+    return (dx, *weight_kernels(inputs, bias))
+
+
+def weight_kernels(weight: str, bias: str) -> tuple[Kernel, ...]:
+    """Of the gradients of a weight and a bias, given those of their sums, (T, N, rows)."""
+    parts = ((weight, "inner_product_dweight"), (bias, "channel_sums"))
+    return tuple(
+        Kernel("cpu", f"d{role}", symbol, attrs=lambda a, s: {"axis": 2}, adds=True)
+        for role, symbol in parts
+    )
+
+
 def starts(a: RecurrentAttrs, states: Roles) -> Roles:
     """Where backward reads the initial states: the bottoms, or the aux copies h_in, c_in (the
     carried values themselves have moved on by then)."""

@@ -19,6 +19,7 @@ from graphc.ops._recurrent import (
     input_ties,
     masked,
     previous,
+    product_kernels,
     projected,
     projected_back,
     projected_grads,
@@ -144,7 +145,7 @@ class LSTM(OpSpec):
             return hidden_back(part, v, h_in, "y", _NAMES)
         return projected_back(part, v, ctx.sig, _NAMES)
 
-    kernels = recurrent_kernels("lstm", ("cell",))
+    kernels = (*recurrent_kernels("lstm", ("cell",)), *product_kernels(_NAMES))
     samples = (
         Sample(((3, 2, 2), (3, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
         Sample(

@@ -56,7 +56,11 @@ class LSTMUnit(OpSpec):
         dgates, dc_prev = step_back(v["dc"], v["dh"], gates, c_prev, c, cont)
         return dgates if part == "dgates" else dc_prev
 
-    kernels = (Kernel("cpu", "forward", "lstm_unit"),)
+    kernels = (
+        Kernel("cpu", "forward", "lstm_unit"),
+        Kernel("cpu", "dgates", "lstm_unit_gradient", attrs=lambda a, s: {"gates": True}),
+        Kernel("cpu", "dc_prev", "lstm_unit_gradient", attrs=lambda a, s: {"gates": False}),
+    )
     samples = (
         Sample(
             ((1, 3, 2), (1, 3, 8), (1, 3)),

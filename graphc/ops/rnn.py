@@ -7,6 +7,7 @@ import numpy as np
 from graphc.ir.op import Effect, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
+from graphc.ops._expr_rows import Body, expr_rows
 from graphc.ops._recurrent import (
     RecurrentAttrs,
     add,
@@ -17,6 +18,7 @@ from graphc.ops._recurrent import (
     infer_recurrent,
     input_ties,
     masked,
+    product_kernels,
     projected,
     projected_back,
     projected_grads,
@@ -28,8 +30,10 @@ from graphc.ops._recurrent import (
     starts,
     sums_type,
     through_hidden,
+    weight_kernels,
     weight_params,
 )
+from graphc.ops.scalar import Var
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie
 
@@ -144,7 +148,12 @@ class RNN(OpSpec):
             return hidden_back(part, v, starts(a, _STATES)[0], "hidden", _NAMES)
         return projected_back(part, v, ctx.sig, _NAMES)
 
-    kernels = recurrent_kernels("rnn", ("hidden",))
+    kernels = (
+        *recurrent_kernels("rnn", ("hidden",)),
+        *product_kernels(_NAMES),
+        *expr_rows("dout_sums", lambda a, s: _through_tanh(s))[:1],
+        *weight_kernels("W_ho", "b_o"),
+    )
     samples = (
         Sample(((3, 2, 2), (3, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
         Sample(
@@ -167,6 +176,11 @@ class RNN(OpSpec):
         Sample(((1, 2, 3), (1, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
         Sample(((2, 0, 3), (2, 0)), RecurrentAttrs(num_output=2)),
     )
+
+
+def _through_tanh(s: Sig) -> Body:
+    dy, y = Var("dy"), Var("y")
+    return Body({"d": dy * (1 - y * y)}, ("dy", "y"), ("d",), {}, s)
 
 
 def _through_time(a: RecurrentAttrs, v: Values) -> F64:
