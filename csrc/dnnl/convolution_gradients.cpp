@@ -3,7 +3,8 @@
 // "dnnl_conv_dweight": reads dy, x, with attribute accumulate dweight as well, to which it then
 // adds; writes dweight, shaped as the weight.
 //
-// dy is blocked, dx as well, x blocked or plain (attribute plain). Attributes: those of the convolution.
+// dy is blocked, dx as well, x blocked or plain (attribute plain). Attributes: those of the
+// convolution.
 
 #include <algorithm>
 
