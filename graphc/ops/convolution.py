@@ -21,7 +21,15 @@ from graphc.ops._conv import (
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
-from graphc.ops._winograd import can_winograd, winograd_cost, winograd_size
+from graphc.ops._winograd import (
+    can_winograd,
+    can_winograd_dx,
+    winograd_cost,
+    winograd_dx_cost,
+    winograd_dx_size,
+    winograd_dx_told,
+    winograd_size,
+)
 from graphc.ops.kernel import BLOCKED, PLAIN, Cost, Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra
@@ -216,6 +224,17 @@ class Convolution(OpSpec):
             strided=True,
             formats=((BLOCKED, BLOCKED),),
             asks=True,
+        ),
+        Kernel(
+            "cpu",
+            "dx*",
+            "conv_winograd",
+            attrs=winograd_dx_told,
+            when=lambda a, s: _is_image(a, s) and can_winograd_dx(a, s),
+            packs=(Pack("weight", "conv_winograd_pack", winograd_dx_size),),
+            strided=True,
+            formats=((BLOCKED, BLOCKED),),
+            cost=winograd_dx_cost,
         ),
         Kernel("cpu", "dweight*", "conv_dweight", attrs=_told, adds=True),
         Kernel(

@@ -117,7 +117,7 @@ class Call:
         return made
 
     def _packed(self, pack: Pack, array: Array, own: Mapping[str, Any]) -> Array:
-        attrs = self.attrs if pack.size is None else dict(own)
+        attrs = self.attrs if pack.size is None else {**own, **told_of(self.sides, Formats(BLOCK))}
         if pack.size is None:
             reads = [EMPTY if r == pack.of else spec(a) for r, a in self.reads.items()]
             if not _core.kernel_fits(

@@ -33,6 +33,9 @@ def product(shape: tuple[int, ...], out: int, **more: bool | int) -> Layer:
 
 LAYERS: dict[str, Layer] = {
     "3x3": conv((2, 64, 14, 14), 64, pad=1),
+    "3x3, not padded": conv((2, 20, 10, 9), 18),
+    "3x3, padded by 2": conv((2, 18, 9, 7), 20, pad=2),
+    "3x3, padded by 3": conv((1, 8, 5, 6), 9, pad=3),
     "odd channels": conv((2, 17, 13, 11), 24, pad=1),
     "odd channels by 2": conv((5, 24, 15, 16), 17, pad=1, stride=2),
     "1x1": conv((2, 48, 10, 9), 33, 1),
@@ -113,6 +116,14 @@ def test_onednn_does_what_can_be_blocked() -> None:
         values = values_of(LAYERS[name])
         assert name == "colour" or "dnnl_conv_dx" in agree(LAYERS[name], "dx0", values), name
         assert "dnnl_conv_dweight" in agree(LAYERS[name], "dweight0", values), name
+
+
+@needs_onednn
+def test_winograd_does_what_is_padded_by_two_at_most() -> None:
+    for name in ("3x3", "3x3, not padded", "3x3, padded by 2", "odd channels"):
+        assert "conv_winograd" in agree(LAYERS[name], "dx0", values_of(LAYERS[name])), name
+    for name in ("3x3, padded by 3", "odd channels by 2", "groups", "1x1"):
+        assert "conv_winograd" not in agree(LAYERS[name], "dx0", values_of(LAYERS[name])), name
 
 
 @needs_onednn

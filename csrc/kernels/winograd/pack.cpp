@@ -1,5 +1,6 @@
 // "conv_winograd_pack": weight (O, C, 3, 3) -> packed weight of "conv_winograd", laid out as
-// WeightLayout says. Attributes: those of the convolution.
+// WeightLayout says. Attributes: those of the convolution; transpose, if that is the one that makes
+// the gradient of x, of which the weight's O are channels, C outputs, and kernels turned round.
 
 #include <algorithm>
 
@@ -14,14 +15,18 @@ namespace {
 class Pack final : public Kernel {
   public:
     explicit Pack(const Problem& told)
-        : weight_(checked(told)),
+        : is_turned_(flag(told.attrs, "transpose")),
+          outputs_(checked(told).dims[is_turned_ ? 1 : 0]),
+          channels_(told.reads[0].dims[is_turned_ ? 0 : 1]),
           loops_(chosen_loops(block_lanes(told.attrs))),
-          layout_(loops_, weight_.dims[1], weight_.dims[0], block_lanes(told.attrs)) {}
+          layout_(loops_, channels_, outputs_, block_lanes(told.attrs)) {
+        require_flat(told.writes[0], packed_size(channels_, outputs_), "packed weight");
+    }
 
     void run(const Run& run) const override {
         share_out(layout_.panels(), run.threads, [&](std::int64_t panel, int) {
-            for (std::int64_t c = 0; c < weight_.dims[1]; c += kSomeChannels) {
-                pack(run.in(0), panel, c, std::min(weight_.dims[1], c + kSomeChannels), run.out(0));
+            for (std::int64_t c = 0; c < channels_; c += kSomeChannels) {
+                pack(run.in(0), panel, c, std::min(channels_, c + kSomeChannels), run.out(0));
             }
         });
     }
@@ -34,7 +39,6 @@ class Pack final : public Kernel {
         require(weight.rank == 4 && weight.dims[2] == kKernel && weight.dims[3] == kKernel,
                 "weight");
         require_flat(weight, weight.size(), "weight");
-        require_flat(told.writes[0], packed_size(weight.dims[1], weight.dims[0]), "packed weight");
         return weight;
     }
 
@@ -42,14 +46,20 @@ class Pack final : public Kernel {
     // would keep few of them in a cache.
     void pack(const float* weight, std::int64_t panel, std::int64_t c0, std::int64_t c1,
               float* packed) const {
-        const std::int64_t channels = weight_.dims[1], first = layout_.start(panel) * loops_.width;
+        const std::int64_t first = layout_.start(panel) * loops_.width;
         const std::int64_t row = layout_.vectors_of(panel) * loops_.width, size = (c1 - c0) * row;
         const std::int64_t step = size + kMaxWidth;  // not the same lines of a cache for all points
         float some[kPoints * (kSomeChannels * kTileVectors + 1) * kMaxWidth];
+        float turned[kTileVectors * kMaxWidth * kSomeChannels * kTaps];
         WeightJob job{};
-        job.weight = weight + (first * channels + c0) * kTaps;
-        job.output_step = channels * kTaps;
-        job.outputs = weight_.dims[0] - first;
+        job.weight = weight + (first * channels_ + c0) * kTaps;
+        job.output_step = channels_ * kTaps;
+        job.outputs = outputs_ - first;
+        if (is_turned_) {
+            turn(weight, first, std::min(row, outputs_ - first), c0, c1, turned);
+            job.weight = turned;
+            job.output_step = (c1 - c0) * kTaps;
+        }
         job.channels = c1 - c0;
         job.vectors = layout_.vectors_of(panel);
         job.to = some;
@@ -61,7 +71,21 @@ class Pack final : public Kernel {
         }
     }
 
-    Spec weight_;
+    // Kernels of `outputs` outputs from `first` on for the channels c0 .. c1-1, as the weight of
+    // the convolution that makes the gradient holds them.
+    void turn(const float* weight, std::int64_t first, std::int64_t outputs, std::int64_t c0,
+              std::int64_t c1, float* to) const {
+        for (std::int64_t c = c0; c < c1; ++c) {
+            const float* from = weight + (c * outputs_ + first) * kTaps;
+            for (std::int64_t o = 0; o < outputs; ++o, from += kTaps) {
+                float* kernel = to + (o * (c1 - c0) + c - c0) * kTaps;
+                std::reverse_copy(from, from + kTaps, kernel);
+            }
+        }
+    }
+
+    bool is_turned_;
+    std::int64_t outputs_, channels_;
     const Loops& loops_;
     WeightLayout layout_;
 };
