@@ -1,6 +1,6 @@
-// "lrn_across", "lrn_within": read x, write y. "lrn_across_blocked": the same in blocks of
-// channels, see blocked.h. Parameters: radius (half the window), shift, share (the weight of one
-// square), beta; in blocks also channels.
+// "lrn_across", "lrn_within": read x, write y. "lrn_across_blocked", "lrn_within_blocked": the same
+// in blocks of channels, see blocked.h. Parameters: radius (half the window), shift, share (the
+// weight of one square), beta; in blocks also channels.
 
 #include <cstdint>
 
@@ -8,6 +8,7 @@
 #include "error.h"
 #include "kernels/blocked.h"
 #include "kernels/lrn_problem.h"
+#include "kernels/parallel.h"
 #include "kernels/planes.h"
 #include "kernels/spatial/loops.h"
 #include "kernels/split.h"
@@ -153,9 +154,51 @@ class LrnAcrossBlocked final : public Kernel {
     Index piece_ = 0, pieces_ = 0;  // pixels done at once; pieces of a sample
 };
 
+class LrnWithinBlocked final : public Kernel {
+  public:
+    explicit LrnWithinBlocked(const Problem& problem) : most_(greater(problem.threads, 1)) {
+        const std::string name = "lrn_within_blocked";
+        check_floats(problem, name);
+        lrn_ = lrn_of(problem.attrs, name);
+        const Index channels = problem.attrs.integer("channels");
+        x_ = Blocked(problem.reads[0], channels, name);
+        y_ = Blocked(problem.writes[0], channels, name);
+        if (problem.reads[0].dims != problem.writes[0].dims) {
+            throw Error("GC-A001", name + ": x and y differ in shape");
+        }
+        loops_ = &blocked_loops(x_.lanes);
+    }
+
+    std::size_t workspace() const override { return std::size_t(most_ * room()) * sizeof(float); }
+
+    void run(const Run& run) const override {
+        const Index tasks = x_.size() == 0 ? 0 : x_.count();
+        const double work = kNsPerElement * double(x_.size());
+        float* const scratch = reinterpret_cast<float*>(run.workspace);
+        share_out(tasks, threads_for(work, int(lesser(run.threads, most_))),
+                  [&](std::int64_t i, int thread) {
+                      float* const y = run.out(0) + y_.offset(i);
+                      const Index pitch = x_.width * x_.lanes;
+                      loops_->lrn_within_plane(lrn_, run.in(0) + x_.offset(i), pitch, y, pitch,
+                                               x_.height, x_.width, x_.lanes,
+                                               scratch + thread * room());
+                      y_.clear_padding(i, y, x_.pixels());
+                  });
+    }
+
+  private:
+    Index room() const { return 2 * x_.width * x_.lanes; }  // floats for each thread
+
+    const SpatialLoops* loops_;
+    Index most_;
+    Blocked x_, y_;
+    Lrn lrn_ = {};
+};
+
 GRAPHC_KERNEL("lrn_across", LrnAcross)
 GRAPHC_KERNEL("lrn_across_blocked", LrnAcrossBlocked)
 GRAPHC_KERNEL("lrn_within", LrnWithin)
+GRAPHC_KERNEL("lrn_within_blocked", LrnWithinBlocked)
 
 }  // namespace
 

@@ -1,12 +1,13 @@
-// "lrn_across_gradient", "lrn_within_gradient": read dy and x, write dx. The first may write over
-// dy, and takes operands in blocks of channels (blocked.h), too, if it has the parameter channels.
-// Parameters: those of lrn_problem.h.
+// "lrn_across_gradient", "lrn_within_gradient": read dy and x, write dx; the first may write over
+// dy. Operands may come in blocks of channels (blocked.h), with the parameter channels. Parameters:
+// those of lrn_problem.h.
 
 #include <algorithm>
 #include <cstdint>
 
 #include "core/kernel.h"
 #include "kernels/blocked.h"
+#include "kernels/field.h"
 #include "kernels/lrn_problem.h"
 #include "kernels/parallel.h"
 #include "kernels/planes.h"
@@ -152,31 +153,31 @@ class LrnAcrossGradient final : public LrnGradient {
 
 class LrnWithinGradient final : public LrnGradient {
   public:
-    explicit LrnWithinGradient(const Problem& problem)
-        : LrnGradient(problem), loops_(spatial_loops(chosen_isa())) {
+    explicit LrnWithinGradient(const Problem& problem) : LrnGradient(problem) {
         const std::string name = "lrn_within_gradient";
         check_floats(problem, name);
         lrn_ = lrn_of(problem.attrs, name);
-        dy_ = Planes(problem.reads[0], name);
-        x_ = Planes(problem.reads[1], name);
-        dx_ = Planes(problem.writes[0], name);
+        dy_ = Field(problem.reads[0], problem.attrs, name);
+        x_ = Field(problem.reads[1], problem.attrs, name);
+        dx_ = Field(problem.writes[0], problem.attrs, name);
         if (!x_.has_shape_of(dy_) || !x_.has_shape_of(dx_)) {
             throw Error("GC-A001", name + ": x, dy and dx differ in shape");
         }
+        loops_ = x_.lanes > 1 ? &blocked_loops(x_.lanes) : &spatial_loops(chosen_isa());
         size_ = x_.size();
-        tasks_ = x_.count();
-        room_ = 2 * (x_.height + 1) * x_.width;
+        tasks_ = x_.planes;
+        room_ = 2 * (x_.height + 1) * x_.width * x_.lanes;
     }
 
   private:
     void work(const Run& run, Index task, float* scratch) const override {
-        loops_.lrn_within_gradient(
+        loops_->lrn_within_gradient(
             lrn_, run.in(1) + x_.offset(task), x_.pitch, run.in(0) + dy_.offset(task), dy_.pitch,
-            run.out(0) + dx_.offset(task), dx_.pitch, x_.height, x_.width, scratch);
+            run.out(0) + dx_.offset(task), dx_.pitch, x_.height, x_.width, x_.lanes, scratch);
     }
 
-    const SpatialLoops& loops_;
-    Planes dy_, x_, dx_;
+    const SpatialLoops* loops_;
+    Field dy_, x_, dx_;
 };
 
 GRAPHC_KERNEL("lrn_across_gradient", LrnAcrossGradient)

@@ -11,8 +11,7 @@
 #include <vector>
 
 #include "kernels/accumulate.h"
-#include "kernels/blocked.h"
-#include "kernels/planes.h"
+#include "kernels/field.h"
 #include "kernels/pool_windows.h"
 #include "kernels/spans.h"
 #include "kernels/split.h"
@@ -23,42 +22,6 @@ namespace {
 
 constexpr Index kManyPlanes = 64;  // from so many on, threads share out whole planes
 constexpr Index kRow = 1024;       // pixels of a row that are taken at once
-
-// An operand seen as planes of rows, plain (one lane) or in blocks.
-struct Field {
-    Index planes = 0, height = 0, width = 0, lanes = 1, pitch = 0;
-    Planes plain;
-    Blocked blocked;
-
-    Field() = default;
-
-    Field(const Spec& spec, const Attrs& attrs, const std::string& name) {
-        if (attrs.has("channels")) {
-            blocked = Blocked(spec, attrs.integer("channels"), name, spec.dtype);
-            lanes = blocked.lanes;
-            planes = blocked.count();
-            height = blocked.height;
-            width = blocked.width;
-            pitch = width * lanes;
-        } else {
-            plain = Planes(spec, name);
-            planes = plain.count();
-            height = plain.height;
-            width = plain.width;
-            pitch = plain.pitch;
-        }
-    }
-
-    Index offset(Index plane) const {
-        return lanes > 1 ? blocked.offset(plane) : plain.offset(plane);
-    }
-    Index size() const { return planes * height * width * lanes; }
-    bool goes_with(const Field& other) const {
-        const bool is_same = lanes > 1 ? blocked.samples == other.blocked.samples
-                                       : plain.samples == other.plain.samples;
-        return is_same && lanes == other.lanes && planes == other.planes;
-    }
-};
 
 class PoolGradient : public Kernel {
   public:

@@ -129,6 +129,25 @@ class LRN(OpSpec):
             when=lambda a, s: bool(a.norm_region == WITHIN),
             strided=True,
         ),
+        Kernel(
+            "cpu",
+            "dx",
+            "lrn_within_gradient",
+            attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
+            when=lambda a, s: bool(a.norm_region == WITHIN),
+            strided=True,
+            formats=((BLOCKED, BLOCKED),),
+        ),
+        Kernel(
+            "cpu",
+            "forward",
+            "lrn_within_blocked",
+            attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
+            # a network that only runs stays as it was
+            when=lambda a, s: bool(a.norm_region == WITHIN) and s.train and set(s.outs) == {"y"},
+            strided=True,
+            formats=((BLOCKED, BLOCKED),),
+        ),
     )
     samples = (
         Sample(((2, 5, 2, 3),), LRNAttrs(local_size=3)),

@@ -188,6 +188,30 @@ def test_lrn(beta: float, lanes: int, isa: str) -> None:
 
 
 @pytest.mark.parametrize("lanes", LANES)
+def test_lrn_within(lanes: int, isa: str) -> None:
+    for shape, attrs in NORMS.values():
+        if attrs.norm_region != WITHIN:
+            continue
+        x = normal(shape)
+        _, wanted = both(Layer.of(LRN, attrs, shape), x)
+        told = {**numbers(Layer.of(LRN, attrs, shape)), "channels": shape[1]}
+        bits = set()
+        for threads, gaps in ((1, 0), (3, 2)):
+            source, target = blocked(x, lanes, gaps), room(shape, lanes, 2 - gaps)
+            run("lrn_within_blocked", [source], [target], threads, **told)
+            close(plain(target, shape[1]), wanted)
+            bits.add(plain(target, shape[1]).tobytes())
+        assert len(bits) == 1
+
+
+def test_lrn_within_blocks_is_for_training() -> None:
+    for phase, count in (("TRAIN", 2), ("TEST", 1)):
+        layer = Layer.of(LRN, LRN.Attrs(norm_region=WITHIN), (2, 32, 8, 8), phase=phase)
+        (part,) = layer.op.forwards(layer.attrs, layer.sig)
+        assert len({row.formats for row in layer.usable(part)}) == count
+
+
+@pytest.mark.parametrize("lanes", LANES)
 def test_nan_does_not_reach_the_padding_of_lrn(lanes: int, isa: str) -> None:
     x = normal((2, 11, 5, 4))
     x[0, 10, 2, 2], x[1, 9, 0, 0], x[1, :, 1, 1] = np.nan, np.inf, 0
@@ -237,6 +261,8 @@ NORM = {"radius": 2, "shift": 1.0, "share": 0.1, "beta": 0.75, "channels": 11}
         ("mean_pool_blocked", [IN], [("f32", (2, 12, 1, 1), None)], HALF, "fit together"),
         ("lrn_across_blocked", [IN], [OUT], NORM, "differ in shape"),
         ("lrn_across_blocked", [IN, IN], [IN], NORM, "one operand"),
+        ("lrn_within_blocked", [IN], [OUT], NORM, "differ in shape"),
+        ("lrn_within_blocked", [IN], [PLAIN], NORM, "blocks of 8 or 16"),
         ("lrn_across_blocked", [IN], [IN], NORM | {"radius": -1}, "negative"),
     ],
 )

@@ -54,14 +54,17 @@ struct SpatialLoops {
     // Columns first .. stop - 1 of row h of a plane.
     void (*lrn_within)(const Lrn&, const float* plane, Index height, Index width, Index pitch,
                        Index h, Index first, Index stop, float* y);
-    // The gradients, of neighbouring pixels (kLrnBlock at most) and of a plane. dx may be dy.
-    // `scratch`: room for 2 * channels * count floats; for 2 * (height + 1) * width.
+    // A plane of `width` pixels by `lanes` channels; `scratch`: room for two rows of it.
+    void (*lrn_within_plane)(const Lrn&, const float* x, Index x_pitch, float* y, Index y_pitch,
+                             Index height, Index width, Index lanes, float* scratch);
+    // The gradients, of neighbouring pixels (kLrnBlock at most) and of a plane. dx may be dy in the
+    // first. `scratch`: room for 2 * channels * count floats; for 2 * (height + 1) rows.
     void (*lrn_across_gradient)(const Lrn&, const float* x, Index x_step, const float* dy,
                                 Index dy_step, float* dx, Index dx_step, Index channels,
                                 Index count, float* scratch);
     void (*lrn_within_gradient)(const Lrn&, const float* x, Index x_pitch, const float* dy,
                                 Index dy_pitch, float* dx, Index dx_pitch, Index height,
-                                Index width, float* scratch);
+                                Index width, Index lanes, float* scratch);
     // Blocked operands (kernels/blocked.h), whose `lanes` must be whole vectors. `count` pixels of
     // one block, of which `channels` are no padding; those of the plain operand lie channel_step
     // apart.

@@ -66,34 +66,44 @@ void lrn_across_gradient(const Lrn& lrn, const float* x, Index x_step, const flo
     }
 }
 
-// Sums of terms (x^2, or x itself) over the square windows round the pixels of row h of a plane.
-// `down`: room for a row.
+// Sums of terms (x^2, or x itself) over the square windows round the pixels of row h of a plane, of
+// `lanes` channels that lie side by side. `down`: room for a row.
 template <bool kSquares>
-void window_sums(const Lrn& lrn, const float* x, Index height, Index width, Index pitch, Index h,
-                 float* down, float* sums) {
+void window_sums(const Lrn& lrn, const float* x, Index height, Index width, Index lanes,
+                 Index pitch, Index h, float* down, float* sums) {
     const Index top = greater(h - lrn.radius, 0), bottom = lesser(h + lrn.radius + 1, height);
-    sum_rows<kSquares>(x + top * pitch, pitch, bottom - top, width, down);
-    const Index reach = lesser(lrn.radius, width - 1);
-    for (Index w = 0; w < width; ++w) sums[w] = down[w];
-    for (Index shift = 1; shift <= reach; ++shift) {
-        add_rows<1, false>(down, width, width - shift, sums + shift);
-        add_rows<1, false>(down + shift, width, width - shift, sums);
+    const Index row = width * lanes, reach = lesser(lrn.radius, width - 1);
+    sum_rows<kSquares>(x + top * pitch, pitch, bottom - top, row, down);
+    for (Index i = 0; i < row; ++i) sums[i] = down[i];
+    for (Index shift = lanes; shift <= reach * lanes; shift += lanes) {
+        add_rows<1, false>(down, row, row - shift, sums + shift);
+        add_rows<1, false>(down + shift, row, row - shift, sums);
+    }
+}
+
+void lrn_within_plane(const Lrn& lrn, const float* x, Index x_pitch, float* y, Index y_pitch,
+                      Index height, Index width, Index lanes, float* scratch) {
+    float *const down = scratch, *const sums = down + width * lanes;
+    for (Index h = 0; h < height; ++h) {
+        window_sums<true>(lrn, x, height, width, lanes, x_pitch, h, down, sums);
+        finish(lrn, x + h * x_pitch, sums, width * lanes, y + h * y_pitch);
     }
 }
 
 void lrn_within_gradient(const Lrn& lrn, const float* x, Index x_pitch, const float* dy,
                          Index dy_pitch, float* dx, Index dx_pitch, Index height, Index width,
-                         float* scratch) {
-    float *const down = scratch, *const sums = down + width;
-    float *const scaled = sums + width, *const ratio = scaled + height * width;
+                         Index lanes, float* scratch) {
+    const Index row = width * lanes;
+    float *const down = scratch, *const sums = down + row;
+    float *const scaled = sums + row, *const ratio = scaled + height * row;
     for (Index h = 0; h < height; ++h) {
-        window_sums<true>(lrn, x, height, width, x_pitch, h, down, sums);
-        weigh(lrn, x + h * x_pitch, dy + h * dy_pitch, sums, width, scaled + h * width,
-              ratio + h * width);
+        window_sums<true>(lrn, x, height, width, lanes, x_pitch, h, down, sums);
+        weigh(lrn, x + h * x_pitch, dy + h * dy_pitch, sums, row, scaled + h * row,
+              ratio + h * row);
     }
     for (Index h = 0; h < height; ++h) {
-        window_sums<false>(lrn, ratio, height, width, width, h, down, sums);
-        combine(lrn, x + h * x_pitch, scaled + h * width, sums, width, dx + h * dx_pitch);
+        window_sums<false>(lrn, ratio, height, width, lanes, row, h, down, sums);
+        combine(lrn, x + h * x_pitch, scaled + h * row, sums, row, dx + h * dx_pitch);
     }
 }
 
