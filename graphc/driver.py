@@ -19,15 +19,14 @@ from graphc.ir.types import Phase
 from graphc.ir.verify import verify
 from graphc.limits import Limits
 from graphc.ops.fillers import fill_weights, filler
-from graphc.runtime.executable import Executable, Keep, check_kept, kept_names
+from graphc.runtime.executable import Executable
+from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.targets import DEFAULT_TARGET as DEFAULT_TARGET
 from graphc.runtime.targets import check_target as check_target
 
 if TYPE_CHECKING:
     from graphc.ir.infer import Shapes
     from graphc.passes.base import Pass
-    from graphc.passes.meter import Meter
-    from graphc.services import Services
 
 SEED = 1
 NO_WEIGHTS = "no weights given"
@@ -157,7 +156,7 @@ def _optimize(
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.recipe import print_recipe
-    from graphc.services import Services
+    from graphc.services import Services, meter_for
 
     kept = kept_names(keep)
     pinned = frozenset() if kept == "all" else frozenset(kept)
@@ -167,29 +166,13 @@ def _optimize(
     (expanded,) = run_passes(graph, [Expand()], ctx)
     if not expanded.changed:
         graph.history.pop()
-    meter = _meter(ctx, graph, measure, max_error) if chosen else None
+    meter = meter_for(ctx, graph, measure, max_error) if chosen else None
     folder = _path(dump) if dump is not None else None
     if until_stable:
         chosen, records = run_until_stable(graph, chosen, ctx, meter=meter, dump=folder)
     else:
         records = run_passes(graph, chosen, ctx, meter=meter, dump=folder)
     return OptimizeReport([expanded] * expanded.changed + records, print_recipe(chosen))
-
-
-def _meter(
-    ctx: Services, graph: Graph, measure: bool | None, max_error: float | None
-) -> Meter | None:
-    from graphc.passes.meter import Meter
-    from graphc.services import sample_inputs, should_measure
-
-    if not should_measure(graph, measure, ctx.calibration, max_error):
-        return None
-    try:
-        return Meter(ctx, graph, sample_inputs(graph, ctx.calibration), max_error)
-    except GraphError:
-        if measure is None and ctx.calibration is None and max_error is None:
-            return None  # this net does not accept random numbers
-        raise
 
 
 def compile(  # the name the API promises

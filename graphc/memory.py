@@ -16,7 +16,7 @@ from graphc.lower import cpu, model
 from graphc.lowering import Lowering
 from graphc.plan import Plan, plan_program, verify_plan
 from graphc.runtime.cpu import checked_threads
-from graphc.runtime.executable import Keep, check_kept, kept_names
+from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.services import Services
 from graphc.train.build import training_graph
 from graphc.train.settings import Settings, read_settings

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from graphc.count import macs
-from graphc.errors import fail
+from graphc.errors import GraphError, fail
 from graphc.ir.clone import clone
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Effect, Trait
@@ -19,6 +19,9 @@ from graphc.ir.versions import blob_of
 from graphc.ops.spec import OpSpec
 from graphc.runtime.executable import Executable
 from graphc.runtime.targets import DEFAULT_TARGET
+
+if TYPE_CHECKING:
+    from graphc.passes.meter import Meter
 
 MEASURE_MACS = 500_000_000
 
@@ -95,6 +98,22 @@ def sample_inputs(graph: Graph, calibration: Mapping[str, Array] | None = None) 
         noise = np.zeros(dims) if value in labels else rng.uniform(-1, 1, dims)
         feeds[blob_of(value)] = noise.astype(np.float32)
     return feeds | dict(calibration or {})
+
+
+def meter_for(
+    ctx: Services, graph: Graph, measure: bool | None, max_error: float | None
+) -> Meter | None:
+    """What measures a graph around every pass, if it should be: see `should_measure`."""
+    from graphc.passes.meter import Meter
+
+    if not should_measure(graph, measure, ctx.calibration, max_error):
+        return None
+    try:
+        return Meter(ctx, graph, sample_inputs(graph, ctx.calibration), max_error)
+    except GraphError:
+        if measure is None and ctx.calibration is None and max_error is None:
+            return None  # this net does not accept random numbers
+        raise
 
 
 def _labels(graph: Graph) -> set[Value]:

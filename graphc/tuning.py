@@ -17,7 +17,7 @@ from graphc.memory import pinned_values, prepared
 from graphc.records import record
 from graphc.runtime._prepared import DTYPES
 from graphc.runtime.cpu import checked_threads
-from graphc.runtime.executable import Keep
+from graphc.runtime.keeping import Keep
 
 LEAST, SECONDS = 5, 0.03
 """Runs of one kernel, and how long they go on."""

@@ -12,7 +12,8 @@ from graphc.cli.options import FIXED, given, parse_shapes, spelled
 from graphc.errors import GraphError, fail, near
 from graphc.ir.graph import Graph
 from graphc.ir.op import Effect
-from graphc.runtime.executable import Executable, Keep
+from graphc.runtime.executable import Executable
+from graphc.runtime.keeping import Keep
 
 if TYPE_CHECKING:
     from graphc.lowering import Lowering

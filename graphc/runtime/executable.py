@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from graphc.errors import GraphError, fail, near
+from graphc.errors import GraphError, fail
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Effect, Kind
@@ -32,9 +32,8 @@ from graphc.runtime.feeds import (
     reshape,
     single,
 )
+from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.targets import make_executor
-
-Keep = Literal["all"] | Iterable[str]
 
 
 @record
@@ -281,23 +280,3 @@ class Executable:
                 flat = array.reshape(typed(owner).shape)
                 totals[owner] = totals[owner] + flat if owner in totals else flat
         return {owner: single(total) for owner, total in totals.items()}
-
-
-def kept_names(keep: Keep) -> Literal["all"] | tuple[str, ...]:
-    """`keep` as "all" or a tuple of names; one name may come as it is. Raises GC-R002."""
-    if keep == "all":
-        return "all"
-    given: Any = keep
-    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
-    for name in names:
-        if not isinstance(name, str):
-            fail("GC-R002", f"keep has {name!r}, which is no blob's name")
-    return tuple(dict.fromkeys(names))
-
-
-def check_kept(names: Iterable[str], tops: Mapping[str, Value]) -> None:
-    """Raise GC-R002 for a name that no top has."""
-    for name in names:
-        if name not in tops:
-            hint = near(name, tops) or "`graphc inspect` lists the tops of all layers"
-            fail("GC-R002", f"no blob {name!r} to keep", hint)
