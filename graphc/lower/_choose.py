@@ -19,6 +19,9 @@ PLAIN_SIDES, BLOCKED_SIDES = (PLAIN, PLAIN), (BLOCKED, BLOCKED)
 SWEEPS = 20
 BANDWIDTH = 8e3
 """Bytes per microsecond that a reorder reads and writes."""
+GROWTH = 3
+"""How often a byte counts that a packed operand has more than the plain one: none of them is in a
+cache, so it is fetched to be written, and it is computed, not copied."""
 
 Options = Mapping[Sides, float]
 """Microseconds that a draft takes, by the formats of its operands."""
@@ -116,7 +119,8 @@ def copying(value: Value, written: int = 0) -> float:
     """Microseconds that it takes to copy a value to another layout, where it has `written` bytes
     (0: as many as here)."""
     nbytes = typed(value).nbytes
-    return 1.0 + (nbytes + (written or nbytes)) / BANDWIDTH
+    more = max(0, written - nbytes)
+    return 1.0 + (2 * nbytes + GROWTH * more) / BANDWIDTH
 
 
 __all__ = ["BLOCKED_SIDES", "PLAIN_SIDES", "Options", "choose_formats", "copying", "operands"]
