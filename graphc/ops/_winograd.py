@@ -9,13 +9,18 @@ from graphc.ir.types import Type
 from graphc.ops._conv import ConvolutionAttrs, conv_windows
 from graphc.ops.kernel import Cost
 
-TILE, POINTS = 4, 36
+TILE, TAPS, POINTS = 4, 9, 36
+FEW, CACHED = 56, 256
+"""Up to so many tiles and channels, a run takes the weight to points itself, as in
+csrc/kernels/winograd/layout.cpp."""
 PAD = 2
 """Padding with which a kernel meets every place where it meets any element."""
 SIXTEEN = 16
 """Outputs of a packed weight come in so many, see csrc/kernels/winograd/layout.h."""
 TRANSFORM = 400
 """Multiply-adds that would take as long as taking a channel of a tile to points, or back."""
+WEIGHT = 8
+"""Tiles whose products would take as long as taking the weight to points."""
 
 
 def can_winograd(a: ConvolutionAttrs, s: Sig) -> bool:
@@ -25,24 +30,11 @@ def can_winograd(a: ConvolutionAttrs, s: Sig) -> bool:
 
 
 def winograd_size(a: ConvolutionAttrs, s: Sig) -> int:
-    """Floats of the packed weight: outputs (in sixteens) x channels x points."""
-    return _sixteens(a.num_output) * s.params["weight"].shape[1] * POINTS
+    return _size(s.ins["x0"], s["y0"])
 
 
 def winograd_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
-    """A product at each point of each tile, the transforms, and the weight, which is four times as
-    large as the layer's."""
-    return _cost(s.ins["x0"], s["y0"], winograd_size(a, s))
-
-
-def _cost(x: Type, y: Type, packed: int) -> Cost:
-    """Of x -> y and a packed weight of so many floats."""
-    batch, channels, *_ = x.shape
-    _, outputs, *plane = y.shape
-    tiles = batch * -(-plane[0] // TILE) * -(-plane[1] // TILE)
-    transformed = _sixteens(channels) + _sixteens(outputs)
-    macs = tiles * (POINTS * channels * outputs + TRANSFORM * transformed)
-    return Cost(macs, x.nbytes + 4 * packed, y.nbytes)
+    return _cost(s.ins["x0"], s["y0"])
 
 
 def can_winograd_dx(a: ConvolutionAttrs, s: Sig) -> bool:
@@ -69,11 +61,36 @@ def winograd_dx_told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
 
 
 def winograd_dx_size(a: ConvolutionAttrs, s: Sig) -> int:
-    return _sixteens(s.params["weight"].shape[1]) * a.num_output * POINTS
+    return _size(s["y0"], s.ins["x0"])
 
 
 def winograd_dx_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
-    return _cost(s["y0"], s.ins["x0"], winograd_dx_size(a, s))
+    return _cost(s["y0"], s.ins["x0"])
+
+
+def _size(x: Type, y: Type) -> int:
+    """Floats of the packed weight: outputs (in sixteens) x channels x points, or kernel elements
+    where each run takes them to points."""
+    return _sixteens(y.shape[1]) * x.shape[1] * (TAPS if _is_fresh(x, y) else POINTS)
+
+
+def _cost(x: Type, y: Type) -> Cost:
+    """A product at each point of each tile, and the transforms."""
+    channels, outputs, tiles = x.shape[1], y.shape[1], _tiles(y)
+    products = POINTS * channels * outputs
+    macs = tiles * (products + TRANSFORM * (_sixteens(channels) + _sixteens(outputs)))
+    if _is_fresh(x, y):
+        macs += WEIGHT * products
+    return Cost(macs, x.nbytes + 4 * _size(x, y), y.nbytes)
+
+
+def _is_fresh(x: Type, y: Type) -> bool:
+    return _tiles(y) <= FEW and x.shape[1] <= CACHED
+
+
+def _tiles(y: Type) -> int:
+    batch, _, *plane = y.shape
+    return batch * -(-plane[0] // TILE) * -(-plane[1] // TILE)
 
 
 def _sixteens(channels: int) -> int:

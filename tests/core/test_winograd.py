@@ -38,6 +38,7 @@ LAYERS: dict[str, Layer] = {
     "mostly padding": conv((1, 8, 2, 3), 8, pad=9),
     "oblong padding": conv((2, 18, 6, 14), 20, pad_h=0, pad_w=3, kernel_size=(3,)),
     "no bias": conv((2, 16, 9, 9), 16, pad=1, bias_term=False),
+    "few tiles in a sample": conv((2, 20, 25, 26), 16, pad=1),
     "no samples": conv((0, 16, 9, 9), 16, pad=1),
 }
 
@@ -101,7 +102,7 @@ def test_against_the_reference(name: str, lanes: int, isa: str) -> None:
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("slope", [None, 0.0, 0.1, -0.5])
-@pytest.mark.parametrize("name", ["cut tiles", "odd channels", "no bias"])
+@pytest.mark.parametrize("name", ["cut tiles", "odd channels", "many tiles", "no bias"])
 def test_epilogues(name: str, slope: float | None, lanes: int, isa: str) -> None:
     layer = LAYERS[name]
     values, many = filled(layer), products(layer)
@@ -125,6 +126,8 @@ def test_epilogues(name: str, slope: float | None, lanes: int, isa: str) -> None
 LARGE = {
     "tiles for each thread": conv((2, 40, 57, 60), 48, pad=1),
     "tiles to be shared": conv((1, 320, 13, 14), 200, pad=1),
+    "few tiles for each thread": conv((1, 130, 27, 25), 96, pad=1),
+    "few tiles to be shared": conv((1, 200, 13, 14), 300, pad=1),
     "more tiles to be shared": conv((1, 200, 37, 45), 700, pad=1),
 }
 
@@ -156,8 +159,9 @@ def test_threads_that_share_tiles_need_less_room() -> None:
         assert most - 0.3 < growth <= most, name
 
 
-@pytest.mark.parametrize("name", ["cut tiles", "odd channels", "many tiles"])
+@pytest.mark.parametrize("name", ["odd channels", "many tiles", "few tiles in a sample"])
 def test_a_sample_does_not_depend_on_the_batch(name: str, isa: str) -> None:
+    """Nor does it matter whether the weight was taken to points before or in the run."""
     layer = LAYERS[name]
     values = filled(layer)
     whole = convolve(layer, values)
@@ -214,10 +218,16 @@ def test_what_it_costs() -> None:
     assert direct.macs / 4 < cost.macs < direct.macs / 3.8
     assert cost.read - direct.read > 2.9 * layer.sig.params["weight"].nbytes
     assert cost.write == direct.write
+    few = conv((1, 256, 14, 14), 256, pad=1)
+    many = conv((8, 256, 14, 14), 256, pad=1)
+    sizes = [winograd_size(layer.attrs, layer.sig) for layer in (few, many)]
+    assert sizes == [9 * 256 * 256, 36 * 256 * 256]
+    cheap, dear = (winograd_cost(layer.attrs, layer.sig) for layer in (few, many))
+    assert dear.macs < 8 * cheap.macs and dear.read > 8 * cheap.read / 4
 
 
 X, Y = ("f32", (2, 2, 8, 8, 16), None), ("f32", (2, 1, 8, 8, 16), None)
-W, B = ("f32", (36 * 16 * 20,), None), ("f32", (9,), None)
+W, B = ("f32", (9 * 16 * 20,), None), ("f32", (9,), None)
 TOLD = told(conv((2, 20, 8, 8), 9, pad=1), 16)
 
 
@@ -234,7 +244,7 @@ TOLD = told(conv((2, 20, 8, 8), 9, pad=1), 16)
         ([X, W, B], ("f32", (2, 1, 8, 7, 16), None), {}, "y"),
         ([X, W, B], ("f32", (1, 1, 8, 8, 16), None), {}, "samples"),
         ([("f32", (2, 2, 9, 8, 16), None), W, B], Y, {}, "x"),
-        ([X, ("f32", (36 * 9 * 20,), None), B], Y, {}, "packed weight"),
+        ([X, ("f32", (36 * 16 * 20,), None), B], Y, {}, "packed weight"),
         ([X, W, ("f32", (16,), None)], Y, {}, "bias"),
         ([X, W, B, X], Y, {"residual": True}, "blocks of 8 or 16"),
         ([X, W, B, ("f32", (2, 1, 7, 8, 16), None)], Y, {"residual": True}, "residual"),
@@ -254,9 +264,9 @@ def test_wrong_problems_are_refused(reads: Any, y: Any, attrs: Any, word: str) -
 @pytest.mark.parametrize(
     ("weight", "to", "word"),
     [
-        ((9, 20, 3, 3), 36 * 9 * 20, "packed weight"),
-        ((9, 20, 3, 1), 36 * 16 * 20, "weight"),
-        ((9, 20, 9), 36 * 16 * 20, "weight"),
+        ((9, 20, 3, 3), 36 * 16 * 20, "packed weight"),
+        ((9, 20, 3, 1), 9 * 16 * 20, "weight"),
+        ((9, 20, 9), 9 * 16 * 20, "weight"),
         ((9, 0, 3, 3), 0, "channels"),
     ],
 )

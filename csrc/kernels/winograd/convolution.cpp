@@ -43,8 +43,8 @@ class Convolution final : public Kernel {
           high_(ceil_div(y_.height, kTile)),
           wide_(ceil_div(y_.width, kTile)),
           threads_(threads_of(told)),
-          work_(y_.samples * high_ * wide_, weight_, packed_size(x_.channels, y_.channels),
-                threads_) {
+          is_fresh_(is_fresh(y_.samples * high_ * wide_, x_.channels)),
+          work_(y_.samples * high_ * wide_, weight_, is_fresh_, threads_) {
         check(told);
         const std::int64_t row = work_.most_tiles() * loops_.width;
         const std::int64_t vectors = x_.blocks * (x_.lanes / loops_.width);
@@ -52,6 +52,7 @@ class Convolution final : public Kernel {
         // Points lie a line more apart, so that they do not all want the same lines of a cache.
         v_step_ = vectors * row + kMaxWidth;
         m_step_ = panels * kTileVectors * row + kMaxWidth;
+        if (is_fresh_) u_step_ = x_.channels * kTileVectors * loops_.width + kMaxWidth;
     }
 
     std::size_t workspace() const override {
@@ -92,12 +93,16 @@ class Convolution final : public Kernel {
         require(r_.samples == y_.samples && r_.height == y_.height && r_.width == y_.width &&
                     r_.lanes == lanes,
                 "residual");
-        require_flat(told.reads[1], packed_size(x_.channels, y_.channels), "packed weight");
+        require_flat(told.reads[1], packed_size(x_.channels, y_.channels, is_fresh_),
+                     "packed weight");
         if (has_bias_) require_flat(told.reads[2], y_.channels, "bias");
     }
 
     std::size_t v_bytes() const { return std::size_t(kPoints * v_step_) * sizeof(float); }
-    std::size_t m_bytes() const { return std::size_t(kPoints * m_step_) * sizeof(float); }
+    // With them goes, where a run takes the weight to points, that of a panel.
+    std::size_t m_bytes() const {
+        return std::size_t(kPoints * (m_step_ + u_step_)) * sizeof(float);
+    }
 
     void split_chunks(const Run& run) const {
         share_out(work_.chunks, std::min(run.threads, threads_), [&](std::int64_t i, int thread) {
@@ -159,28 +164,47 @@ class Convolution final : public Kernel {
 
     void multiply(const Run& run, const Range& chunk, const Range& panels, const float* v,
                   float* m) const {
-        const std::int64_t slivers = ceil_div(chunk.count(), loops_.tile_rows);
-        ProductJob job{};
-        job.depth = x_.channels;
-        job.v_step = job.m_step = chunk.count() * loops_.width;
+        if (is_fresh_) {
+            float* u = m + kPoints * m_step_;
+            for (std::int64_t p = panels.first; p < panels.stop; ++p) {
+                const float* kernels = run.in(1) + weight_.kernels(p);
+                loops_.weight({kernels, x_.channels, weight_.vectors_of(p), u, u_step_});
+                for (std::int64_t point = 0; point < kPoints; ++point) {
+                    const float* from = u + point * u_step_;
+                    multiply(chunk, point, p, p - panels.first, from, from + u_step_, v, m);
+                }
+            }
+            return;
+        }
         for (std::int64_t point = 0; point < kPoints; ++point) {
             for (std::int64_t p = panels.first; p < panels.stop; ++p) {
-                const int vectors = weight_.vectors_of(p);
-                job.u = run.in(1) + weight_.offset(p, point);
-                job.ahead_step = ceil_div(vectors * loops_.width, slivers);
                 const float* next = run.in(1) + weight_.offset(p + 1, point);
                 if (p + 1 == panels.stop && point + 1 < kPoints) {
                     next = run.in(1) + weight_.offset(panels.first, point + 1);
                 }
-                float* to = m + point * m_step_ + (p - panels.first) * kTileVectors * job.m_step;
-                for (std::int64_t s = 0; s < slivers; ++s) {
-                    const Range tiles = part(chunk.count(), slivers, s);
-                    job.v = v + point * v_step_ + tiles.first * loops_.width;
-                    job.m = to + tiles.first * loops_.width;
-                    job.ahead = next + s * job.ahead_step * job.depth;
-                    loops_.product[tiles.count() - 1][vectors - 1](job);
-                }
+                multiply(chunk, point, p, p - panels.first, run.in(1) + weight_.offset(p, point),
+                         next, v, m);
             }
+        }
+    }
+
+    // A panel, the `at`-th of a group, at one point; `next`: what is multiplied after it.
+    void multiply(const Range& chunk, std::int64_t point, std::int64_t panel, std::int64_t at,
+                  const float* u, const float* next, const float* v, float* m) const {
+        const std::int64_t slivers = ceil_div(chunk.count(), loops_.tile_rows);
+        const int vectors = weight_.vectors_of(panel);
+        ProductJob job{};
+        job.depth = x_.channels;
+        job.u = u;
+        job.v_step = job.m_step = chunk.count() * loops_.width;
+        job.ahead_step = ceil_div(vectors * loops_.width, slivers);
+        float* to = m + point * m_step_ + at * kTileVectors * job.m_step;
+        for (std::int64_t s = 0; s < slivers; ++s) {
+            const Range tiles = part(chunk.count(), slivers, s);
+            job.v = v + point * v_step_ + tiles.first * loops_.width;
+            job.m = to + tiles.first * loops_.width;
+            job.ahead = next + s * job.ahead_step * job.depth;
+            loops_.product[tiles.count() - 1][vectors - 1](job);
         }
     }
 
@@ -218,8 +242,9 @@ class Convolution final : public Kernel {
     Extents pad_;
     std::int64_t high_, wide_;  // tiles of an image
     int threads_;
+    bool is_fresh_;
     Work work_;
-    std::int64_t v_step_ = 0, m_step_ = 0;  // from point to point, in floats
+    std::int64_t v_step_ = 0, m_step_ = 0, u_step_ = 0;  // from point to point, in floats
 };
 
 GRAPHC_KERNEL("conv_winograd", Convolution)

@@ -4,10 +4,23 @@
 
 namespace graphc::winograd {
 
-std::int64_t packed_size(std::int64_t channels, std::int64_t outputs) {
+bool is_fresh(std::int64_t tiles, std::int64_t channels) {
+    constexpr std::int64_t most_tiles = 56, most_channels = 256;
+    return tiles <= most_tiles && channels <= most_channels;
+}
+
+std::int64_t count_tiles(const Attrs& attrs) {
+    const SpatialOptions options = checked_options(attrs);
+    const std::int64_t batch = attrs.integer("batch");
+    require(batch >= 0, "attribute batch");
+    const auto tiles = [&](int axis) { return (options.windows(axis) + kTile - 1) / kTile; };
+    return product({batch, tiles(0), tiles(1)});
+}
+
+std::int64_t packed_size(std::int64_t channels, std::int64_t outputs, bool fresh) {
     require(channels >= 1 && outputs >= 1, "channels of x or y");
     const std::int64_t whole = (outputs + kMaxWidth - 1) / kMaxWidth * kMaxWidth;
-    return product({kPoints, channels, whole});
+    return product({fresh ? kTaps : kPoints, channels, whole});
 }
 
 const Loops& chosen_loops(std::int64_t lanes) {

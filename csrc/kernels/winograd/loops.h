@@ -61,6 +61,7 @@ constexpr Loops make_loops() {
     made.tile_rows = S::tile_rows;
     made.input = &input<S>;
     made.output = &output<S>;
+    made.turn = &turn<S>;
     made.weight = &weight<S>;
     fill_products<S, S::tile_rows>(made);
     return made;

@@ -18,9 +18,10 @@ class Pack final : public Kernel {
         : is_turned_(flag(told.attrs, "transpose")),
           outputs_(checked(told).dims[is_turned_ ? 1 : 0]),
           channels_(told.reads[0].dims[is_turned_ ? 0 : 1]),
+          is_fresh_(is_fresh(count_tiles(told.attrs), channels_)),
           loops_(chosen_loops(block_lanes(told.attrs))),
           layout_(loops_, channels_, outputs_, block_lanes(told.attrs)) {
-        require_flat(told.writes[0], packed_size(channels_, outputs_), "packed weight");
+        require_flat(told.writes[0], packed_size(channels_, outputs_, is_fresh_), "packed weight");
     }
 
     void run(const Run& run) const override {
@@ -48,10 +49,9 @@ class Pack final : public Kernel {
               float* packed) const {
         const std::int64_t first = layout_.start(panel) * loops_.width;
         const std::int64_t row = layout_.vectors_of(panel) * loops_.width, size = (c1 - c0) * row;
-        const std::int64_t step = size + kMaxWidth;  // not the same lines of a cache for all points
-        float some[kPoints * (kSomeChannels * kTileVectors + 1) * kMaxWidth];
+        float kernels[kSomeChannels * kTaps * kTileVectors * kMaxWidth];
         float turned[kTileVectors * kMaxWidth * kSomeChannels * kTaps];
-        WeightJob job{};
+        TurnJob job{};
         job.weight = weight + (first * channels_ + c0) * kTaps;
         job.output_step = channels_ * kTaps;
         job.outputs = outputs_ - first;
@@ -62,9 +62,12 @@ class Pack final : public Kernel {
         }
         job.channels = c1 - c0;
         job.vectors = layout_.vectors_of(panel);
-        job.to = some;
-        job.point_step = step;
-        loops_.weight(job);
+        job.to = is_fresh_ ? packed + layout_.kernels(panel) + c0 * row * kTaps : kernels;
+        loops_.turn(job);
+        if (is_fresh_) return;
+        float some[kPoints * (kSomeChannels * kTileVectors + 1) * kMaxWidth];
+        const std::int64_t step = size + kMaxWidth;  // not the same lines of a cache for all points
+        loops_.weight({kernels, c1 - c0, job.vectors, some, step});
         for (int point = 0; point < kPoints; ++point) {
             const float* from = some + point * step;
             std::copy(from, from + size, packed + layout_.offset(panel, point) + c0 * row);
@@ -86,6 +89,7 @@ class Pack final : public Kernel {
 
     bool is_turned_;
     std::int64_t outputs_, channels_;
+    bool is_fresh_;
     const Loops& loops_;
     WeightLayout layout_;
 };

@@ -67,14 +67,22 @@ struct ProductJob {
     std::int64_t ahead_step;
 };
 
-// Takes kernels of a panel to points, for `channels` (kSomeChannels at most) channels of x. The
-// kernel of an output and a channel is at weight[output * output_step + channel * kTaps]; outputs
-// from `outputs` on are zeros. Points lie point_step apart; each has `vectors` vectors of outputs
-// for every channel.
-struct WeightJob {
+// Lays kernels of a panel side by side, elements first, for `channels` channels of x: element t of
+// channel c goes to vector (c * vectors + v) * kTaps + t. The kernel of an output and a channel is
+// at weight[output * output_step + channel * kTaps]; outputs from `outputs` on are zeros.
+struct TurnJob {
     const float* weight;
     std::int64_t output_step;
     std::int64_t outputs, channels;
+    int vectors;
+    float* to;
+};
+
+// Takes kernels that lie so to points, which lie point_step apart: each has `vectors` vectors for
+// every channel.
+struct WeightJob {
+    const float* kernels;
+    std::int64_t channels;
     int vectors;
     float* to;
     std::int64_t point_step;
@@ -87,6 +95,7 @@ struct Loops {
     int tile_rows;
     void (*input)(const InputJob& job);
     void (*output)(const OutputJob& job);
+    void (*turn)(const TurnJob& job);
     void (*weight)(const WeightJob& job);
     // [tiles - 1][vectors - 1]
     void (*product[kMaxTileRows][kTileVectors])(const ProductJob& job);

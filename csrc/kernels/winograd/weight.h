@@ -22,56 +22,58 @@ inline void evaluate_weight(const typename S::Reg (&g)[kKernel], typename S::Reg
     u[5] = g[2];
 }
 
-// Kernels of a vector of outputs, elements first: to[element * S::width + output]. The last
-// elements come as a whole vector.
 template <class S>
-inline void turn_kernels(const WeightJob& job, std::int64_t output, float* to) {
+void turn(const TurnJob& job) {
     const std::int64_t elements = job.channels * kTaps;
-    for (std::int64_t k = 0; k < elements; k += S::width) {
-        const std::int64_t left = elements - k;
-        typename S::Reg rows[S::width];
-        for (int i = 0; i < S::width; ++i) {
-            const float* from = job.weight + (output + i) * job.output_step + k;
-            rows[i] = output + i >= job.outputs ? S::zero()
-                      : left >= S::width        ? S::load(from)
-                                                : S::load_first(from, int(left));
+    for (int vector = 0; vector < job.vectors; ++vector) {
+        const std::int64_t output = vector * S::width;
+        for (std::int64_t k = 0; k < elements; k += S::width) {
+            const std::int64_t left = elements - k;
+            typename S::Reg rows[S::width];
+            for (int i = 0; i < S::width; ++i) {
+                const float* from = job.weight + (output + i) * job.output_step + k;
+                rows[i] = output + i >= job.outputs ? S::zero()
+                          : left >= S::width        ? S::load(from)
+                                                    : S::load_first(from, int(left));
+            }
+            S::transpose(rows);
+            for (int i = 0; i < S::width && i < left; ++i) {
+                const std::int64_t c = (k + i) / kTaps, t = (k + i) % kTaps;
+                S::store(job.to + ((c * job.vectors + vector) * kTaps + t) * S::width, rows[i]);
+            }
         }
-        S::transpose(rows);
-        for (int i = 0; i < S::width; ++i) S::store(to + (k + i) * S::width, rows[i]);
     }
 }
 
 template <class S>
 void weight(const WeightJob& job) {
     using Reg = typename S::Reg;
-    alignas(64) float turned[(kSomeChannels * kTaps + S::width) * S::width];
-    for (int vector = 0; vector < job.vectors; ++vector) {
-        turn_kernels<S>(job, vector * S::width, turned);
-        for (std::int64_t c = 0; c < job.channels; ++c) {
-            const float* from = turned + c * kTaps * S::width;
-            float* to = job.to + (c * job.vectors + vector) * S::width;
-            Reg half[kKernel][kPatch];
+    const float* from = job.kernels;
+    float* to = job.to;
+    for (std::int64_t n = job.channels * job.vectors; n > 0; --n) {
+        Reg half[kKernel][kPatch];
+        GRAPHC_UNROLL
+        for (int j = 0; j < kKernel; ++j) {
+            Reg column[kKernel];
             GRAPHC_UNROLL
-            for (int j = 0; j < kKernel; ++j) {
-                Reg column[kKernel];
-                GRAPHC_UNROLL
-                for (int i = 0; i < kKernel; ++i) {
-                    column[i] = S::load(from + (i * kKernel + j) * S::width);
-                }
-                evaluate_weight<S>(column, half[j]);
+            for (int i = 0; i < kKernel; ++i) {
+                column[i] = S::load(from + (i * kKernel + j) * S::width);
             }
+            evaluate_weight<S>(column, half[j]);
+        }
+        GRAPHC_UNROLL
+        for (int i = 0; i < kPatch; ++i) {
+            Reg row[kKernel], points[kPatch];
             GRAPHC_UNROLL
-            for (int i = 0; i < kPatch; ++i) {
-                Reg row[kKernel], points[kPatch];
-                GRAPHC_UNROLL
-                for (int j = 0; j < kKernel; ++j) row[j] = half[j][i];
-                evaluate_weight<S>(row, points);
-                GRAPHC_UNROLL
-                for (int j = 0; j < kPatch; ++j) {
-                    S::store(to + (i * kPatch + j) * job.point_step, points[j]);
-                }
+            for (int j = 0; j < kKernel; ++j) row[j] = half[j][i];
+            evaluate_weight<S>(row, points);
+            GRAPHC_UNROLL
+            for (int j = 0; j < kPatch; ++j) {
+                S::store(to + (i * kPatch + j) * job.point_step, points[j]);
             }
         }
+        from += kTaps * S::width;
+        to += S::width;
     }
 }
 

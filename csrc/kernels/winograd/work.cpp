@@ -16,19 +16,20 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 
 }  // namespace
 
-Work::Work(std::int64_t tiles, const WeightLayout& weight, std::int64_t weight_floats, int threads)
+Work::Work(std::int64_t tiles, const WeightLayout& weight, bool is_fresh, int threads)
     : tiles(tiles) {
     const std::int64_t panels = weight.panels();
-    const bool is_large = weight_floats > kCachedFloats;
-    const std::int64_t most = is_large ? kTilesOfLarge : kTiles;
+    const bool is_large = !is_fresh && weight.offset(panels, 0) > kCachedFloats;
+    const std::int64_t most = is_fresh || is_large ? kTilesOfLarge : kTiles;
     const std::int64_t turns = std::max<std::int64_t>(1, ceil_div(tiles, most * threads));
     const std::int64_t own = std::min(turns * threads, std::max<std::int64_t>(tiles, 1));
     const std::int64_t together = std::max<std::int64_t>(1, ceil_div(tiles, kSharedTiles));
     // Time of a thread in products of a tile with a panel. A weight that comes from afar takes as
-    // long as multiplying it with 24 tiles; threads that share wait for each other.
+    // long as multiplying it with 24 tiles, taking one to points as 8; threads that share wait for
+    // each other.
     const std::int64_t least = is_large ? 24 : 4;
     const auto time_of = [&](std::int64_t chunks) {
-        return chunks * std::max(ceil_div(tiles, chunks), least);
+        return chunks * (std::max(ceil_div(tiles, chunks), least) + (is_fresh ? 8 : 0));
     };
     const double own_time = double(time_of(own) * panels) / threads;
     const double shared_time = 1.25 * double(time_of(together) * ceil_div(panels, threads));

@@ -27,7 +27,7 @@ struct Work {
     std::int64_t tiles, chunks, groups;
     bool is_shared;
 
-    Work(std::int64_t tiles, const WeightLayout& weight, std::int64_t weight_floats, int threads);
+    Work(std::int64_t tiles, const WeightLayout& weight, bool is_fresh, int threads);
 
     // Of a chunk at most.
     std::int64_t most_tiles() const { return (tiles + chunks - 1) / chunks; }
