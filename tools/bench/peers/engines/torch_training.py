@@ -10,21 +10,14 @@ import torch
 from torch import nn
 
 from bench.peers.engines.base import Engine
-from bench.peers.engines.torch_eager import Module
+from bench.peers.engines.torch_eager import Module, Torch
 from bench.peers.files import Files
 from bench.peers.folding import merge_scales
 from bench.peers.plain import Array, Layer, Network, load
 from bench.peers.rates import DECAY, MOMENTUM, RATE
 
 
-class TorchTraining(Engine):
-    def __init__(self, channels_last: bool) -> None:
-        last = torch.channels_last if channels_last else torch.contiguous_format
-        self.layout: torch.memory_format = last
-
-    def version(self) -> str:
-        return str(torch.__version__)
-
+class TorchTraining(Torch):
     def load(self, files: Files, batch: int, threads: int) -> None:
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
