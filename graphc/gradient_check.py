@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +220,7 @@ def _moved(
     exe.reset()
     exe.forward(feeds)
     grads = exe.backward(exact.seeds)
-    objective = lambda: exact(feeds)  # noqa: E731  (one line says it)
+    objective = partial(exact, feeds)
     seen: set[Value] = set()
     for layer, blobs in exact.graph.layer_params().items():
         for index, value in enumerate(blobs):

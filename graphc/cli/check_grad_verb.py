@@ -18,7 +18,7 @@ from graphc.cli.options import (
     threads_option,
 )
 from graphc.cli.output import count_text, emit_json, say, shape_text, table
-from graphc.gradient_check import DIRECTIONS, TOLERANCE, BlobSlopes, GradientReport
+from graphc.gradient_check import DIRECTIONS, TOLERANCE, WRONG, BlobSlopes, GradientReport
 
 FEW = 5
 
@@ -114,7 +114,7 @@ def _tell(report: GradientReport) -> None:
     columns = ("blob", "shape", "norm of gradient", "it tells", "found", "error", "verdict")
     table(columns, rows, right="norm of gradient,it tells,found,error")
     say("")
-    wrong = [blob.blob for blob in report.blobs if blob.verdict == "WRONG"]
+    wrong = [blob.blob for blob in report.blobs if blob.verdict == WRONG]
     checked = count_text(len(report.blobs), "gradient")
     if wrong:
         more = f" and {len(wrong) - FEW} more" if len(wrong) > FEW else ""

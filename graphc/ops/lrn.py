@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,24 @@ class LRNAttrs:
     norm_region: str = ACROSS
     k: float = 1.0
     engine: str = "DEFAULT"
+
+
+def _gradient_rows(symbol: str, region: str) -> tuple[Kernel, Kernel]:
+    """For plain images and for blocked ones."""
+    plain = Kernel(
+        "cpu",
+        "dx",
+        symbol,
+        attrs=lambda a, s: _numbers(a),
+        when=lambda a, s: bool(a.norm_region == region),
+        strided=True,
+    )
+    blocked = replace(
+        plain,
+        attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
+        formats=((BLOCKED, BLOCKED),),
+    )
+    return plain, blocked
 
 
 class LRN(OpSpec):
@@ -104,40 +123,8 @@ class LRN(OpSpec):
             )
             for symbol in ("lrn_across_blocked", "dnnl_lrn")
         ),
-        Kernel(
-            "cpu",
-            "dx",
-            "lrn_across_gradient",
-            attrs=lambda a, s: _numbers(a),
-            when=lambda a, s: bool(a.norm_region == ACROSS),
-            strided=True,
-        ),
-        Kernel(
-            "cpu",
-            "dx",
-            "lrn_across_gradient",
-            attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
-            when=lambda a, s: bool(a.norm_region == ACROSS),
-            strided=True,
-            formats=((BLOCKED, BLOCKED),),
-        ),
-        Kernel(
-            "cpu",
-            "dx",
-            "lrn_within_gradient",
-            attrs=lambda a, s: _numbers(a),
-            when=lambda a, s: bool(a.norm_region == WITHIN),
-            strided=True,
-        ),
-        Kernel(
-            "cpu",
-            "dx",
-            "lrn_within_gradient",
-            attrs=lambda a, s: _numbers(a) | {"channels": s.ins["x"].shape[1]},
-            when=lambda a, s: bool(a.norm_region == WITHIN),
-            strided=True,
-            formats=((BLOCKED, BLOCKED),),
-        ),
+        *_gradient_rows("lrn_across_gradient", ACROSS),
+        *_gradient_rows("lrn_within_gradient", WITHIN),
         Kernel(
             "cpu",
             "forward",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,7 +44,7 @@ def main(words: list[str]) -> int:
             for threads in map(int, to.threads.split(",")):
                 cell = Cell(net, batch, threads)
                 trainers = to.trainers.split(",")
-                say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+                say = partial(print, file=sys.stderr)
                 found = run_cell(cell, Files(Path(folder)), nbytes, trainers, settings, say)
                 cells.append(found)
                 print(table([found]), flush=True)
