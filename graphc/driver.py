@@ -292,6 +292,7 @@ def open(
     try:
         same = shapes is None and batch is None
         how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
+        how["deterministic"] = meta.get("deterministic") is True
         return assemble(graph, **how, threads=threads, meta=meta, verified=same)
     except GraphError as error:
         raise error.at(loc=Loc(str(path))) if error.code == "GC-A001" else error from None

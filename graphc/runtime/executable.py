@@ -70,7 +70,7 @@ class Executable:
         self.target = target
         self.train = train
         self.keep: Literal["all"] | tuple[str, ...] = kept_names(keep)
-        self.seed = seed
+        self.seed, self.deterministic = seed, deterministic
         self.meta: dict[str, Any] = dict(meta or {})
         self._lock = threading.Lock()
         self._blobs = self._kept_blobs()
@@ -213,6 +213,8 @@ class Executable:
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
         meta = self.meta | {"target": self.target, "train": self.train, "seed": self.seed}
+        if self.deterministic:
+            meta["deterministic"] = True
         if self.keep:
             meta["keep"] = self.keep if isinstance(self.keep, str) else list(self.keep)
         with self._lock:

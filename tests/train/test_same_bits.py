@@ -99,3 +99,18 @@ def test_deterministic_is_so_with_any_number_of_threads(name: str, tmp_path: Pat
     made = [gradients(name, threads=t, deterministic=True).params for t in (1, 2)]
     for layer, blobs in made[0].items():
         assert all((a == b).all() for a, b in zip(blobs, made[1][layer], strict=True)), layer
+
+
+def test_an_artefact_stays_deterministic(tmp_path: Path) -> None:
+    net = graphc.load(MODELS / "lenet" / "train.prototxt", phase="TRAIN", batch=5)
+    graphc.compile(net, train=True, deterministic=True, threads=1).save(tmp_path / "a.gcz")
+    graphc.compile(net, train=True).save(tmp_path / "b.gcz")
+    assert not graphc.open(tmp_path / "b.gcz").deterministic
+    found = []
+    for threads in (1, 2):
+        with graphc.open(tmp_path / "a.gcz", threads=threads) as exe:
+            assert exe.deterministic
+            exe.forward(feeds(exe.graph))
+            found.append(exe.backward().params)
+    for layer, blobs in found[0].items():
+        assert all((a == b).all() for a, b in zip(blobs, found[1][layer], strict=True)), layer
