@@ -281,6 +281,13 @@ CODES: dict[str, Code] = {
         "The target asked for cannot run here.",
         "`graphc doctor` says what is missing.",
     ),
+    "GC-R005": Code(
+        CHECK,
+        "training went astray",
+        "The loss of an iteration is infinite or no number. The message names the first blob that "
+        "is; parameters are those of before the iteration, and snapshots are untouched.",
+        "Lower base_lr, add clip_gradients or a warm-up, or look at the data and at that layer.",
+    ),
     "GC-M002": Code(
         MEMORY,
         "out of memory",

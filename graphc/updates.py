@@ -2,44 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from graphc.ir.graph import Graph, Node, Role, Value, typed
 from graphc.ir.names import Names
 from graphc.ir.op import Kind
 from graphc.ir.types import Type
-from graphc.ops.update.rule import RATE, RuleAttrs, UpdateRule
+from graphc.ops.update.accumulate import Accumulate
+from graphc.ops.update.base import SolverOp
+from graphc.ops.update.clip_gradients import ClipGradients, ClipGradientsAttrs
+from graphc.ops.update.rule import FACTOR, RuleAttrs, UpdateRule
 
 Attributes = Callable[[Value], RuleAttrs]
 """A parameter -> the attributes of its update."""
+NUMBER = Type(())
 
 
-def add_updates(graph: Graph, rule: type[UpdateRule], attrs: Attributes) -> Graph:
+def add_updates(
+    graph: Graph,
+    rule: type[UpdateRule],
+    attrs: Attributes,
+    *,
+    passes: int = 1,
+    longest: float | None = None,
+) -> Graph:
     """Append update nodes to a graph from `differentiate` (in place; returned for chaining).
 
-    A parameter without a gradient (lr_mult 0, or nothing flows to it) gets none. The rate becomes
-    `graph.step_params["rate"]`, each history a parameter "w:h", which starts from zero.
+    A parameter without a gradient (lr_mult 0, or nothing flows to it) gets none. What changes from
+    step to step, the rate for one, becomes an entry of `graph.step_params`, each history a
+    parameter "w:h", which starts from zero. `passes`: with more than one, gradients are summed over
+    so many backwards, into parameters "w:sum". `longest`: gradients are clipped together to this
+    norm.
     """
-    names = Names.of(graph)
-    rate = graph.step_params[RATE] = Value(names.fresh(RATE), Type((1,)))
-    for owner, slopes in _gradients(graph).items():
-        summands = {f"dw{i}": slope for i, slope in enumerate(slopes)}
-        histories = {
-            role: Value(names.fresh(f"{owner.name}:{role}"), owner.type, Kind.HISTORY)
-            for role in rule.histories
+    return _Updates(graph, rule, attrs).add(passes, longest)
+
+
+class _Updates:
+    def __init__(self, graph: Graph, rule: type[UpdateRule], attrs: Attributes) -> None:
+        self.graph, self.rule, self.attrs = graph, rule, attrs
+        self.names = Names.of(graph)
+
+    def add(self, passes: int, longest: float | None) -> Graph:
+        slopes = {
+            owner: {f"dw{i}": value for i, value in enumerate(values)}
+            for owner, values in _gradients(self.graph).items()
         }
-        graph.nodes.append(
+        for owner, parts in slopes.items():
+            if passes > 1 or (longest is not None and len(parts) > 1):
+                slopes[owner] = {"dw0": self._summed(owner, parts)}
+        numbers = {}
+        if longest is not None and slopes:
+            numbers[FACTOR] = self._factor([parts["dw0"] for parts in slopes.values()], longest)
+        for owner, parts in slopes.items():
+            histories = {role: self._kept(owner, role) for role in self.rule.histories}
+            name = f"update of {owner.name}"
+            params = {"w": owner, **histories}
+            self._node(self.rule, name, self.attrs(owner), numbers | parts, params)
+        return self.graph
+
+    def _summed(self, owner: Value, parts: Mapping[str, Value]) -> Value:
+        """The sum over passes, and over summands."""
+        kept = self._kept(owner, "sum")
+        self._node(Accumulate, f"sum of gradients of {owner.name}", None, parts, {"sum": kept})
+        return kept
+
+    def _factor(self, slopes: Sequence[Value], longest: float) -> Value:
+        factor = Value(self.names.fresh(FACTOR), NUMBER)
+        ins = {f"dw{i}": slope for i, slope in enumerate(slopes)}
+        attrs = ClipGradientsAttrs(longest)
+        self._node(ClipGradients, "clip gradients", attrs, ins, {}, {FACTOR: factor})
+        return factor
+
+    def _node(
+        self,
+        op: type[SolverOp],
+        name: str,
+        attrs: Any,
+        ins: Mapping[str, Value],
+        params: Mapping[str, Value],
+        outs: Mapping[str, Value] | None = None,
+    ) -> None:
+        """Of the ins those that are kept from pass to pass are parameters."""
+        kept = {role: value for role, value in ins.items() if value.kind is not Kind.ACT}
+        given = {role: value for role, value in ins.items() if role not in kept}
+        numbers = {role: self._step_param(role) for role in op.step_params}
+        self.graph.nodes.append(
             Node(
-                rule,
-                f"update of {owner.name}",
-                attrs(owner),
-                ins={RATE: rate, **summands},
-                params={"w": owner, **histories},
-                phase=graph.phase,
+                op,
+                name,
+                attrs,
+                ins=numbers | given,
+                params={**params, **kept},
+                outs=dict(outs or {}),
+                phase=self.graph.phase,
                 role=Role.UPDATE,
             )
         )
-    return graph
+
+    def _step_param(self, name: str) -> Value:
+        table = self.graph.step_params
+        if name not in table:
+            table[name] = Value(self.names.fresh(name), NUMBER)
+        return table[name]
+
+    def _kept(self, owner: Value, role: str) -> Value:
+        return Value(self.names.fresh(f"{owner.name}:{role}"), owner.type, Kind.HISTORY)
 
 
 def _gradients(graph: Graph) -> dict[Value, list[Value]]:

@@ -41,6 +41,7 @@ class Trait(Enum):
     LOSS = "loss"  # top 0 has loss weight 1 unless given
     FEED = "feed"  # tops are given by the caller at run
     DYNAMIC = "dynamic"  # axis 0 of the tops depends on the data (planned at its upper bound)
+    IN_BACKWARD = "in_backward"  # of an update: belongs to the backward, not to what follows it
     SIZED = "sized"  # `expand` gives other layers for other extents (axis 0 aside)
     SLOW_COMPILE = "slow_compile"  # reference is a Python loop over time steps
 

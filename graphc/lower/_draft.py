@@ -11,6 +11,8 @@ from graphc.records import record
 
 FORWARD, BACKWARD, UPDATE = ENTRIES = ("forward", "backward", "update")
 """Entries of a Program that drafts become calls of, in the order in which they run."""
+BEHIND = "behind"
+"""The entry of updates that belong to the backward, until `update_early` finds their place."""
 RESIDUAL = "residual"
 """The read role of a summand that a kernel adds to what it has computed."""
 ADDEND = "addend"
@@ -92,4 +94,4 @@ class Uses:
         return self._writes.get(value, ())
 
 
-__all__ = ["ADDEND", "RESIDUAL", "Alias", "Draft", "Uses"]
+__all__ = ["ADDEND", "BEHIND", "RESIDUAL", "Alias", "Draft", "Uses"]

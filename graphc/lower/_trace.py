@@ -10,7 +10,7 @@ from typing import cast
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Node, Role, Sigs, Value
 from graphc.ir.op import Effect, Sig, Trait
-from graphc.lower._draft import BACKWARD, UPDATE, Alias, Draft
+from graphc.lower._draft import BACKWARD, BEHIND, UPDATE, Alias, Draft
 from graphc.ops.spec import Forward, Grad, OpSpec
 
 WORLD = frozenset({Effect.SOURCE, Effect.SINK})
@@ -34,7 +34,8 @@ def trace(graph: Graph, sigs: Sigs | None = None) -> list[Draft]:
         elif node.role is Role.GRAD and node.of is not None:
             drafts.append(layers[node.of].gradient(node, index))
         elif node.role is Role.UPDATE:
-            drafts += [replace(d, entry=UPDATE) for d in _Layer(node, sigs[node]).forwards(index)]
+            entry = BEHIND if node.has(Trait.IN_BACKWARD) else UPDATE
+            drafts += [replace(d, entry=entry) for d in _Layer(node, sigs[node]).forwards(index)]
         ranks += [_rank(node)] * (len(drafts) - len(ranks))
     return _params_first(drafts, ranks)
 

@@ -8,35 +8,48 @@ from dataclasses import replace
 from typing import Any, cast
 
 from graphc.ir.graph import Value, typed
-from graphc.lower._draft import BACKWARD, UPDATE, Draft, Uses
+from graphc.lower._draft import BACKWARD, BEHIND, UPDATE, Draft, Uses
 from graphc.lower._rows import Rows
 from graphc.ops.update.rule import UpdateRule, with_update
 
 
-def update_early(drafts: Sequence[Draft]) -> list[Draft]:
+def update_early(drafts: Sequence[Draft], fused_update: bool = True) -> list[Draft]:
     """Every update behind the last draft that touches the parameter or the gradient it is about.
 
     A parameter that a layer's gradient of its bottom still reads is thus updated after that, and
-    one that layers share after the last of them.
+    one that layers share after the last of them. What rests on all gradients, or on several
+    passes, stays where it is; without `fused_update` so does all that is no part of the backward.
     """
     last: dict[Value, int] = {}
     for at, draft in enumerate(drafts):
-        if draft.entry != UPDATE:
+        if draft.entry not in (UPDATE, BEHIND):
             last.update((value.storage, at) for value in draft.values())
     behind: dict[int, list[Draft]] = {}
+    moved: set[Draft] = set()
     first = next((at for at, d in enumerate(drafts) if d.entry == BACKWARD), None)
-    if first is None:
-        return list(drafts)
-    for draft in drafts:
-        if draft.entry == UPDATE:
-            at = max([first, *(last[v.storage] for v in draft.values() if v.storage in last)])
+    late = _made_late(drafts)
+    for draft in drafts if first is not None else ():
+        is_free = fused_update and late.isdisjoint(value for _, value in draft.reads)
+        if draft.entry == BEHIND or (draft.entry == UPDATE and is_free):
+            at = max([first or 0, *(last[v.storage] for v in draft.values() if v.storage in last)])
             behind.setdefault(at, []).append(replace(draft, entry=BACKWARD))
+            moved.add(draft)
     left: list[Draft] = []
     for at, draft in enumerate(drafts):
-        if draft.entry != UPDATE:
+        if draft not in moved:
             left.append(draft)
         left += behind.get(at, ())
     return left
+
+
+def _made_late(drafts: Sequence[Draft]) -> set[Value]:
+    """What updates make for other updates, and what makes it: a draft with results of its own is
+    about all gradients."""
+    late = {value for d in drafts if d.entry == BEHIND for _, value in d.writes}
+    for draft in drafts:
+        if draft.entry == UPDATE and not draft.over:
+            late.update(value for _, value in (*draft.reads, *draft.writes))
+    return late
 
 
 Told = Mapping[Draft, Mapping[str, Any]]
@@ -54,13 +67,16 @@ def absorb_updates(
     for at, update in enumerate(drafts):
         node = rows.node(update)
         slopes = [value for role, value in update.reads if role.startswith("dw")]
-        if not issubclass(cast("type[Any]", node.op), UpdateRule) or len(slopes) != 1:
+        rule = cast("type[UpdateRule]", node.op)
+        if not issubclass(rule, UpdateRule) or len(slopes) != 1 or not rows.of(update):
             continue
         (slope,) = slopes
         writes, reads = uses.writes(slope), uses.reads(slope)
-        if len(writes) != 1 or len(reads) != 1 or slope in kept or not rows.of(update):
+        if len(writes) != 1 or len(reads) != 1 or slope in kept:
             continue
-        made = _with_update(drafts[writes[0]], update, slope, cast("type[UpdateRule]", node.op))
+        if rows.of(update)[0].symbol != rule.absorbed:
+            continue
+        made = _with_update(drafts[writes[0]], update, slope, rule)
         if made is not None and rows.of(made):
             absorbed.add(writes[0])
             both[at] = made

@@ -133,8 +133,9 @@ def _fused(
     drafts, scaled = fuse_scale(drafts, rows, kept)
     drafts = accumulate(drafts, kept, rows.can_add)
     updates: Told = {}
+    drafts = update_early(drafts, fused_update)
     if fused_update:
-        drafts, updates = absorb_updates(update_early(drafts), rows, kept)
+        drafts, updates = absorb_updates(drafts, rows, kept)
     rows.tell({**told, **scaled, **updates})
     return drafts, rows
 

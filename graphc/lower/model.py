@@ -32,7 +32,7 @@ def lower(graph: Graph, pinned: Collection[Value] = (), fused_update: bool = Tru
     fixed = set(given_values(graph))
     forest = Forest()
     drafts = accumulate(trace(graph), kept)
-    drafts = update_early(drafts) if fused_update else drafts
+    drafts = update_early(drafts, fused_update)
     drafts = place_views(drafts, forest, fixed)
     Overlay(drafts, forest, fixed, kept).run()
     cost = costs_of(graph)

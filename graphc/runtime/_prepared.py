@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Prepared:
         self.program, self.plan, self._weights = program, plan, weights
         self._kept, nbytes = _kept_offsets(program)
         sizes = [0 if a.name == WEIGHTS else a.nbytes for a in plan.arenas]
-        self.regions = [weights.pages, _core.Pages(nbytes), *map(_core.Pages, sizes)]
+        self.regions = [weights.pages, _core.Pages(nbytes), *_arenas(sizes, weights.arenas)]
         self._memories = [memory_of(pages) for pages in self.regions]
         self.entries = list(plan.entries)
         self._threads, self._poisoned = threads, False
@@ -93,6 +93,15 @@ class Prepared:
         if buffer.kind in LEARNED:
             return PARAMS, self._weights.offsets[buffer.name]
         return KEPT, self._kept[root]
+
+
+def _arenas(sizes: Sequence[int], free: Sequence[_core.Pages]) -> list[_core.Pages]:
+    """Memory for arenas; what is free if it is large enough."""
+    found = [*free, *[None] * len(sizes)]
+    return [
+        pages if pages is not None and pages.nbytes >= size else _core.Pages(size)
+        for size, pages in zip(sizes, found, strict=False)
+    ]
 
 
 def _kept_offsets(program: Program) -> tuple[dict[int, int], int]:

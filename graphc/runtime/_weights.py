@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from mmap import mmap
 from typing import Any
 
@@ -32,6 +32,8 @@ class WeightMemory:
     stays where it is when inputs change their shape, so that arrays handed out remain valid.
     Raises GC-M002 where there is no memory for it; the graph is then as it was.
     """
+
+    arenas: Sequence[_core.Pages] = ()
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -90,6 +92,27 @@ class WeightMemory:
         """May anybody write just now?"""
         self._lent = [ref for ref in self._lent if ref() is not None]
         return bool(self._lent)
+
+
+class SharedWeights(WeightMemory):
+    """The parameters of a graph that lie in the memory of another graph's, which trains them.
+
+    `names`: the graph's parameter -> the other's. `arenas`: memory that is free whenever the graph
+    runs, for what its own plan needs. The graph's owner must know when it may run.
+    """
+
+    is_lent = True  # whoever trains writes
+
+    def __init__(self, graph: Graph, owner: WeightMemory, names: Mapping[str, str]) -> None:
+        self.graph, self._lent = graph, []
+        self.pages, self._memory = owner.pages, owner._memory
+        self.offsets = {own: owner.offsets[other] for own, other in names.items()}
+        for value in graph.param_values():
+            if value.kind not in OURS:
+                graph.weights[value.name] = self.view(value)
+
+    def changed(self) -> bool:
+        return True
 
 
 def _mapping(arrays: Iterable[Array]) -> memoryview | None:

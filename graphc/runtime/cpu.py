@@ -21,9 +21,9 @@ from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
 from graphc.program import Call, Program
 from graphc.runtime._plans import plan_for, plan_text
-from graphc.runtime._prepared import Prepared
+from graphc.runtime._prepared import FIRST, Prepared
 from graphc.runtime._steps import PREPARE
-from graphc.runtime._weights import WeightMemory
+from graphc.runtime._weights import SharedWeights, WeightMemory
 from graphc.runtime.feeds import double
 from graphc.runtime.reference import ReferenceExecutor
 
@@ -37,7 +37,7 @@ class CpuExecutor(ReferenceExecutor):
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
     process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
     "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
-    `graphc.lower.cpu.lower`. Raises GC-R004 for an impossible number of threads, GC-M002
+    `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already. Raises GC-R004 for an impossible number of threads, GC-M002
     where memory is short; it can then be used again.
     """
 
@@ -53,6 +53,7 @@ class CpuExecutor(ReferenceExecutor):
         choices: str | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
+        weights: WeightMemory | None = None,
     ) -> None:
         self.pinned: set[Value] = set()
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
@@ -60,7 +61,7 @@ class CpuExecutor(ReferenceExecutor):
         self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
         self._deterministic, self._fused_update = deterministic, fused_update
-        self.weights = WeightMemory(graph)
+        self.weights = weights or WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
         self.prepared = self._prepare(plan, choices)
@@ -89,6 +90,11 @@ class CpuExecutor(ReferenceExecutor):
         """Arrays that may be written; the next run packs them anew."""
         return self.weights.lend()
 
+    def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory:
+        shared = SharedWeights(graph, self.weights, names)
+        shared.arenas = self.prepared.regions[FIRST:]
+        return shared
+
     def forward(self, feeds: Mapping[Value, Array]) -> None:
         """Run the plan; `feeds` holds every FEED value."""
         self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
@@ -97,8 +103,6 @@ class CpuExecutor(ReferenceExecutor):
             self._shapes_of_plan, self._stale = self._input_shapes(), True
         for value, array in feeds.items():
             self._array(value)[...] = array
-        for name, value in self.graph.step_params.items():
-            self._array(value)[...] = self.step_params[name]
         self._stale |= self.weights.changed()
         if self._stale:
             self._run(PREPARE, drop=not self.weights.is_lent)
@@ -127,9 +131,11 @@ class CpuExecutor(ReferenceExecutor):
             given = seeds[name] if name in seeds else self._default_seed(tops[name])
             _live(self._array(value), given.shape)[...] = given
             self.shapes[value] = given.shape
+        for name, value in self.graph.step_params.items():
+            self._array(value)[...] = self.step_params[name]
         if "backward" in self.prepared.entries:
             self._run("backward")
-            self._stale |= bool(self.update_nodes)
+            self._stale |= self.updates
         self.env = dict(self._losses)
         self._show_pinned("backward")
 
@@ -161,7 +167,7 @@ class CpuExecutor(ReferenceExecutor):
 
     def _lowered(self, plan: str | None, known: Choices | None = None) -> Prepared:
         """The graph's Program in memory. A backward that updates weights is never repeated."""
-        repeatable = not self.update_nodes
+        repeatable = not self.updates
         program, self._choices = lower_again(
             self.graph,
             self.pinned,

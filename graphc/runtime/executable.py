@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,9 @@ from graphc.runtime.feeds import (
 )
 from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.targets import make_executor
+
+if TYPE_CHECKING:
+    from graphc.runtime._weights import WeightMemory
 
 
 @record
@@ -64,8 +67,10 @@ class Executable:
         threads: int | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
+        weights: WeightMemory | None = None,
     ) -> None:
-        """`graph` is the executable's from now on; `graphc.driver.assemble` makes one."""
+        """`graph` is the executable's from now on; `graphc.driver.assemble` makes one. `weights`:
+        what `lend` gave, of an executable whose parameters these are."""
         self.graph = graph
         self.target = target
         self.train = train
@@ -77,7 +82,16 @@ class Executable:
         self._slopes = self._told_slopes()
         plan, choices = self.meta.pop("plan", None), self.meta.pop("choices", None)
         self._executor = make_executor(
-            target, graph, self._pinned(), seed, threads, plan, choices, deterministic, fused_update
+            target,
+            graph,
+            self._pinned(),
+            seed,
+            threads,
+            plan,
+            choices,
+            deterministic=deterministic,
+            fused_update=fused_update,
+            weights=weights,
         )
         self._ran = False
 

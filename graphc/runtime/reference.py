@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,16 @@ from graphc.program import Program
 from graphc.rng import uniform
 from graphc.runtime.feeds import double
 
+if TYPE_CHECKING:
+    from graphc.runtime._weights import WeightMemory
+
 
 class ReferenceExecutor:
     """State of one compiled network: its sources, random step, and the values of the last forward.
 
     `pinned`: values that outlive their last reader, because the caller asked for them. `step`
     counts forwards since the start or the last reset; random draws depend on it. `step_params`:
-    what the next forward tells the updates that follow it, by name.
+    what the next backward tells the updates that follow it, by name.
     """
 
     threads = 1
@@ -53,7 +56,10 @@ class ReferenceExecutor:
         """Go by the graph's nodes as they are now; its forward nodes must be those from before."""
         self.forward_nodes = [n for n in self.graph.nodes if n.role is Role.FWD]
         self.grad_nodes = [n for n in self.graph.nodes if n.role is Role.GRAD]
-        self.update_nodes = [n for n in self.graph.nodes if n.role is Role.UPDATE]
+        updates = [n for n in self.graph.nodes if n.role is Role.UPDATE]
+        self.update_nodes = [n for n in updates if not n.has(Trait.IN_BACKWARD)]
+        self.sum_nodes = [n for n in updates if n.has(Trait.IN_BACKWARD)]
+        self.updates = bool(updates)
         self.release = self._last_readers(pinned)
 
     def _last_readers(self, pinned: set[Value]) -> dict[Node, list[Value]]:
@@ -89,6 +95,12 @@ class ReferenceExecutor:
         """PARAM and STATE arrays by layer; whoever has them may write."""
         return self.graph.params
 
+    def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory | None:
+        """Let another graph have parameters of this one: its own name of each -> that of ours.
+        Returns what its executor is to be told."""
+        graph.weights |= {own: self.graph.weights[other] for own, other in names.items()}
+        return None
+
     def forward(self, feeds: Mapping[Value, Array]) -> None:
         """Run the forward nodes; `feeds` holds every FEED value."""
         self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
@@ -118,11 +130,13 @@ class ReferenceExecutor:
         for node in self.grad_nodes:
             self._guarded(node, self._run_grad)
             self._release(node)
+        for name, value in self.graph.step_params.items():
+            self._put(value, np.asarray(self.step_params[name]))
+        for node in self.sum_nodes:
+            self._guarded(node, self._run_forward)
 
     def update(self) -> None:
         """Run the update nodes, on the gradients of the last backward."""
-        for name, value in self.graph.step_params.items():
-            self._put(value, np.array([self.step_params[name]]))
         for node in self.update_nodes:
             self._guarded(node, self._run_forward)
 
@@ -157,6 +171,16 @@ class ReferenceExecutor:
             op = cast("type[OpSpec]", node.op)
             self.sources[node] = op.open(node.attrs, node.sig(self.graph.env), self.seed)
         return self.sources[node]
+
+    def positions(self) -> dict[str, dict[str, int]]:
+        """Where the opened sources will go on, by layer."""
+        return {n.name: s.state() for n, s in self.sources.items() if hasattr(s, "state")}
+
+    def go_to(self, positions: Mapping[str, Mapping[str, int]]) -> None:
+        """Take sources to where `positions` were taken. Raises GC-D002 if they do not fit."""
+        for node in self.forward_nodes:
+            if node.has(Effect.SOURCE) and node.name in positions:
+                self._guarded(node, lambda n: self.source(n).restore(positions[n.name]))
 
     def reset(self) -> None:
         """Zero CARRY values, rewind sources and the random step."""

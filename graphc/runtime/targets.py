@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from graphc.errors import fail
 from graphc.ir.graph import Graph, Value
 from graphc.runtime.reference import ReferenceExecutor
+
+if TYPE_CHECKING:
+    from graphc.runtime._weights import WeightMemory
 
 TARGETS = ("reference", "cpu", "cuda", "fake")
 BUILT = ("reference", "cpu")
@@ -36,10 +41,11 @@ def make_executor(
     choices: str | None,
     deterministic: bool = False,
     fused_update: bool = True,
+    weights: WeightMemory | None = None,
 ) -> ReferenceExecutor:
     """The executor of a target; `plan`, `choices`: an artefact's, see `graphc.runtime._plans` and
     `graphc.lower.cpu.lower_again`. The reference is deterministic, and updates when all gradients
-    are there."""
+    are there. `weights`: what `ReferenceExecutor.lend` gave."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
     from graphc.runtime.cpu import CpuExecutor
@@ -53,6 +59,7 @@ def make_executor(
         choices=choices,
         deterministic=deterministic,
         fused_update=fused_update,
+        weights=weights,
     )
 
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NoReturn
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy.typing as npt
 
 from graphc.errors import fail
-from graphc.ir.graph import Value
-from graphc.ir.op import Kind
+from graphc.ir.graph import Array, Graph, Value, typed
+from graphc.ir.op import OURS, Kind
 from graphc.ir.versions import blob_of
+from graphc.ops.update.accumulate import PASS
 from graphc.runtime.executable import Executable, Gradients
-from graphc.runtime.feeds import Shape, checked_feeds
+from graphc.runtime.feeds import Shape, checked_feeds, single
+
+if TYPE_CHECKING:
+    from graphc.runtime._weights import WeightMemory
+
+Positions = dict[str, dict[str, int]]
 
 
 class TrainingNet(Executable):
     """An executable whose graph has update nodes (`graphc.updates`).
 
-    Gradients live no longer than their last reader, so that nobody can ask for them.
+    Gradients live no longer than their last reader, so that nobody can ask for them. `told`: the
+    outputs of the last forward that was to tell them.
     """
+
+    told: Mapping[str, Array] = {}
 
     def _pinned(self) -> set[Value]:
         return {v for v in super()._pinned() if v.kind is Kind.ACT} - set(self.graph.grads.values())
@@ -28,25 +38,78 @@ class TrainingNet(Executable):
         return {}
 
     def step(
-        self, feeds: Mapping[str, npt.ArrayLike] | None, step_params: Mapping[str, float]
+        self,
+        feeds: Mapping[str, npt.ArrayLike] | None,
+        tune: Callable[[float], Mapping[str, float]],
+        passes: int = 1,
+        tell: bool = False,
     ) -> float:
-        """Forward, backward, update; returns the loss before the update.
+        """Forward and backward, `passes` times, and one update; returns the mean loss before it.
 
-        `feeds`: input name -> array, shaped as compiled; `step_params`: "rate". Raises GC-R001 for
-        wrong feeds; nothing is changed then.
+        `feeds`: input name -> array, shaped as compiled; `tune`: from the mean loss what the
+        graph's updates read, "rate" for one. Raises GC-R001 for wrong feeds, GC-R005 for a loss
+        that is no number; no parameter is changed then.
         """
         with self._lock:
-            arrays = checked_feeds({} if feeds is None else feeds, self.inputs)
-            self._reshape(self.inputs, {name: array.shape for name, array in arrays.items()})
-            executor = self._executor
-            executor.step_params.update(step_params)
-            self._ran = False
-            executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
-            self._ran = True
-            loss = executor.loss()
-            executor.backward({})
-            executor.update()
-            return loss
+            arrays = self._checked(feeds)
+            total = 0.0
+            for number in range(passes):
+                loss = self._run_forward(arrays, tell)
+                if not math.isfinite(loss):
+                    fail("GC-R005", f"the loss is {loss}")
+                total += loss
+                self._tell({PASS: float(number)})
+                if number == passes - 1:
+                    self._tell(tune(total / passes))
+                self._executor.backward({})
+            self._executor.update()
+            return total / passes
+
+    def look(self, feeds: Mapping[str, npt.ArrayLike] | None = None) -> float:
+        """The loss of one more batch, from which nothing is learned. Raises GC-R001."""
+        with self._lock:
+            return self._run_forward(self._checked(feeds), True)
+
+    def _checked(self, feeds: Mapping[str, npt.ArrayLike] | None) -> Mapping[str, Array]:
+        arrays = checked_feeds({} if feeds is None else feeds, self.inputs)
+        self._reshape(self.inputs, {name: array.shape for name, array in arrays.items()})
+        return arrays
+
+    def _tell(self, step_params: Mapping[str, float]) -> None:
+        known = self._executor.step_params
+        known.update({name: value for name, value in step_params.items() if name in known})
+
+    def _run_forward(self, arrays: Mapping[str, Array], tell: bool) -> float:
+        self._ran = False
+        self._executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
+        self._ran = True
+        if tell:
+            self.told = {name: single(self._executor.env[v]) for name, v in self._blobs.items()}
+        return self._executor.loss()
+
+    def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory | None:
+        """Let a graph have this one's parameters: the name of each there -> the name here."""
+        return self._executor.lend(graph, names)
+
+    @property
+    def passed(self) -> int:
+        """How many forwards there were, on which random draws depend."""
+        return self._executor.step
+
+    def positions(self) -> Positions:
+        """Where data layers will go on, by layer."""
+        return self._executor.positions()
+
+    def go_on(self, passed: int, positions: Mapping[str, Mapping[str, int]]) -> None:
+        """Be where another run was. Raises GC-D002 for positions that do not fit the data."""
+        with self._lock:
+            self._executor.go_to(positions)
+            self._executor.step = passed
+
+    def kept(self) -> dict[str, Array]:
+        """What no file of weights holds, by name: CARRY and HISTORY; to be read or written into."""
+        values = [v for v in self.graph.param_values() if v.kind in OURS]
+        return {v.name: self.graph.weight(v) for v in values}
 
     def times(self) -> list[float]:
         """Microseconds that each call of the last step took, in the order of the plan's entries.
@@ -67,9 +130,49 @@ class TrainingNet(Executable):
                 fail("GC-R001", told, "batches are as large as the network says")
 
 
+class TestedNet(Executable):
+    """A network that is run on parameters which another one learns, see `TrainingNet.lend`."""
+
+    def positions(self) -> Positions:
+        """As `TrainingNet.positions`."""
+        return self._executor.positions()
+
+    def go_on(self, passed: int, positions: Mapping[str, Mapping[str, int]]) -> None:
+        """As `TrainingNet.go_on`."""
+        with self._lock:
+            self._executor.go_to(positions)
+            self._executor.step = passed
+
+    @property
+    def passed(self) -> int:
+        """As `TrainingNet.passed`."""
+        return self._executor.step
+
+
 def _refuse() -> NoReturn:
     hint = "graphc.compile(net, train=True) gives gradients and updates nothing"
     fail("GC-R003", "a solver's network keeps no gradients", hint)
 
 
-__all__ = ["TrainingNet"]
+def paired(graph: Graph, trained: Graph) -> dict[str, str]:
+    """Name of each parameter of `graph` -> that of `trained` which is in the same place of a layer
+    of the same name.
+
+    Raises GC-W002 for one that there is not, GC-W001 for another shape.
+    """
+    theirs, names = trained.layer_params(), {}
+    for layer, values in graph.layer_params().items():
+        others = theirs.get(layer, [])
+        for index, value in enumerate(values):
+            told = f"the network that is trained has no parameter {index} of layer {layer!r}"
+            if index >= len(others):
+                fail("GC-W002", told, "layers that share weights have the same name in both")
+            other = others[index].storage
+            if typed(other).shape != typed(value.storage).shape:
+                shapes = f"{typed(value.storage).shape} here, {typed(other).shape} in training"
+                fail("GC-W001", f"parameter {index} of layer {layer!r} is {shapes}")
+            names[value.storage.name] = other.name
+    return names
+
+
+__all__ = ["Positions", "TestedNet", "TrainingNet", "paired"]

@@ -27,7 +27,13 @@ def training_graph(graph: Graph, settings: Settings, *, needs_loss: bool = True)
         hint = "end it with a loss layer, such as SoftmaxWithLoss"
         raise GraphError("GC-N007", "the network has no loss to train on", hint)
     differentiate(graph, inputs=False, outputs=not has_loss)
-    add_updates(graph, settings.rule, settings.attrs)
+    add_updates(
+        graph,
+        settings.rule,
+        settings.attrs,
+        passes=settings.iter_size,
+        longest=settings.clip_gradients,
+    )
     verify(graph, 1)
     return graph
 

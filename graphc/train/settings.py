@@ -1,48 +1,91 @@
-"""Settings: what of a solver prototxt training goes by, and what it cannot do yet."""
+"""Settings: what of a solver prototxt training goes by, and what it does not obey."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
 from graphc.errors import GraphError, Loc, fail, near
 from graphc.ir.graph import Value
 from graphc.ops.update.rule import RuleAttrs, UpdateRule
-from graphc.ops.update.sgd import SGD, SGDAttrs
+from graphc.ops.update.sgd import SGD
 from graphc.records import record
+from graphc.train.nets import NetSettings, NetTest, nets_to_test, train_net
+from graphc.train.rates import Policy
 
-RULES: dict[str, type[UpdateRule]] = {"SGD": SGD}
-LATER = ("Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
-NETS = ("net", "train_net")
+RULES = {
+    "SGD": "sgd",
+    "Nesterov": "nesterov",
+    "AdaGrad": "adagrad",
+    "RMSProp": "rmsprop",
+    "AdaDelta": "adadelta",
+    "Adam": "adam",
+    "AdamW": "adam",
+}
+"""Type of a solver -> the module of `graphc.ops.update` that declares it."""
+NOT_OBEYED = (
+    *("rampup_interval", "momentum_policy", "weight_decay_policy", "larc", "local_lr_auto"),
+    *("disabled_update", "force_decay", "kernel_shape_decay", "breadth_decay"),
+    *("block_group_decay", "local_gw_ratio", "snapshot_diff"),
+)
+"""Fields of the forks' solvers, and of Caffe's, that would change what comes out."""
 
 
 @record(frozen=True)
 class Settings:
-    """`rate`: base_lr; `seed` of fillers, dropout and crops (None: none given). `net`: path of the
-    network to train, of which `level` and `stages` choose the layers. Defaults are those of
-    AlexNet's solver."""
+    """Fields are called as those of a solver prototxt, of which they are the present form.
 
-    rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 0.0005
+    `clip_gradients` None: not clipped; `random_seed` None: none given. Defaults are those of
+    AlexNet's solver.
+    """
+
     rule: type[UpdateRule] = SGD
-    net: Path = Path()
+    policy: Policy = field(default_factory=Policy)
+    momentum: float = 0.9
+    momentum2: float = 0.999
+    rms_decay: float = 0.99
+    delta: float = 1e-8
+    weight_decay: float = 0.0005
+    is_l1: bool = False
+    clip_gradients: float | None = None
+    iter_size: int = 1
+    net: NetSettings = field(default_factory=NetSettings)
+    tests: tuple[NetTest, ...] = ()
+    test_interval: int = 0
+    test_initialization: bool = True
+    test_compute_loss: bool = False
+    max_iter: int = 0
+    display: int = 0
+    average_loss: int = 1
+    snapshot: int = 0
+    snapshot_prefix: str = ""
+    snapshot_hdf5: bool = False
+    snapshot_after_train: bool = True
     weights: tuple[str, ...] = ()
-    seed: int | None = None
-    level: int = 0
-    stages: tuple[str, ...] = ()
+    random_seed: int | None = None
+    debug_info: bool = False
 
     def attrs(self, parameter: Value) -> RuleAttrs:
         """Those of a parameter's update."""
         decay = self.weight_decay * parameter.decay_mult
-        return SGDAttrs(parameter.lr_mult, decay, self.momentum)
+        return self.rule_attrs(parameter.lr_mult, decay)
+
+    def rule_attrs(self, lr_mult: float = 1.0, decay: float = 0.0) -> RuleAttrs:
+        made = self.rule.Attrs
+        common = {each.name for each in fields(RuleAttrs)}
+        own = {f.name: getattr(self, f.name) for f in fields(made) if f.name not in common}
+        found: RuleAttrs = made(lr_mult, decay, self.is_l1, self.iter_size, **own)
+        return found
 
 
-def read_settings(path: str | Path) -> Settings:
+def read_settings(path: str | Path, set: Mapping[str, Any] | None = None) -> Settings:
     """The settings of a solver prototxt.
 
-    Raises GC-P005 for what is missing or wrong, GC-U001 for what is not obeyed yet, and what
-    reading raises, with the file.
+    Raises GC-P005 for what is missing or wrong, GC-U001 for what is not obeyed, and what reading
+    raises, with the file.
     """
     from graphc.front.solver import read_solver
 
@@ -54,59 +97,90 @@ def read_settings(path: str | Path) -> Settings:
 
 
 def _settings(message: Any, path: Path) -> Settings:
-    _check_supported(message)
-    if not message.HasField("base_lr"):
-        fail("GC-P005", "the solver has no base_lr", "add base_lr: 0.01")
+    _check(message)
+    rule = _rule(message)
     seed = message.random_seed
-    state = message.train_state
     return Settings(
-        rate=message.base_lr,
+        rule=rule,
+        policy=_policy(message),
         momentum=message.momentum,
+        momentum2=message.momentum2,
+        rms_decay=message.rms_decay,
+        delta=message.delta,
         weight_decay=message.weight_decay,
-        rule=_rule(message.type),
-        net=_net(message, path),
+        is_l1=message.regularization_type == "L1",
+        clip_gradients=message.clip_gradients if message.clip_gradients >= 0 else None,
+        iter_size=message.iter_size,
+        net=train_net(message, path),
+        tests=nets_to_test(message, path),
+        test_interval=message.test_interval,
+        test_initialization=message.test_initialization,
+        test_compute_loss=message.test_compute_loss,
+        max_iter=message.max_iter,
+        display=message.display,
+        average_loss=message.average_loss,
+        snapshot=message.snapshot,
+        snapshot_prefix=message.snapshot_prefix,
+        snapshot_hdf5=message.snapshot_format == 0,
+        snapshot_after_train=message.snapshot_after_train,
         weights=tuple(file for entry in message.weights for file in entry.split(",") if file),
-        seed=seed if seed >= 0 else None,
-        level=state.level,
-        stages=tuple(state.stage),
+        random_seed=seed if seed >= 0 else None,
+        debug_info=message.debug_info,
     )
 
 
-def _check_supported(message: Any) -> None:
-    """Raise GC-U001 for what would change the numbers, and is not built."""
-    policy = message.lr_policy
-    if policy and policy != "fixed":
-        fail("GC-U001", f"lr_policy {policy!r} is not obeyed yet", "lr_policy: 'fixed' is")
-    if not policy:
-        fail("GC-P005", "the solver has no lr_policy", "add lr_policy: 'fixed'")
-    if message.iter_size != 1:
-        fail("GC-U001", f"iter_size {message.iter_size} is not obeyed yet", "leave it out")
-    if message.clip_gradients >= 0:
-        fail("GC-U001", "clip_gradients is not obeyed yet", "leave it out")
-    if message.regularization_type != "L2":
-        told = f"regularization_type {message.regularization_type!r}"
-        fail("GC-U001", f"{told} is not obeyed yet", "'L2' is")
+def _check(message: Any) -> None:
+    """Raise GC-U001 for what would change the numbers, and is not obeyed, GC-P005 for nonsense."""
+    for name in NOT_OBEYED:
+        if name in message.DESCRIPTOR.fields_by_name and _is_set(message, name):
+            fail("GC-U001", f"{name} is not obeyed", "leave it out")
+    if not message.HasField("base_lr"):
+        fail("GC-P005", "the solver has no base_lr", "add base_lr: 0.01")
+    if message.regularization_type not in ("L1", "L2"):
+        told = f"no regularization_type {message.regularization_type!r}"
+        fail("GC-P005", told, "there are 'L2' and 'L1'")
+    least = {"iter_size": 1, "average_loss": 1, "max_iter": 0, "display": 0, "snapshot": 0}
+    for name, bound in {**least, "test_interval": 0, "warmup_iter": 0}.items():
+        value = getattr(message, name)
+        if value < bound:
+            fail("GC-P005", f"{name} is {value}", f"it is at least {bound}")
 
 
-def _rule(name: str) -> type[UpdateRule]:
-    if name in LATER:
-        fail("GC-U001", f"solver type {name!r} is not built yet", "'SGD' is")
+def _is_set(message: Any, name: str) -> bool:
+    """Is it given, and not as what it is anyway?"""
+    known = message.DESCRIPTOR.fields_by_name[name]
+    return bool(message.HasField(name) and getattr(message, name) != known.default_value)
+
+
+def _policy(message: Any) -> Policy:
+    given: dict[str, Any] = {"kind": message.lr_policy}
+    for each in fields(Policy):
+        if each.name != "kind":
+            value = getattr(message, each.name)
+            is_list = isinstance(each.default, tuple)
+            given[each.name] = tuple(value) if is_list else value
+    return Policy(**given)
+
+
+def _rule(message: Any) -> type[UpdateRule]:
+    name = message.type
     if name not in RULES:
-        fail("GC-P005", f"no solver type {name!r}", near(name, RULES) or "there is 'SGD'")
-    return RULES[name]
+        hint = near(name, RULES) or f"there are {', '.join(RULES)}"
+        fail("GC-P005", f"no solver type {name!r}", hint)
+    module = importlib.import_module(f"graphc.ops.update.{RULES[name]}")
+    rule: type[UpdateRule] = getattr(module, name)
+    for each in rule.refused:
+        if getattr(message, each):
+            told = f"solver type {name!r} has no use for {each}"
+            fail("GC-P005", told, f"leave {each} out, or choose another type")
+    if message.regularization_type == "L1" and message.weight_decay and not rule.takes_l1:
+        fail("GC-P005", f"solver type {name!r} decays weights as L2 does", "leave L1 out")
+    averages = set(rule.Attrs.__dataclass_fields__) & {"momentum", "momentum2", "rms_decay"}
+    for each in averages if len(rule.histories) > 1 or "rms_decay" in averages else ():
+        if not 0 <= getattr(message, each) < 1:
+            told = f"{each} is {getattr(message, each)}, of a moving average"
+            fail("GC-P005", told, "it is at least 0 and below 1")
+    return rule
 
 
-def _net(message: Any, path: Path) -> Path:
-    """The file of the training net, from the current folder or beside the solver."""
-    given = [field for field in NETS if message.HasField(field)]
-    if message.HasField("net_param") or message.HasField("train_net_param"):
-        fail("GC-U001", "a network inside the solver is not read yet", "name its file as net")
-    if len(given) != 1:
-        told = "net and train_net" if given else "neither net nor train_net"
-        fail("GC-P005", f"the solver has {told}", "name the training network once, as net")
-    named = Path(getattr(message, given[0]))
-    beside = (path.parent / named, path.parent / named.name)
-    return next((file for file in (named, *beside) if file.is_file()), named)
-
-
-__all__ = ["Settings", "read_settings"]
+__all__ = ["RULES", "Settings", "read_settings"]

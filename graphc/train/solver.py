@@ -1,25 +1,36 @@
-"""Solver: trains a network as its solver prototxt says; the minimal one, a fixed rate and SGD."""
+"""Solver: trains a network as its solver prototxt says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy.typing as npt
 
 from graphc import driver
 from graphc.errors import GraphError, Loc, fail
-from graphc.ops.update.rule import RATE
-from graphc.runtime.training import TrainingNet
+from graphc.ir.graph import Graph
+from graphc.ir.types import Phase
+from graphc.runtime.training import TestedNet, TrainingNet
+from graphc.train.astray import first_bad_blob
 from graphc.train.build import training_net
+from graphc.train.nets import NetSettings
+from graphc.train.rates import Schedule
 from graphc.train.settings import Settings, read_settings
+from graphc.train.smoothing import SmoothedLoss
+from graphc.train.testing import Means, mean_outputs, tested_net
+
+Feed = Mapping[str, npt.ArrayLike]
 
 
 class Solver:
     """A training run.
 
-    `net`: the network, whose `params` are the weights that are learned; `iter`: updates made so
-    far; `loss`: that of the last iteration, NaN before the first.
+    `net`: the network, whose `params` are the weights that are learned; `tests`: the networks of
+    phase TEST, on the same memory; `iter`: updates made so far; `loss`: that of the last iteration,
+    NaN before the first; `smoothed`: the mean of the last `average_loss`; `rate`: that of the last
+    update.
     """
 
     def __init__(
@@ -27,67 +38,118 @@ class Solver:
         solver: str | Path,
         weights: str | Path | None = None,
         *,
+        set: Mapping[str, Any] | None = None,
         target: str = driver.DEFAULT_TARGET,
         batch: int | None = None,
         threads: int | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
     ) -> None:
-        """`solver`: path of a solver prototxt; its net is looked for from the current folder, then
-        beside it. `weights`: a file to start from, else the solver's own, else fillers. `target`:
-        "cpu" or "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch` replaces
-        that of the net's inputs. `fused_update`: parameters change during the backward, as soon as
-        nobody needs the old ones, and gradients need not be kept (the numbers are the same).
-        Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
+        """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
+        then beside it. `weights`: a file to start from (several with commas between), else the
+        solver's own, else fillers. `set`: path of a field -> value, see `graphc.front.overrides`.
+        `target`: "cpu" or "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch`
+        replaces that of the net's inputs. `fused_update`: parameters change during the backward, as
+        soon as nobody needs the old ones, and gradients need not be kept (the numbers are the
+        same). Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
         `graphc.load` and `graphc.compile` raise.
         """
-        self.settings: Settings = read_settings(solver)
-        self.iter = 0
+        self.file = Path(solver)
+        self.settings: Settings = read_settings(solver, set)
+        self.schedule = Schedule(self.settings.policy)
+        self.smoothed = SmoothedLoss(self.settings.average_loss)
+        self.iter, self.rate = 0, float("nan")
         self.loss = float("nan")
-        seed = self.settings.seed
-        graph = driver.load(
-            self.settings.net,
-            phase="TRAIN",
-            level=self.settings.level,
-            stages=self.settings.stages,
-            batch=batch,
-            seed=driver.SEED if seed is None else seed,
-        )
-        driver.shape(graph)
-        files = self.settings.weights if weights is None else (weights,)
+        self._how: dict[str, Any] = {"threads": threads, "deterministic": deterministic}
+        self._batch = batch
+        graph = self._loaded(self.settings.net, "TRAIN")
+        files = self.settings.weights if weights is None else str(weights).split(",")
         for file in files:
             from graphc.front.weights import load_weights
 
             load_weights(graph, Path(file), strict=False)
-        self.net: TrainingNet = training_net(
+        self.net = training_net(
             graph,
             self.settings,
             target=target,
-            seed=seed or 0,
-            threads=threads,
-            deterministic=deterministic,
+            seed=self.seed,
             fused_update=fused_update,
+            **self._how,
         )
+        self.tests: list[TestedNet] = [
+            tested_net(self._loaded(test.net, "TEST"), self.net, seed=self.seed, **self._how)
+            for test in self.settings.tests
+        ]
 
-    def step(self, n: int = 1, feed: Mapping[str, npt.ArrayLike] | None = None) -> float:
+    @property
+    def seed(self) -> int:
+        """Of dropout, shuffles and crops."""
+        return self.settings.random_seed or 0
+
+    def _loaded(self, net: NetSettings, phase: Phase) -> Graph:
+        seed = self.settings.random_seed
+        graph = driver.load(
+            net.net,
+            phase=phase,
+            level=net.level,
+            stages=net.stages,
+            batch=self._batch,
+            seed=driver.SEED if seed is None else seed,
+        )
+        return driver.shape(graph)
+
+    def step(self, n: int = 1, feed: Feed | None = None) -> float:
         """Make `n` iterations, each on `feed` (input name -> array) or on what data layers give.
 
-        Returns the loss of the last one, before its update. Raises GC-R004 for a negative `n`,
-        GC-R001 for a wrong feed.
+        No tests, no snapshots: see `solve`. Returns the loss of the last one, before its update.
+        Raises GC-R004 for a negative `n`, GC-R001 for a wrong feed, GC-R005 for a loss that is no
+        number; parameters are then those of before.
         """
         if type(n) is not int or n < 0:
             fail("GC-R004", f"{n!r} iterations; a whole number from 0 on is possible")
         for _ in range(n):
-            try:
-                self.loss = self.net.step(feed, {RATE: self.settings.rate})
-            except GraphError as error:
-                raise error.at(loc=Loc(str(self.settings.net))) from None
-            self.iter += 1
+            self.iterate(feed)
         return self.loss
+
+    def iterate(self, feed: Feed | None = None, tell: bool = False) -> None:
+        """One iteration; `tell`: `net.told` then has its outputs, and `smoothed` its loss."""
+        settings, net = self.settings, self.net
+        passed, positions = net.passed, net.positions()
+        try:
+            net.step(feed, self._tune, settings.iter_size, tell)
+        except GraphError as error:
+            if error.code == "GC-R005":
+                error = self._astray(error, feed, net.passed - 1, positions, passed)
+            raise error.at(loc=Loc(str(settings.net.net))) from None
+        self.iter += 1
+
+    def _tune(self, loss: float) -> Mapping[str, float]:
+        """What the updates of this iteration are told, once its loss is known."""
+        self.loss = loss
+        self.rate = self.schedule.rate(self.iter, self.smoothed.add(self.iter, loss))
+        return self.settings.rule.step(self.settings.rule_attrs(), self.rate, self.iter)
+
+    def test(self, which: int = 0, feed: Feed | None = None) -> tuple[Means, float]:
+        """Run a network of phase TEST on its test_iter batches: means of its outputs, element by
+        element, and of its loss. Raises GC-R004 for one that there is not, GC-R001 for a feed."""
+        if which not in range(len(self.tests)):
+            fail("GC-R004", f"no test network {which}", f"the solver has {len(self.tests)}")
+        return mean_outputs(self.tests[which], self.settings.tests[which].batches, feed)
 
     def close(self) -> None:
         """Close data sources."""
-        self.net.close()
+        for net in (self.net, *self.tests):
+            net.close()
+
+    def _astray(
+        self, error: GraphError, feed: Feed | None, at: int, positions: Any, passed: int
+    ) -> GraphError:
+        """The error with what is known of where it began."""
+        where = ""
+        if at == passed:  # later passes would need the data of those before them
+            where = first_bad_blob(self.net, feed, at, positions)
+        told = f"iteration {self.iter}: {error.message}" + (f"; {where}" if where else "")
+        return GraphError(error.code, told, "lower base_lr, or clip gradients")
 
 
-__all__ = ["Solver"]
+__all__ = ["Feed", "Solver"]

@@ -23,7 +23,7 @@ def test_updates_are_fused_unless_told(cli, tmp_path):
 
 def test_wrong_solver(cli, tmp_path):
     solver = tmp_path / "solver.prototxt"
-    solver.write_text(SGD + "iter_size: 2")
+    solver.write_text(SGD + "larc: true")
     unsupported = cli("plan", LENET, "--train", "--solver", solver)
     assert (unsupported.code, "GC-U001" in unsupported.err) == (4, True)
     missing = cli("plan", LENET, "--train", "--solver", tmp_path / "no")

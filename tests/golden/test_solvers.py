@@ -11,33 +11,47 @@ from graphc import Solver
 from graphc.train.settings import read_settings
 
 RUNS = (
-    "sgd_batchnorm",
-    "sgd_momentum",
-    "sgd_momentum_l2",
-    "sgd_plain",
-    "sgd_shared",
+    *("adadelta", "adadelta_l2", "adagrad", "adagrad_l2", "adam", "adam_l2", "adam_prelu"),
+    *("clip_gradients", "iter_size2", "iter_size2_hdf5", "iter_size_clip"),
+    *("lr_exp", "lr_inv", "lr_multistep", "lr_poly", "lr_sigmoid", "lr_step"),
+    *("nesterov", "nesterov_hdf5_snapshot", "nesterov_l2", "rmsprop", "rmsprop_l2"),
+    *("sgd_batchnorm", "sgd_l1", "sgd_momentum", "sgd_momentum_l2", "sgd_plain", "sgd_shared"),
+    "solver_type_enum",
 )
 CHECKED = (1, 2, 5, 10, 20)
 
 
+def test_every_run_is_here(caffe: Path) -> None:
+    named = {path.stem for path in (caffe / "solvers").glob("*.npz")} - {"solver_data"}
+    assert named == set(RUNS)
+
+
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize(("target", "fused"), [("reference", True), ("cpu", True), ("cpu", False)])
-def test_run(name: str, target: str, fused: bool, caffe: Path) -> None:
+def test_run(
+    name: str, target: str, fused: bool, caffe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = caffe / "solvers"
+    monkeypatch.chdir(folder)  # data sources are named from there
     golden = np.load(folder / f"{name}.npz", allow_pickle=False)
     batches = np.load(folder / "solver_data.npz", allow_pickle=False)
     path = folder / f"{name}.solver.prototxt"
-    net = read_settings(path).net
+    net = read_settings(path).net.net
     start = net.with_name(f"{net.stem}_init.caffemodel")
     solver = Solver(path, start, target=target, fused_update=fused)
     compared = check_weights(solver, golden, 0)
     for iteration in range(20):
-        feed = {blob: batches[blob][iteration] for blob in ("data", "label")}
-        loss = solver.step(1, feed)
-        assert abs(loss - golden["loss_last_forward"][iteration]) <= 1e-4
+        feed = {blob: batches[blob][iteration] for blob in solver.net.inputs}
+        solver.iterate(feed, tell=True)
+        last = float(solver.net.told["loss"])
+        assert abs(last - golden["loss_last_forward"][iteration]) <= 1e-4
+        assert solver.loss == pytest.approx(golden["loss_logged"][iteration], rel=2e-4)
+        assert solver.rate == pytest.approx(golden["lr_logged"][iteration], rel=1e-5)
         if iteration + 1 in CHECKED:
             compared += check_weights(solver, golden, iteration + 1)
     assert compared == sum(key.startswith("w") for key in golden.files)
+    if "state_current_step" in golden.files:  # the HDF5 snapshot was not looked into
+        assert solver.schedule.current_step == golden["state_current_step"]
     solver.close()
 
 

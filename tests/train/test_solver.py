@@ -162,6 +162,69 @@ def test_gradients_update_what_they_are_of(bench: Bench, feed: dict[str, np.ndar
 
 
 @pytest.mark.parametrize("target", ["cpu", "reference"])
+@pytest.mark.parametrize("kind", ["SGD", "AdamW"])
+def test_order_of_clip_average_and_decay(
+    bench: Bench, feed: dict[str, np.ndarray], kind: str, target: str
+) -> None:
+    """By hand: the sum over passes is clipped, then averaged, and then decay is added."""
+    solver = bench.solver(
+        f"""type: "{kind}" iter_size: 2 clip_gradients: 0.5 weight_decay: 0.1
+            momentum2: 0.99 delta: 1e-3""",
+        target=target,
+    )
+    exe = graphc.compile(
+        graphc.load(bench.folder / "net.prototxt", phase="TRAIN", seed=2), train=True
+    )
+    w = {k: v.astype(np.float64) for k, v in weights(solver).items()}
+    h, v = ({k: np.zeros_like(x) for k, x in w.items()} for _ in range(2))
+    for t in (1, 2, 3):
+        for key, value in w.items():
+            layer, index = key.split("/")
+            exe.params[layer][int(index)][...] = value
+        exe.forward(feed)
+        slopes = exe.backward().params
+        g = {k: 2.0 * slopes[k.split("/")[0]][int(k.split("/")[1])] for k in w}
+        norm = np.sqrt(sum((each**2).sum() for each in g.values()))
+        assert norm > 0.5
+        for key in w:
+            mean = g[key] * (0.5 / norm) / 2
+            if kind == "SGD":
+                h[key] = 0.9 * h[key] + 0.1 * (mean + 0.1 * w[key])
+                w[key] = w[key] - h[key]
+            else:
+                h[key] = 0.9 * h[key] + 0.1 * mean
+                v[key] = 0.99 * v[key] + 0.01 * mean**2
+                rate = 0.1 * np.sqrt(1 - 0.99**t) / (1 - 0.9**t)
+                w[key] = (1 - 0.1 * 0.1) * w[key] - rate * h[key] / (np.sqrt(v[key]) + 1e-3)
+    solver.step(3, feed)
+    for key, blob in weights(solver).items():
+        assert np.abs(blob - w[key]).max() <= 2e-6 * max(1, np.abs(w[key]).max()), key
+    if target == "cpu":
+        assert list(solver.net.plan.entries) == ["prepare", "forward", "backward", "update"]
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_a_loss_that_is_no_number_stops(
+    bench: Bench, feed: dict[str, np.ndarray], target: str
+) -> None:
+    solver = bench.solver(target=target)
+    solver.step(1, feed)
+    before = weights(solver)
+    bad = dict(feed, x=feed["x"].copy())
+    bad["x"][3, 1, 2, 2] = np.inf
+    with pytest.raises(GraphError, match="GC-R005") as caught:
+        solver.step(1, bad)
+    assert "iteration 1" in caught.value.message
+    assert "'x'" in caught.value.message
+    after = weights(solver)
+    assert all((before[k] == after[k]).all() for k in before)
+    assert solver.iter == 1
+    solver.net.params["ip"][0][0, 0] = np.nan
+    with pytest.raises(GraphError, match=r"GC-R005.*ip.*not finite before"):
+        solver.step(1, feed)
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
 def test_multipliers(bench: Bench, feed: dict[str, np.ndarray], target: str) -> None:
     bench.net(NET.replace("PARAM", "param { lr_mult: 0 } param { decay_mult: 0 }"))
     solver = bench.solver("weight_decay: 1", target=target)
@@ -230,12 +293,12 @@ def test_the_plan_is_of_the_program_that_runs(bench: Bench) -> None:
     assert planned.plan.breakdown["history"] >= history
 
 
-def test_fields_not_obeyed_yet(bench: Bench) -> None:
-    for field in ("iter_size: 2", "clip_gradients: 1", 'regularization_type: "L1"', 'type: "Adam"'):
+def test_fields_not_obeyed(bench: Bench) -> None:
+    for field in ("larc: true", 'momentum_policy: "poly"', "rampup_interval: 9", "force_decay: 1"):
         told = bench.refused(FIXED + field)
         assert told.startswith(f"{bench.folder / 'solver.prototxt'}: GC-U001"), told
-        assert field.split(":")[0].split("_")[0] in told
-    assert "GC-U001" in bench.refused(FIXED.replace("fixed", "step"))
+        assert field.split(":")[0] in told
+    bench.solver("larc: false force_decay: 0").close()
 
 
 def test_wrong_definitions(bench: Bench) -> None:
@@ -245,6 +308,20 @@ def test_wrong_definitions(bench: Bench) -> None:
     assert "GC-P005" in bench.refused(FIXED + 'train_net: "net.prototxt"')
     assert "'SGD'" in bench.refused(FIXED + 'type: "SDG"')
     assert "GC-P001" in bench.refused(FIXED + "momentun: 1")
+    assert "momentum" in bench.refused(FIXED + 'type: "AdaGrad"')
+    assert "momentum2" in bench.refused(FIXED + 'type: "Adam" momentum2: 1')
+    assert "L1" in bench.refused(FIXED + 'type: "AdamW" weight_decay: 1 regularization_type: "L1"')
+    assert "regularization_type" in bench.refused(FIXED + 'regularization_type: "L3"')
+    for field in ("iter_size: 0", "average_loss: 0", "test_interval: -1", "max_iter: -5"):
+        assert field.split(":")[0] in bench.refused(FIXED + field)
+    for fields, told in (
+        ("test_iter: 1", "test_interval"),
+        ("test_interval: 1", "test_iter"),
+        ("test_iter: 0 test_interval: 1", "test_iter is 0"),
+        ('test_net: "net.prototxt" test_interval: 1', "1 test networks, and 0 test_iter"),
+        ("test_iter: 1 test_interval: 1 test_state {} test_state {}", "2 test_state"),
+    ):
+        assert told in bench.refused(FIXED + fields)
     assert "GC-F001" in bench.refused(FIXED.replace("net.prototxt", "none.prototxt"))
     bench.net(NET.replace("PARAM", "").rsplit("layer", 1)[0])
     assert "GC-N007" in bench.refused(FIXED)

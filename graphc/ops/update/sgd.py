@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from graphc.ir.op import Sig
 from graphc.ops.kernel import Kernel
-from graphc.ops.spec import F64, Ctx, Values
-from graphc.ops.update.rule import RATE, RuleAttrs, UpdateRule, gradient
+from graphc.ops.scalar import Expr, Var
+from graphc.ops.update.base import expression_row
+from graphc.ops.update.rule import RuleAttrs, UpdateRule, is_plain, local_rate, slope
 from graphc.records import record
 
 
@@ -25,25 +27,23 @@ class SGD(UpdateRule):
     type = "SGD"
     Attrs = SGDAttrs
     histories = ("h",)
+    absorbed = "sgd"
 
-    @staticmethod
-    def reference(a: SGDAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:
-        with_momentum = a.momentum * v["h"]
-        h = with_momentum + v[RATE][0] * a.lr_mult * gradient(a, v)
-        return {"h": h, "w": v["w"] - h}
+    @classmethod
+    def outputs(cls, a: SGDAttrs, s: Sig) -> dict[str, Expr]:
+        h = a.momentum * Var("h") + local_rate(a) * slope(a, s)
+        return {"h": h, "w": Var("w") - h}
 
-    kernels = (
-        Kernel(
-            "cpu",
-            "update",
-            "sgd",
-            attrs=lambda a, s: {
-                "momentum": a.momentum,
-                "lr_mult": a.lr_mult,
-                "decay": a.decay,
-            },
-        ),
-    )
 
+SGD.kernels = (
+    Kernel(
+        "cpu",
+        "update",
+        SGD.absorbed,
+        attrs=lambda a, s: {"momentum": a.momentum, "lr_mult": a.lr_mult, "decay": a.decay},
+        when=is_plain,
+    ),
+    expression_row(SGD),
+)
 
 __all__ = ["SGD", "SGDAttrs"]
