@@ -39,10 +39,11 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("services",),
     ("driver",),
     ("train", "methods"),
+    ("report",),
     ("memory",),
     ("tuning", "benchmark", "comparison", "gradient_check"),
     ("*",),
-    ("cli", "report"),
+    ("cli",),
     ("__main__",),
 )
 

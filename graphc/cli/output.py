@@ -12,6 +12,10 @@ from typing import Any
 
 import click
 
+from graphc.report.text import count_text as count_text
+from graphc.report.text import plain as plain
+from graphc.report.text import size_text as size_text
+
 GAP = "  "
 NARROWEST = 12  # a column that wraps on a terminal keeps this many characters
 
@@ -39,17 +43,6 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """A remark for the person at the terminal; stderr, so that stdout stays machine-readable."""
     click.echo(plain(text), err=True)
-
-
-def plain(text: str) -> str:
-    """`text` with control characters spelled out: names in a file must not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else _spelled(c) for c in text)
-
-
-def _spelled(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def strong(text: str) -> str:
@@ -103,16 +96,3 @@ def _wrapped(cell: str, width: int) -> list[str]:
 def shape_text(shape: Sequence[int]) -> str:
     """1x3x227x227; a scalar is `scalar`."""
     return "x".join(map(str, shape)) if shape else "scalar"
-
-
-def count_text(number: int, what: str) -> str:
-    """1 thread, 2 threads."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def size_text(count: int) -> str:
-    """Bytes with a binary unit: 812 B, 26.6 KiB, 4.8 MiB."""
-    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size, units = size / 1024, units[1:]
-    return f"{count} B" if units[0] == "B" else f"{size:.1f} {units[0]}"
