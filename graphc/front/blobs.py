@@ -42,6 +42,19 @@ def blob_names(graph: Graph) -> dict[Value, str]:
     return names
 
 
+def hidden_tops(graph: Graph) -> set[Value]:
+    """The only tops of losses whose layers name none, and which nobody reads."""
+    nodes = list(graph.forward_nodes())
+    used = {v for node in nodes for v in node.ins.values()} | set(graph.outputs)
+    lone = [n for n in nodes if Trait.LOSS in n.op.traits and len(n.tops) == 1]
+    return {
+        node.outs[node.tops[0]]
+        for node in lone
+        if node.outs[node.tops[0]] not in used
+        and node.outs[node.tops[0]].name.startswith(f"{node.name}:{node.tops[0]}")
+    }
+
+
 def _written_in_place(node: Node, value: Value, names: dict[Value, str]) -> list[str]:
     """Blobs of the tops of `node` that stand where `value` does among its bottoms."""
     pairs = zip(node.ins.values(), node.tops, strict=False)
@@ -56,4 +69,4 @@ def _fresh(name: str, taken: set[str]) -> str:
     return fresh
 
 
-__all__ = ["blob_names", "saved_blobs"]
+__all__ = ["blob_names", "hidden_tops", "saved_blobs"]

@@ -105,6 +105,11 @@ def read_layers(data: memoryview, limits: Limits) -> list[WeightLayer]:
     return [_layer(message, _NEW if n == LAYER else _V1, budget) for n, message in found]
 
 
+def read_blob(message: memoryview, limits: Limits) -> Array:
+    """The array of one BlobProto; raises as `read_caffemodel`."""
+    return _Blob().read(message, _Budget(limits))
+
+
 def _what_is_it(data: memoryview) -> str:
     start = bytes(data[:64])
     if not start:
@@ -210,4 +215,4 @@ def _to_float32(pieces: Sequence[memoryview], dtype: npt.DTypeLike) -> Array:
         return np.frombuffer(data, dtype).astype(np.float32, copy=False)
 
 
-__all__ = ["WeightLayer", "read_caffemodel", "read_layers"]
+__all__ = ["WeightLayer", "read_blob", "read_caffemodel", "read_layers"]

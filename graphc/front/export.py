@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.errors import GraphError, fail
 from graphc.front.attrs import encode
-from graphc.front.blobs import blob_names
+from graphc.front.blobs import blob_names, hidden_tops
 from graphc.front.printer import print_message
 from graphc.front.schema import schema_for
 from graphc.ir.graph import Graph, Node, ParamSpec, Value
@@ -26,13 +26,15 @@ def to_prototxt(graph: Graph) -> str:
     net's. What passes did to the graph stands in comments at the top. Raises GC-N008 and GC-O001
     for attributes that the layer's message cannot hold.
     """
-    return "".join(f"{line}\n" for line in _Exporter(graph).lines())
+    return "".join(f"{line}\n" for line in Exporter(graph).lines())
 
 
-class _Exporter:
+class Exporter:
+    """The layers of one graph as LayerParameter messages."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.names = blob_names(graph)
+        self.names, self.hidden = blob_names(graph), hidden_tops(graph)
         self.schema = schema_for({node.op for node in graph.forward_nodes()})
         self.read = {v for n in graph.forward_nodes() for v in n.ins.values()}
         self.shared = _unnamed_shares(graph)
@@ -52,12 +54,7 @@ class _Exporter:
             net.ClearField("state")
         yield from print_message(net)
         for node in graph.forward_nodes():
-            try:
-                yield from print_message(self._layer(node), "layer")
-            except GraphError as error:
-                raise node.located(error) from None
-            except (ValueError, TypeError) as error:  # a string that is no text, a wild number
-                raise node.located(GraphError("GC-N008", str(error))) from None
+            yield from print_message(self.layer(node), "layer")
         yield from self._silence()
 
     def _silence(self) -> Iterator[str]:
@@ -66,9 +63,8 @@ class _Exporter:
         loose = [
             self.names[node.outs[role]]
             for node in nodes
-            if not self._is_hidden(node)
             for role in node.tops
-            if node.outs[role] not in self.read and node.outs[role] not in outputs
+            if node.outs[role] not in self.read | outputs | self.hidden
         ]
         if not loose:
             return
@@ -77,12 +73,21 @@ class _Exporter:
         layer.bottom.extend(loose)
         yield from print_message(layer, "layer")
 
+    def layer(self, node: Node) -> Any:
+        """The message of a forward node. Raises GC-N008, GC-O001."""
+        try:
+            return self._layer(node)
+        except GraphError as error:
+            raise node.located(error) from None
+        except (ValueError, TypeError) as error:  # a string that is no text, a wild number
+            raise node.located(GraphError("GC-N008", str(error))) from None
+
     def _layer(self, node: Node) -> Any:
         layer = self.schema.new("LayerParameter")
         layer.name, layer.type = node.name, node.op.type
         layer.bottom.extend(self.names[v] for v in node.ins.values())
-        if not self._is_hidden(node):
-            layer.top.extend(self.names[node.outs[role]] for role in node.tops)
+        tops = [node.outs[role] for role in node.tops]
+        layer.top.extend(self.names[v] for v in tops if v not in self.hidden)
         layer.loss_weight.extend(self._loss_weights(node))
         for spec in self._specs(node):
             _write_spec(spec, layer.param.add())
@@ -92,14 +97,6 @@ class _Exporter:
         layer.propagate_down.extend(node.propagate)
         encode(node.op, _stated(node), layer)
         return layer
-
-    def _is_hidden(self, node: Node) -> bool:
-        """Is the only top the one that a loss has when its layer names none?"""
-        if Trait.LOSS not in node.op.traits or len(node.tops) != 1:
-            return False
-        top = node.outs[node.tops[0]]
-        is_used = top in self.read or top in self.graph.outputs
-        return not is_used and top.name.startswith(f"{node.name}:{node.tops[0]}")
 
     def _loss_weights(self, node: Node) -> list[float]:
         """One weight per top where they are not what the layer has by itself.
@@ -165,4 +162,4 @@ def _write_spec(spec: ParamSpec, message: Any) -> None:
         message.decay_mult = spec.decay_mult
 
 
-__all__ = ["to_prototxt"]
+__all__ = ["Exporter", "to_prototxt"]

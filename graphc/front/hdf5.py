@@ -8,7 +8,7 @@ A layer called "a/b" is a group within a group. HDF5 can name other files and pl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +113,23 @@ class _Walk:
         check_unpacked(self.used, self.file_bytes, self.limits)
 
 
-def write_hdf5(graph: Graph, path: str | Path) -> None:
+def write_hdf5(graph: Graph, path: str | Path, more: Iterable[str] = ()) -> None:
     """Write a group per layer, in it the PARAM and STATE blobs that the layer owns.
 
-    Raises GC-F002, GC-U001 (a layer name that HDF5 cannot hold), GC-U002, GC-W002, GC-S004.
+    `more`: names of layers without blobs that the graph lacks. Raises GC-F002, GC-U001 (a layer
+    name that HDF5 cannot hold), GC-U002, GC-W002, GC-S004.
     """
     h5py = _h5py()
-    owned: set[Value] = set()
+    more, owned = tuple(more), set[Value]()
     done: set[str] = set()
-    for node in graph.forward_nodes():
-        _check_name(node.name)
+    for name in (*more, *(node.name for node in graph.forward_nodes())):
+        _check_name(name)
     with replacing(path) as draft:
         try:
             with h5py.File(draft, "w", libver="earliest") as file:
                 data = file.create_group("data")
+                for name in more:
+                    data.require_group(name)
                 for node in graph.forward_nodes():
                     if node.name in done:
                         continue
