@@ -137,6 +137,15 @@ def _open_draft(folder: int, temp: str) -> tuple[int, bool]:
     return os.open(temp, os.O_CREAT | os.O_EXCL | flags, 0o666, dir_fd=folder), True
 
 
+def sync_folder(path: str | Path) -> None:
+    """Make renames and removals within a folder last. Raises OSError."""
+    folder = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync_folder(folder)
+    finally:
+        os.close(folder)
+
+
 def _sync_folder(folder: int) -> None:
     """Make the rename itself last; file systems that cannot sync a folder are let be."""
     try:
@@ -146,4 +155,4 @@ def _sync_folder(folder: int) -> None:
             raise
 
 
-__all__ = ["map_file", "map_open", "open_file", "replacing", "write_file"]
+__all__ = ["map_file", "map_open", "open_file", "replacing", "sync_folder", "write_file"]

@@ -71,6 +71,21 @@ class Hdf5File:
         array: npt.NDArray[np.float32] = self._guarded(name, self._read)
         return array
 
+    def integer(self, name: str) -> int:
+        """The only number of a dataset. Raises as `shape`, GC-D002 for more than one."""
+        found: int = self._guarded(name, self._integer)
+        return found
+
+    def text(self, name: str) -> bytes:
+        """A string of fixed size, up to its first NUL. Raises GC-D001, GC-D002, GC-F003."""
+        found: bytes = self._guarded(name, self._text)
+        return found
+
+    def members(self, name: str) -> list[str]:
+        """Names within a group. Raises GC-D001, GC-F003, GC-L001."""
+        found: list[str] = self._guarded(name, self._members)
+        return found
+
     def _guarded(self, name: str, do: Any) -> Any:
         try:
             return do(name)
@@ -88,10 +103,32 @@ class Hdf5File:
                 dataset.read_direct(out)
         return out
 
-    def _checked(self, name: str) -> tuple[Any, tuple[int, ...]]:
+    def _integer(self, name: str) -> int:
+        dataset, shape = self._checked(name)
+        if math.prod(shape) != 1 or dataset.dtype.kind not in "iu":
+            fail("GC-D002", f"it holds {shape} {dataset.dtype}, not one integer")
+        return int(dataset[()].reshape(-1)[0])
+
+    def _text(self, name: str) -> bytes:
         dataset = self._find(name)
+        self._check_own(dataset)
+        if dataset.shape != () or dataset.dtype.kind != "S":
+            fail("GC-D002", f"it holds {dataset.shape} {dataset.dtype}, not a string")
+        self.limits.check("text_bytes", dataset.dtype.itemsize, "its length in bytes")
+        return bytes(dataset[()]).partition(b"\0")[0]
+
+    def _members(self, name: str) -> list[str]:
+        group = self._find(name, self._h5py.Group)
+        self.limits.check("layers", len(group), "the number of its members")
+        return [str(member) for member in group]
+
+    def _check_own(self, dataset: Any) -> None:
         if dataset.is_virtual or dataset.external is not None:
             fail("GC-F003", "its data lie in another file", "copy them into this one")
+
+    def _checked(self, name: str) -> tuple[Any, tuple[int, ...]]:
+        dataset = self._find(name)
+        self._check_own(dataset)
         if dataset.shape is None:
             fail("GC-D002", "it is empty")
         if dataset.dtype.kind not in "fiub":
@@ -109,8 +146,8 @@ class Hdf5File:
             )
         return dataset, shape
 
-    def _find(self, name: str) -> Any:
-        """Walk to a dataset along hard links."""
+    def _find(self, name: str, kind: Any = None) -> Any:
+        """Walk to a dataset, or what else `kind` says, along hard links."""
         place: Any = self._file
         for part in filter(None, name.split("/")):
             if not isinstance(place, self._h5py.Group) or part not in place:
@@ -120,8 +157,9 @@ class Hdf5File:
             if not isinstance(place.get(part, getlink=True), self._h5py.HardLink):
                 fail("GC-F003", f"{part!r} is a soft or external link", "store the data themselves")
             place = place[part]
-        if not isinstance(place, self._h5py.Dataset):
-            fail("GC-D001", f"it is a group; the file has {self._names()}")
+        if not isinstance(place, kind or self._h5py.Dataset):
+            what = "dataset" if kind else "group"
+            fail("GC-D001", f"it is a {what}; the file has {self._names()}")
         return place
 
     def _names(self) -> str:
