@@ -1,8 +1,8 @@
 """Every error code with its exit status and its `graphc explain` page.
 
 The letter is the stage that noticed: F files, P parsing, N net structure, S shapes, W weights,
-D data, L limits, U unsupported, R running, A artefact, V IR verifier, O layer declarations,
-T passes, X devices, M memory, C the command line.
+D data, L limits, U unsupported, R running, A artefact, K checkpoints, V IR verifier, O layer
+declarations, T passes, X devices, M memory, C the command line.
 """
 
 from __future__ import annotations
@@ -236,6 +236,14 @@ CODES: dict[str, Code] = {
         "artefact is broken",
         "A .gcz file is truncated, edited, or no artefact at all.",
         "Compile the network again.",
+    ),
+    "GC-K001": Code(
+        MODEL,
+        "checkpoint cannot be used",
+        "A .solverstate or .gck file is broken or none at all, the weights it names are missing, "
+        "the files come from different snapshots, or they are of another network.",
+        "Take all files of one snapshot, or an earlier one; weights alone are a start with "
+        "--weights.",
     ),
     "GC-V001": Code(
         INTERNAL,

@@ -29,6 +29,7 @@ from graphc.plan.data import Plan
 from graphc.plan.verify import verify_plan
 from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
 from graphc.runtime.reference import ReferenceExecutor
+from graphc.train.checkpoint.load import load_snapshot
 
 INPUT = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }\n'
 LABEL = 'layer { name: "in2" type: "Input" top: "t" input_param { shape { dim: 2 } } }\n'
@@ -221,6 +222,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-R003": lambda b: b.compile(INPUT + IP).backward(),
     "GC-R004": lambda b: Config.load({"GRAPHC_DEBUG": "perhaps"}),
     "GC-A001": lambda b: graphc.open(b.write(b"PK", "net.gcz")),
+    "GC-K001": lambda b: load_snapshot(b.write(b"", "x_iter_1.solverstate")),
     "GC-V001": invalid_graph,
     "GC-V002": lambda b: parse_graph("graphc 1\nnonsense", find),
     "GC-O001": bad_declaration,

@@ -1,0 +1,1 @@
+"""Checkpoints: what a training run leaves on disk, and goes on from, to the bit."""
