@@ -22,6 +22,8 @@ from graphc.errors import GraphError, fail, near
 VERBS = {
     "compile": "Compile a network into an artefact (.gcz).",
     "run": "Run a network or artefact on images or arrays.",
+    "train": "Train a network as a solver prototxt says.",
+    "test": "Score a network on the data it names.",
     "compare": "Compare what two networks compute, layer by layer.",
     "bench": "Time a network against what the machine can do.",
     "check-grad": "Check gradients against finite differences.",

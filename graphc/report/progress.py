@@ -78,6 +78,9 @@ class Progress:
             case events.Snapshot(file):
                 self._end_line()
                 self.say(f"iter {self._done}/{self._max}  wrote {file}")
+            case events.SnapshotFailed(_, reason):
+                self._end_line()
+                self.say(f"iter {self._done}/{self._max}  no snapshot: {reason}")
             case events.TestBatch(batch, name, value):
                 self._end_line()
                 self.say(f"batch {batch}  {name} {number_text(value)}")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from graphc.errors import fail
 from graphc.ir.graph import Array, Graph, Value, typed
-from graphc.ir.op import OURS, Kind
+from graphc.ir.op import Kind
 from graphc.ir.versions import blob_of
 from graphc.ops.update.accumulate import PASS
 from graphc.runtime.executable import Executable, Gradients
@@ -105,11 +105,6 @@ class TrainingNet(Executable):
         with self._lock:
             self._executor.go_to(positions)
             self._executor.step = passed
-
-    def kept(self) -> dict[str, Array]:
-        """What no file of weights holds, by name: CARRY and HISTORY; to be read or written into."""
-        values = [v for v in self.graph.param_values() if v.kind in OURS]
-        return {v.name: self.graph.weight(v) for v in values}
 
     def times(self) -> list[float]:
         """Microseconds that each call of the last step took, in the order of the plan's entries.

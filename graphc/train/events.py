@@ -86,6 +86,16 @@ class Snapshot(Event):
 
 
 @record(frozen=True, slots=True)
+class SnapshotFailed(Event):
+    """The snapshot after `iter` updates could not be written; training goes on. `reason`: why, and
+    what is intact."""
+
+    kind: ClassVar[str] = "snapshot_failed"
+    iter: int
+    reason: str
+
+
+@record(frozen=True, slots=True)
 class Tick(Event):
     """Iteration `iter` is over: its own loss, its rate, how many images it saw (all sub-passes) and
     how many seconds it took, tests and snapshots not counted."""
@@ -145,6 +155,7 @@ __all__ = [
     "Listener",
     "Row",
     "Snapshot",
+    "SnapshotFailed",
     "TestBatch",
     "TestOutput",
     "TestStart",

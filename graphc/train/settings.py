@@ -73,6 +73,20 @@ class Settings:
         decay = self.weight_decay * parameter.decay_mult
         return self.rule_attrs(parameter.lr_mult, decay)
 
+    def told(self) -> dict[str, object]:
+        """What there is to say of them, by field of a solver prototxt; what is at its default and
+        says nothing is left out."""
+        policy = {"lr_policy": self.policy.kind} | {
+            f.name: getattr(self.policy, f.name) for f in fields(Policy) if f.name != "kind"
+        }
+        own = {f.name: getattr(self, f.name) for f in fields(Settings)}
+        for name in ("rule", "policy", "net", "tests", "is_l1", "snapshot_hdf5", "weights"):
+            own.pop(name)
+        decay = {"regularization_type": "L1" if self.is_l1 else "L2"} if self.weight_decay else {}
+        whole = {"net": str(self.net.net), "type": self.rule.type, **policy, **own, **decay}
+        tests = {"test_iter": [test.batches for test in self.tests]}
+        return {k: v for k, v in (whole | tests).items() if v not in (None, 0, "", (), [], False)}
+
     def rule_attrs(self, lr_mult: float = 1.0, decay: float = 0.0) -> RuleAttrs:
         made = self.rule.Attrs
         common = {each.name for each in fields(RuleAttrs)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ from graphc.ir.types import Phase
 from graphc.runtime.training import TestedNet, TrainingNet
 from graphc.train.astray import first_bad_blob
 from graphc.train.build import training_net
+from graphc.train.checkpoint.load import load_snapshot
+from graphc.train.events import Listener
+from graphc.train.loop import Request, solve
 from graphc.train.nets import NetSettings
 from graphc.train.rates import Schedule
+from graphc.train.resuming import restore, save
 from graphc.train.settings import Settings, read_settings
 from graphc.train.smoothing import SmoothedLoss
 from graphc.train.testing import Means, mean_outputs, tested_net
@@ -27,8 +31,8 @@ Feed = Mapping[str, npt.ArrayLike]
 class Solver:
     """A training run.
 
-    `net`: the network, whose `params` are the weights that are learned; `tests`: the networks of
-    phase TEST, on the same memory; `iter`: updates made so far; `loss`: that of the last iteration,
+    `graph`: the network as loaded; `net`: as it runs, whose `params` are the weights that are
+    learned; `tests`: the networks of phase TEST, on the same memory; `iter`: updates made so far; `loss`: that of the last iteration,
     NaN before the first; `smoothed`: the mean of the last `average_loss`; `rate`: that of the last
     update.
     """
@@ -36,7 +40,7 @@ class Solver:
     def __init__(
         self,
         solver: str | Path,
-        weights: str | Path | None = None,
+        weights: str | Path | Sequence[str | Path] | None = None,
         *,
         set: Mapping[str, Any] | None = None,
         target: str = driver.DEFAULT_TARGET,
@@ -46,8 +50,8 @@ class Solver:
         fused_update: bool = True,
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
-        then beside it. `weights`: a file to start from (several with commas between), else the
-        solver's own, else fillers. `set`: path of a field -> value, see `graphc.front.overrides`.
+        then beside it. `weights`: a file to start from, or several, as a list or with commas
+        between, else the solver's own, else fillers. `set`: path of a field -> value, see `graphc.front.overrides`.
         `target`: "cpu" or "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch`
         replaces that of the net's inputs. `fused_update`: parameters change during the backward, as
         soon as nobody needs the old ones, and gradients need not be kept (the numbers are the
@@ -62,14 +66,15 @@ class Solver:
         self.loss = float("nan")
         self._how: dict[str, Any] = {"threads": threads, "deterministic": deterministic}
         self._batch = batch
-        graph = self._loaded(self.settings.net, "TRAIN")
-        files = self.settings.weights if weights is None else str(weights).split(",")
-        for file in files:
+        self.graph = self._loaded(self.settings.net, "TRAIN")
+        for file in self.settings.weights if weights is None else _files(weights):
             from graphc.front.weights import load_weights
 
-            load_weights(graph, Path(file), strict=False)
+            report = load_weights(self.graph, Path(file), strict=False)
+            notes = [n for n in self.graph.notes if not n.startswith(driver.NO_WEIGHTS)]
+            self.graph.notes = [*notes, str(report)]
         self.net = training_net(
-            graph,
+            self.graph,
             self.settings,
             target=target,
             seed=self.seed,
@@ -136,6 +141,41 @@ class Solver:
             fail("GC-R004", f"no test network {which}", f"the solver has {len(self.tests)}")
         return mean_outputs(self.tests[which], self.settings.tests[which].batches, feed)
 
+    def solve(
+        self,
+        listen: Listener = lambda event: None,
+        request: Request = lambda: "",
+        feed: Feed | None = None,
+    ) -> bool:
+        """Train until max_iter, with tests, display and snapshots, see `graphc.train.loop.solve`.
+
+        `listen` is told of events; `request` is asked after every iteration whether to "stop" or
+        to "snapshot". False if it stopped.
+        """
+        return solve(self, listen, request, feed)
+
+    def snapshot(self, prefix: str | Path | None = None) -> str:
+        """Write `<prefix>_iter_<N>.caffemodel`, `.solverstate` and `.gck`; returns the first.
+
+        `prefix` None: the solver's snapshot_prefix. All are written, or none, and those of before
+        are intact. Raises GC-F002, GC-U001 for what the format cannot hold, GC-U002.
+        """
+        return save(self, self.settings.snapshot_prefix if prefix is None else prefix)
+
+    @classmethod
+    def resume(cls, checkpoint: str | Path, solver: str | Path, **how: Any) -> Solver:
+        """Go on where a snapshot was written: `checkpoint` is its `.solverstate`.
+
+        Its weights are looked for from the current folder, then beside it; with its `.gck` beside
+        it the run goes on to the bit, without, as Caffe does, with data from the start. `how`: as
+        in `Solver`, but weights. Raises GC-K001 for files that do not belong to each other, or not
+        to the solver.
+        """
+        loaded = load_snapshot(checkpoint)
+        found = cls(solver, [loaded.weights], **how)
+        restore(found, loaded)
+        return found
+
     def close(self) -> None:
         """Close data sources."""
         for net in (self.net, *self.tests):
@@ -150,6 +190,12 @@ class Solver:
             where = first_bad_blob(self.net, feed, at, positions)
         told = f"iteration {self.iter}: {error.message}" + (f"; {where}" if where else "")
         return GraphError(error.code, told, "lower base_lr, or clip gradients")
+
+
+def _files(weights: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    if isinstance(weights, str) and not Path(weights).exists():
+        return [file for file in weights.split(",") if file]
+    return [weights] if isinstance(weights, (str, Path)) else weights
 
 
 __all__ = ["Feed", "Solver"]

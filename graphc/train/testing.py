@@ -12,6 +12,7 @@ from graphc import driver
 from graphc.errors import GraphError, Loc
 from graphc.ir.graph import Graph
 from graphc.ir.verify import verify
+from graphc.runtime.executable import Executable
 from graphc.runtime.training import TestedNet, TrainingNet, paired
 from graphc.train.events import Final, FinalLoss, Listener, TestBatch
 
@@ -33,7 +34,7 @@ def tested_net(graph: Graph, trained: TrainingNet, **how: Any) -> TestedNet:
 
 
 def mean_outputs(
-    net: TestedNet,
+    net: Executable,
     batches: int,
     feed: Mapping[str, npt.ArrayLike] | None = None,
     listen: Listener = lambda event: None,

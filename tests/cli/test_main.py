@@ -61,7 +61,7 @@ def test_unknown_verb(cli):
     done = cli("inspct")
     assert (done.code, done.out) == (2, "")
     assert "GC-C001: no verb 'inspct'" in done.err and "hint: did you mean 'inspect'?" in done.err
-    assert "compile, run, compare, bench, check-grad, plan, inspect" in cli("zzz").err
+    assert "compile, run, train, test, compare, bench, check-grad, plan, inspect" in cli("zzz").err
 
 
 @pytest.mark.parametrize(

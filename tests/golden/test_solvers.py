@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from graphc import Solver
+from graphc.train.checkpoint.caffe_state import read_state
 from graphc.train.settings import read_settings
 
 RUNS = (
@@ -52,6 +53,49 @@ def test_run(
     assert compared == sum(key.startswith("w") for key in golden.files)
     if "state_current_step" in golden.files:  # the HDF5 snapshot was not looked into
         assert solver.schedule.current_step == golden["state_current_step"]
+    solver.close()
+
+
+SNAPSHOTS = (
+    *("adadelta", "adam", "lr_multistep", "sgd_batchnorm", "sgd_momentum_l2"),
+    "nesterov_hdf5_snapshot",
+)
+
+
+def test_every_snapshot_is_here(caffe: Path) -> None:
+    named = {path.name.split("_iter_")[0] for path in (caffe / "solvers").glob("*_iter_10.*")}
+    assert named == {*SNAPSHOTS, "cli_train"}
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+@pytest.mark.parametrize("target", ["reference", "cpu"])
+def test_going_on_from_caffe(
+    name: str, target: str, caffe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten iterations after real Caffe's ten; then our snapshot beside Caffe's."""
+    folder = caffe / "solvers"
+    golden = np.load(folder / f"{name}.npz", allow_pickle=False)
+    batches = np.load(folder / "solver_data.npz", allow_pickle=False)
+    suffix = ".h5" if "hdf5" in name else ""
+    monkeypatch.chdir(tmp_path)  # the weights are found beside the state
+    solver = Solver.resume(
+        folder / f"{name}_iter_10.solverstate{suffix}",
+        folder / f"{name}.solver.prototxt",
+        target=target,
+    )
+    assert solver.iter == 10
+    for iteration in range(10, 20):
+        solver.step(1, {blob: batches[blob][iteration] for blob in solver.net.inputs})
+    check_weights(solver, golden, 20)
+    written = solver.snapshot(tmp_path / name)
+    assert written == str(tmp_path / f"{name}_iter_20.caffemodel{suffix}")
+    state = read_state(tmp_path / f"{name}_iter_20.solverstate{suffix}")
+    theirs = read_state(folder / f"{name}_iter_20.solverstate{suffix}")
+    assert (state.iter, state.current_step) == (20, theirs.current_step)
+    assert [a.shape for a in state.history] == [a.shape for a in theirs.history]
+    for ours, expected in zip(state.history, theirs.history, strict=True):
+        bound = 2e-5 * max(1.0, np.abs(expected).max(initial=0)) + 2e-4 * np.abs(expected)
+        assert (np.abs(ours - expected) <= bound).all()
     solver.close()
 
 

@@ -42,9 +42,7 @@ class ClipGradients(SolverOp):
             norm = math.sqrt(sum(float((each * each).sum()) for each in v.values()))
         return {FACTOR: np.asarray(a.longest / norm if norm > a.longest else 1.0)}
 
-    kernels = (
-        Kernel("cpu", "update", "clip_factor", attrs=lambda a, s: {"longest": a.longest}),
-    )
+    kernels = (Kernel("cpu", "update", "clip_factor", attrs=lambda a, s: {"longest": a.longest}),)
 
 
 __all__ = ["ClipGradients", "ClipGradientsAttrs"]

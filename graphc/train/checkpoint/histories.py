@@ -34,7 +34,9 @@ def history_slots(net: Graph, trained: Graph, rule: type[UpdateRule]) -> list[Sl
     parameters have kept their names.
     """
     updates: dict[str, Node] = {
-        node.params["w"].storage.name: node for node in trained.nodes if node.role is Role.UPDATE
+        node.params["w"].storage.name: node
+        for node in trained.nodes
+        if node.role is Role.UPDATE and "w" in node.params
     }
     owners = _owners(net)
     slots: list[Slot] = []
