@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc.errors import GraphError, Loc, fail
-from graphc.ir.graph import Array
-from graphc.ir.op import Kind
+from graphc.ir.clone import forward_part
+from graphc.ir.graph import Array, Graph
+from graphc.ir.op import OURS, Kind
 from graphc.runtime.training import TestedNet, TrainingNet
 from graphc.train.checkpoint.histories import (
     Slot,
@@ -30,8 +31,7 @@ def save(solver: Solver, prefix: str | Path) -> str:
     raises, GC-P005 without a prefix."""
     if not str(prefix):
         fail("GC-P005", "there is no prefix for snapshots", "add snapshot_prefix to the solver")
-    graph, trained = solver.graph, solver.net.graph
-    graph.weights = {name: trained.weights[name] for name in graph.weights}
+    graph = _saved(solver)
     arrays: dict[str, Array] = {}
     for index, net in enumerate(_nets(solver)):
         arrays |= {f"{index}/{name}": array for name, array in _carried(net).items()}
@@ -106,8 +106,19 @@ def _carried(net: Net) -> dict[str, Array]:
     return {value.name: net.graph.weight(value) for value in values}
 
 
+def _saved(solver: Solver) -> Graph:
+    """The network as loaded, with the weights of now; where layers were taken apart and parameters
+    with them, the network as it is trained."""
+    graph, trained = solver.graph, solver.net.graph
+    names = [v.name for v in graph.param_values() if v.kind not in OURS]
+    if not all(name in trained.weights for name in names):
+        return forward_part(trained)
+    graph.weights = {name: trained.weights[name] for name in names}
+    return graph
+
+
 def _slots(solver: Solver) -> list[Slot]:
-    return history_slots(solver.graph, solver.net.graph, solver.settings.rule)
+    return history_slots(_saved(solver), solver.net.graph, solver.settings.rule)
 
 
 __all__ = ["restore", "save"]

@@ -12,7 +12,7 @@ from graphc import driver
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.graph import Graph
 from graphc.ir.types import Phase
-from graphc.runtime.training import TestedNet, TrainingNet
+from graphc.runtime.training import TestedNet
 from graphc.train.astray import first_bad_blob
 from graphc.train.build import training_net
 from graphc.train.checkpoint.load import load_snapshot

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphc.ir.op import Sig
 from graphc.ops.scalar import Expr, Var, sqrt
-from graphc.ops.update.rule import UpdateRule, local_rate, slope
 from graphc.ops.update.adagrad import AdaGradAttrs
+from graphc.ops.update.rule import UpdateRule, local_rate, slope
 from graphc.records import record
 
 
