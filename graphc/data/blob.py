@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from graphc.data.files import read_bytes
 from graphc.data.wire import BYTES, VARINT, Numbers, fields, signed, varints
+from graphc.data.wire_writer import chunk, number_field
 from graphc.errors import GraphError, fail
+from graphc.files import write_file
 from graphc.ir.types import MAX_RANK
 from graphc.limits import Limits
 
@@ -67,3 +69,12 @@ def _dims(message: memoryview) -> tuple[int, ...]:
                     break
                 dims.append(signed(dim, 64))
     return tuple(dims)
+
+
+def write_blob(path: Path, image: npt.NDArray[np.float32]) -> None:
+    """Write a mean image (C, H, W) as the (1, C, H, W) BlobProto of Caffe's compute_image_mean.
+
+    Raises GC-F002.
+    """
+    legacy = b"".join(number_field(n, d) for n, d in enumerate((1, *image.shape), 1))
+    write_file(path, legacy + chunk(_DATA, image.astype("<f4").tobytes()))

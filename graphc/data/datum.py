@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from graphc.data.images import Colour, decode_image
+from graphc.data.images import Colour, Planes, decode_image
 from graphc.data.wire import BYTES, VARINT, Numbers, fields, signed
+from graphc.data.wire_writer import chunk, number_field
+from graphc.data.wire_writer import head as tag_and_length
 from graphc.errors import fail
 from graphc.limits import Limits
 from graphc.records import record
 
+_MOST_TAILS = 100_000
 _CHANNELS, _HEIGHT, _WIDTH, _DATA, _LABEL, _FLOATS, _ENCODED = 1, 2, 3, 4, 5, 6, 7
 
 
@@ -18,13 +20,11 @@ _CHANNELS, _HEIGHT, _WIDTH, _DATA, _LABEL, _FLOATS, _ENCODED = 1, 2, 3, 4, 5, 6,
 class Datum:
     """`planes`: (channels, height, width), uint8 or float32; None if `encoded` holds an image."""
 
-    planes: npt.NDArray[np.uint8] | npt.NDArray[np.float32] | None
+    planes: Planes | None
     encoded: memoryview | None
     label: int
 
-    def image(
-        self, colour: Colour, limits: Limits
-    ) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+    def image(self, colour: Colour, limits: Limits) -> Planes:
         """The planes; an encoded image is decoded to BGR or grey. Raises GC-D001, GC-L001."""
         if self.planes is not None:
             return self.planes  # colour applies to encoded images alone, as in Caffe
@@ -60,3 +60,62 @@ def parse_datum(message: memoryview) -> Datum:
             f"the record states {channels} x {height} x {width}, but holds {values.size:,} values",
         )
     return Datum(values.reshape(dims), None, label)
+
+
+class DatumReader:
+    """Reads Datum messages as `parse_datum` does, those laid out like the one before faster.
+
+    Records of a data set begin with the same bytes, up to the pixels, and end in few ways. A
+    message with a known beginning and a known end needs no parsing: its fields are those of these
+    two, and what lies between is pixels.
+    """
+
+    def __init__(self, colour: Colour, limits: Limits) -> None:
+        self._colour, self._limits = colour, limits
+        self._head, self._start, self._end = b"", 0, 0
+        self._shape: tuple[int, ...] = ()
+        self._labels: dict[bytes, int] = {}  # by the bytes after the pixels
+
+    def __call__(self, message: memoryview) -> tuple[Planes, int]:
+        """Image and label. Raises GC-P002, GC-D00x, GC-L001."""
+        if self._start and len(message) >= self._end and message[: self._start] == self._head:
+            label = self._labels.get(bytes(message[self._end :]))
+            if label is not None:
+                flat = np.frombuffer(message, np.uint8, self._end - self._start, self._start)
+                return flat.reshape(self._shape), label
+        datum = parse_datum(message)
+        image = datum.image(self._colour, self._limits)
+        if datum.encoded is None and image.dtype == np.uint8:
+            self._learn(message, image.shape, datum.label)
+        return image, datum.label
+
+    def _learn(self, message: memoryview, shape: tuple[int, ...], label: int) -> None:
+        """Remember the layout of a message, if it is the usual one: extents, pixels, label."""
+        size = shape[0] * shape[1] * shape[2]
+        head = b"".join(number_field(i, d) for i, d in enumerate(shape, _CHANNELS))
+        head += tag_and_length(_DATA, size)
+        if message[: len(head)] != head:
+            return
+        start, end = len(head), len(head) + size
+        tail = bytes(message[end:])
+        if {number for number, _, _ in fields(memoryview(tail))} <= {_LABEL, _ENCODED}:
+            if head != self._head or len(self._labels) >= _MOST_TAILS:
+                self._labels.clear()
+            self._head, self._start, self._end, self._shape = head, start, end, shape
+            self._labels[tail] = label
+
+
+def datum_bytes(planes: Planes, label: int) -> bytes:
+    """A Datum of `planes` (C, H, W), byte for byte as Caffe's image converter writes it; what is
+    not uint8 becomes `float_data`."""
+    shape = b"".join(number_field(i, d) for i, d in enumerate(planes.shape, _CHANNELS))
+    values = planes.tobytes() if planes.dtype == np.uint8 else planes.astype("<f4").tobytes()
+    told, plain = number_field(_LABEL, label), number_field(_ENCODED, 0)
+    if planes.dtype == np.uint8:
+        return shape + chunk(_DATA, values) + told + plain
+    return shape + told + chunk(_FLOATS, values) + plain
+
+
+def encoded_datum_bytes(image: bytes, label: int) -> bytes:
+    """A Datum that holds the bytes of an image file."""
+    return chunk(_DATA, image) + number_field(_LABEL, label) + number_field(_ENCODED, 1)

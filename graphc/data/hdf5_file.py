@@ -66,9 +66,10 @@ class Hdf5File:
         shape: tuple[int, ...] = self._guarded(name, self._checked)[1]
         return shape
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
-        """A whole dataset, integers and doubles converted to float32. Raises as `shape`."""
-        array: npt.NDArray[np.float32] = self._guarded(name, self._read)
+    def read(self, name: str, *, native: bool = False) -> npt.NDArray[Any]:
+        """A whole dataset; integers and doubles are converted to float32, unless `native`. Raises
+        as `shape`."""
+        array: npt.NDArray[Any] = self._guarded(name, self._read_native if native else self._read)
         return array
 
     def integer(self, name: str) -> int:
@@ -86,6 +87,11 @@ class Hdf5File:
         found: list[str] = self._guarded(name, self._members)
         return found
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the file has at its top."""
+        return tuple(str(name) for name in self._file)
+
     def _guarded(self, name: str, do: Any) -> Any:
         try:
             return do(name)
@@ -101,6 +107,13 @@ class Hdf5File:
         if out.size:
             with np.errstate(over="ignore", invalid="ignore"):
                 dataset.read_direct(out)
+        return out
+
+    def _read_native(self, name: str) -> npt.NDArray[Any]:
+        dataset, shape = self._checked(name)
+        out = np.empty(shape, dataset.dtype)
+        if out.size:
+            dataset.read_direct(out)
         return out
 
     def _integer(self, name: str) -> int:

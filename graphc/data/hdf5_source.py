@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from graphc.data.draws import permutation
+from graphc.data.draws import I64, permutation
 from graphc.data.files import MAX_PATH, read_lines
 from graphc.data.hdf5_file import Hdf5File
 from graphc.data.source import Array, Batch, State, batch_size, check_shape, counters
@@ -36,7 +36,7 @@ class Hdf5Source:
             if len(name) > MAX_PATH:
                 fail("GC-D002", f"list {source!r}: {name[:80]!r}... is too long for a file name")
         self._loaded: tuple[int, Batch] | None = None
-        self._orders: dict[str, tuple[tuple[object, ...], Sequence[int]]] = {}
+        self._orders: dict[str, tuple[tuple[object, ...], I64]] = {}
         self.reset()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -106,23 +106,24 @@ class Hdf5Source:
         if self.file == len(self.files):
             self.file, self.epoch = 0, self.epoch + 1
 
-    def _file_order(self) -> Sequence[int]:
+    def _file_order(self) -> I64:
         return self._order("files", len(self.files))
 
-    def _row_order(self, index: int, rows: int) -> Sequence[int]:
+    def _row_order(self, index: int, rows: int) -> I64:
         return self._order(f"rows of file {index}", rows)
 
-    def _order(self, purpose: str, count: int) -> Sequence[int]:
-        if not self.shuffle:
-            return range(count)
-        key = (purpose, count, self.epoch)
+    def _order(self, purpose: str, count: int) -> I64:
+        key = (purpose, count, self.epoch if self.shuffle else 0)
         if self._orders.get(purpose, ((), ()))[0] != key:
-            order = permutation(
-                count, seed=self.seed, layer=self.sig.name, purpose=purpose, epoch=self.epoch
-            )
+            order = self._drawn(purpose, count) if self.shuffle else np.arange(count)
             self._orders = {k: v for k, v in self._orders.items() if k == "files"}
             self._orders[purpose] = (key, order)
         return self._orders[purpose][1]
+
+    def _drawn(self, purpose: str, count: int) -> I64:
+        return permutation(
+            count, seed=self.seed, layer=self.sig.name, purpose=purpose, epoch=self.epoch
+        )
 
     def _open(self, index: int) -> Hdf5File:
         env = self.sig.env

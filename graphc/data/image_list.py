@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
 from graphc.data.draws import permutation
 from graphc.data.files import MAX_PATH, read_bytes, read_lines
@@ -36,7 +36,7 @@ class ImageListRecords:
         self.options, self.env, self.seed, self.layer = options, s.env, seed, s.name
         self.lines = read_list(options.source, s.env)
         self.count = len(self.lines)
-        self._order: Sequence[int] = range(self.count)
+        self._order = np.arange(self.count)
         self._epoch = -1
 
     def read(self, record: int, epoch: int) -> tuple[Image, int]:
@@ -63,7 +63,7 @@ class ImageListRecords:
                 self.count, seed=self.seed, layer=self.layer, purpose="shuffle", epoch=epoch
             )
             self._epoch = epoch
-        return self.lines[self._order[record]]
+        return self.lines[int(self._order[record])]
 
 
 def read_list(source: str, env: Env) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Image: TypeAlias = npt.NDArray[np.uint8]
+Planes: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Colour: TypeAlias = Literal["color", "gray", "native"]
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "GIF", "WEBP")  # none that starts other programs
 

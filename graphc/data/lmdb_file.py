@@ -106,7 +106,14 @@ class LmdbFile:
             return
         first = min(walk.skip, count)
         walk.skip -= first
+        view, unpack, end = memoryview(page), _NODE.unpack_from, len(page)
         for offset in nodes[first:]:
+            if offset + _NODE.size <= end:  # the common case, which a batch meets often, in a row
+                low, high, special, key_size = unpack(page, offset)
+                at = offset + _NODE.size + key_size
+                if not special and at + (low | high << 16) <= end:
+                    yield page[at - key_size : at], view[at : at + (low | high << 16)]
+                    continue
             yield self._leaf(page, number, offset)
 
     def _node(self, page: bytes, number: int, offset: int) -> tuple[int, int, int, int, int]:

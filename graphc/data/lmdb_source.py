@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from graphc.data.datum import parse_datum
-from graphc.data.images import Colour
+from graphc.data.datum import DatumReader
+from graphc.data.images import Colour, Planes
 from graphc.data.lmdb_file import LmdbFile
-from graphc.data.transform import Planes
-from graphc.errors import fail
+from graphc.errors import GraphError, fail
 from graphc.limits import Limits
 
 
@@ -20,24 +20,32 @@ class LmdbRecords:
     """
 
     def __init__(self, path: Path, colour: Colour, limits: Limits) -> None:
-        self.path, self.colour, self.limits = path, colour, limits
+        self.path, self.limits = path, limits
         self.file = LmdbFile(path)
         self.count = len(self.file)
         if self.count < 1:
             self.file.close()
             fail("GC-D001", f"LMDB {str(path)!r} has no records")
+        self._parse = DatumReader(colour, limits)
         self._walk: Iterator[tuple[bytes, memoryview]] = iter(())
         self._next = -1  # number of the record that _walk yields next
         self._last: tuple[int, bytes, memoryview] = (-1, b"", memoryview(b""))
 
     def read(self, record: int, epoch: int) -> tuple[Planes, int]:
         """Image and label of a record. Raises GC-D00x, GC-P002, GC-L001."""
-        _, _, value = self._fetch(record)
-        datum = parse_datum(value)
-        return datum.image(self.colour, self.limits), datum.label
+        return self._parse(self._fetch(record)[2])
+
+    def raw(self, record: int) -> tuple[bytes, memoryview]:
+        """Key and value of a record. Raises GC-D001, GC-U001."""
+        _, key, value = self._fetch(record)
+        return key, value
 
     def describe(self, record: int, epoch: int) -> str:
         number, key, _ = self._last
+        if number != record:
+            with suppress(GraphError):  # where it cannot be read, its number has to do
+                key = next(self.file.records(record))[0]
+                number = record
         named = f" (key {key.decode('utf-8', 'backslashreplace')!r})" if number == record else ""
         return f"{str(self.path)!r}, record {record}{named}"
 

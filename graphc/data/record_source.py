@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 
-from graphc.data.draws import below, record_draws
+from graphc.data.draws import Span, below, record_draws, spans
+from graphc.data.images import Planes
 from graphc.data.source import Array, Batch, State, batch_size, check_shape, counters
-from graphc.data.transform import Planes, Transformer
+from graphc.data.transform import Transformer
 from graphc.errors import GraphError, fail
-
-T = TypeVar("T")
 
 
 class Records(Protocol):
@@ -47,17 +47,22 @@ class RecordSource:
 
     def shape(self) -> tuple[int, ...]:
         """(N, C, H, W) of the next batch, from its first record."""
-        image, _ = self._named(self.records.read)
-        return (self.batch_size, *self._named(lambda r, e: self.transform.shape(image.shape)))
+        with self._naming(self.record, self.epoch):
+            image, _ = self.records.read(self.record, self.epoch)
+            return (self.batch_size, *self.transform.shape(image.shape))
 
     def next(self) -> Batch:
         """The next batch; raises with the record's name."""
-        before = self.record, self.epoch
-        try:
-            return self._batch()
-        except GraphError:
-            self.record, self.epoch = before
-            raise
+        images, labels = self._read()
+        data = self._transformed(images)
+        batch = {"data": data, "label": labels}
+        for role, array in batch.items():
+            expected = self.transform.sig.outs.get(role)
+            if expected is not None and expected.shape != array.shape:
+                name = self._name(self.record, self.epoch)
+                check_shape(self.transform.sig, role, array.shape, name)
+        self.record, self.epoch = self._after(self.batch_size)
+        return batch
 
     def reset(self) -> None:
         self.record, self.epoch = self.start, 0
@@ -71,44 +76,67 @@ class RecordSource:
     def close(self) -> None:
         self.records.close()
 
-    def _batch(self) -> Batch:
-        data: Array | None = None
-        label = np.empty(self.batch_size, np.float32)
-        for i in range(self.batch_size):
-            y, label[i] = self._named(self._one)
-            if data is None:
-                data = self._allocate(y)
-            elif y.shape != data.shape[1:]:
-                name = self.records.describe(self.record, self.epoch)
-                fail(
-                    "GC-D002",
-                    f"{name} has shape {y.shape}, the first of its batch {data.shape[1:]}",
-                    "bring all images to one size, or set crop_size",
-                )
-            data[i] = y
-            self._advance()
-        assert data is not None
-        return {"data": data, "label": label}
-
-    def _one(self, record: int, epoch: int) -> tuple[Array, int]:
-        image, label = self.records.read(record, epoch)
-        return self.transform(image, record, epoch), label
-
-    def _allocate(self, first: Array) -> Array:
-        """The batch array, checked against the net's types."""
-        shape, s = (self.batch_size, *first.shape), self.transform.sig
-        name = self.records.describe(self.record, self.epoch)
-        check_shape(s, "data", shape, name)
-        check_shape(s, "label", (self.batch_size,), name)
-        return np.empty(shape, np.float32)
-
-    def _named(self, read: Callable[[int, int], T]) -> T:
-        """Call `read` on the current record; its errors get the record's name."""
+    def _read(self) -> tuple[list[Planes], Array]:
+        """Images and labels of the next batch."""
+        images: list[Planes] = []
+        labels: list[int] = []
+        record, epoch, read = self.record, self.epoch, self.records.read
         try:
-            return read(self.record, self.epoch)
+            for _ in range(self.batch_size):
+                image, label = read(record, epoch)
+                images.append(image)
+                labels.append(label)
+                record += 1
+                if record == self.records.count:
+                    record, epoch = 0, epoch + 1
         except GraphError as error:
-            name = self.records.describe(self.record, self.epoch)
-            raise GraphError(error.code, f"{name}: {error.message}", error.hint) from None
+            raise self._named(error, record, epoch) from None
+        return images, np.array(labels, np.float32)
+
+    def _transformed(self, images: list[Planes]) -> Array:
+        first, places = images[0], self._spans(self.batch_size)
+        if all(image.shape == first.shape and image.dtype == first.dtype for image in images):
+            with self._naming(self.record, self.epoch):
+                stack: Any = np.stack(images)
+                return self.transform.batch(stack, places)
+        rows: list[Array] = []
+        for span in places:
+            for record in range(span.first, span.first + span.count):
+                with self._naming(record, span.epoch):
+                    y = self.transform(images[len(rows)], record, span.epoch)
+                if rows and y.shape != rows[0].shape:
+                    fail(
+                        "GC-D002",
+                        f"{self._name(record, span.epoch)} has shape {y.shape}, the first of its "
+                        f"batch {rows[0].shape}",
+                        "bring all images to one size, or set crop_size",
+                    )
+                rows.append(y)
+        return np.stack(rows)
+
+    def _spans(self, count: int) -> list[Span]:
+        return spans(self.record, self.epoch, count, self.records.count)
+
+    def _after(self, count: int) -> tuple[int, int]:
+        """Record and epoch that come after the next `count` records."""
+        last = self._spans(count)[-1]
+        end = last.first + last.count
+        return (0, last.epoch + 1) if end == self.records.count else (end, last.epoch)
+
+    def _name(self, record: int, epoch: int) -> str:
+        return self.records.describe(record, epoch)
+
+    @contextmanager
+    def _naming(self, record: int, epoch: int) -> Iterator[None]:
+        """Errors of the block get the record's name."""
+        try:
+            yield
+        except GraphError as error:
+            raise self._named(error, record, epoch) from None
+
+    def _named(self, error: GraphError, record: int, epoch: int) -> GraphError:
+        told = f"{self._name(record, epoch)}: {error.message}"
+        return GraphError(error.code, told, error.hint)
 
     def _skip(self, rand_skip: int) -> int:
         if rand_skip <= 0:
@@ -116,10 +144,5 @@ class RecordSource:
         if rand_skip > self.records.count:
             fail("GC-D002", f"rand_skip {rand_skip:,} exceeds the {self.records.count:,} records")
         t = self.transform
-        drawn = record_draws(seed=t.seed, layer=t.sig.name, purpose="rand_skip")
-        return below(rand_skip, drawn[0])
-
-    def _advance(self) -> None:
-        self.record += 1
-        if self.record == self.records.count:
-            self.record, self.epoch = 0, self.epoch + 1
+        drawn = record_draws(Span(0, 0), seed=t.seed, layer=t.sig.name, purpose="rand_skip")
+        return int(below(rand_skip, drawn[0, 0]))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from graphc.data.blob import read_blob
-from graphc.data.draws import below, record_draws
-from graphc.data.images import Colour
+from graphc.data.draws import Span, below, record_draws
+from graphc.data.images import Colour, Planes
 from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.records import record
-
-Planes = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 @record(frozen=True)
@@ -32,7 +32,7 @@ NO_TRANSFORM = TransformParam()
 
 
 class Transformer:
-    """Transforms one record at a time; the result depends on (seed, layer, record, epoch) alone.
+    """Transforms records; the result depends on (seed, layer, record, epoch) alone.
 
     Crop: at random in TRAIN, else centred, rounded down. Mirror: a coin flip in both phases. The
     mean file is subtracted at the uncropped position and read on first use. Raises GC-D002 for
@@ -68,35 +68,57 @@ class Transformer:
 
     def __call__(self, image: Planes, record: int, epoch: int) -> npt.NDArray[np.float32]:
         """Transform `image` (C, H, W): float32 of `shape`."""
-        channels, height, width = self.shape(image.shape)
-        down, right, mirrored = self._choose(image.shape, record, epoch)
-        window = (slice(None), slice(down, down + height), slice(right, right + width))
-        y = image[window].astype(np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.param.mean_file:
-                y -= self._mean_image(image.shape)[window]
-            elif self.param.mean_value:
-                y -= self._mean_values(channels)
-            if self.param.scale != 1:
-                y *= np.float32(self.param.scale)
-        return y[:, :, ::-1] if mirrored else y
+        y: npt.NDArray[np.float32] = self.batch(image[None], [Span(record, epoch)])[0]
+        return y
 
-    def _choose(self, shape: tuple[int, ...], record: int, epoch: int) -> tuple[int, int, bool]:
-        """Offsets of the window (down, right), and whether to mirror."""
+    def batch(self, images: Planes, records: Sequence[Span]) -> npt.NDArray[np.float32]:
+        """Transform `images` (N, C, H, W), which are those `records`: float32 (N, *shape)."""
+        count, *shape = images.shape
+        channels, height, width = self.shape(tuple(shape))
+        out = np.empty((count, channels, height, width), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = self._mean_for(images.shape[1:])
+            if self._is_random:
+                for at, (down, right, mirrored) in enumerate(self._choices(shape, records)):
+                    window = np.s_[..., down : down + height, right : right + width]
+                    target = out[at, :, :, ::-1] if mirrored else out[at]
+                    _subtract(images[at][window], None if mean is None else mean[window], target)
+            else:
+                down, right = (
+                    (s - e) // 2 for s, e in zip(shape[1:], (height, width), strict=True)
+                )
+                window = np.s_[..., down : down + height, right : right + width]
+                _subtract(images[window], None if mean is None else mean[window], out)
+            if self.param.scale != 1:
+                out *= np.float32(self.param.scale)
+        return out
+
+    @property
+    def _is_random(self) -> bool:
+        return self.param.mirror or (self.param.crop_size > 0 and self.sig.train)
+
+    def _choices(
+        self, shape: Sequence[int], records: Sequence[Span]
+    ) -> Iterator[tuple[int, int, bool]]:
+        """Of each record the window's offsets (down, right), and whether to mirror."""
         crop = self.param.crop_size
         spare = (shape[1] - crop, shape[2] - crop) if crop else (0, 0)
-        at_random = crop > 0 and self.sig.train
-        if not at_random and not self.param.mirror:
-            return spare[0] // 2, spare[1] // 2, False
-        drawn = record_draws(
-            seed=self.seed, layer=self.sig.name, purpose="transform", record=record, epoch=epoch
-        )
-        down, right = (
-            (below(spare[0] + 1, drawn[0]), below(spare[1] + 1, drawn[1]))
-            if at_random
-            else (spare[0] // 2, spare[1] // 2)
-        )
-        return down, right, self.param.mirror and below(2, drawn[2]) == 1
+        for span in records:
+            drawn = record_draws(span, seed=self.seed, layer=self.sig.name, purpose="transform")
+            if crop and self.sig.train:
+                downs, rights = (below(spare[axis] + 1, drawn[:, axis]).tolist() for axis in (0, 1))
+            else:
+                downs, rights = ([spare[axis] // 2] * span.count for axis in (0, 1))
+            coins = below(2, drawn[:, 2]) * self.param.mirror
+            yield from zip(downs, rights, (coins == 1).tolist(), strict=True)
+
+    def _mean_for(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32] | None:
+        """The mean of an image before cropping, of its full height and width; None for none."""
+        if self.param.mean_file:
+            return self._mean_image(shape)
+        if self.param.mean_value:
+            return np.broadcast_to(self._mean_values(shape[0]), shape)
+        return None
 
     def _mean_values(self, channels: int) -> npt.NDArray[np.float32]:
         values = self.param.mean_value
@@ -119,3 +141,12 @@ class Transformer:
                 "make the mean from images of the same size",
             )
         return self._mean
+
+
+def _subtract(
+    images: Planes, mean: npt.NDArray[np.float32] | None, out: npt.NDArray[np.float32]
+) -> None:
+    """out = images - mean, in float32."""
+    out[...] = images
+    if mean is not None:
+        out -= mean

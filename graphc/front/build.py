@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from graphc.data.wire_writer import chunk
 from graphc.errors import GraphError, fail
 from graphc.front.attrs import decode
 from graphc.front.caffemodel import LAYER, read_layers
 from graphc.front.definition import Definition
 from graphc.front.leftovers import check_net
 from graphc.front.rules import filter_layers, phase_of
-from graphc.front.wire import chunk
 from graphc.ir.graph import Graph, Node, ParamSpec, Value, near
 from graphc.ir.names import Names
 from graphc.ir.op import Op, Trait

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from graphc.data import wire_writer as wire
 from graphc.errors import fail
 from graphc.files import replacing
-from graphc.front import wire
 from graphc.front.blobs import blob_names, saved_blobs
 from graphc.ir.graph import Array, Graph
 from graphc.tensorfile import raw_bytes

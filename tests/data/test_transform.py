@@ -132,6 +132,6 @@ def test_permutation(count: int) -> None:
         permutation(count, seed=3, layer="t", purpose="shuffle", epoch=e) for e in (0, 1)
     )
     assert sorted(first) == sorted(second) == list(range(count))
-    assert count < 1000 or first != second
+    assert count < 1000 or not np.array_equal(first, second)
     other = permutation(count, seed=3, layer="t", purpose="rows", epoch=0)
-    assert count < 1000 or first != other
+    assert count < 1000 or not np.array_equal(first, other)

@@ -13,8 +13,8 @@ import pytest
 from fuzz.mutations import mutate_bytes
 from small_graphs import small_graph
 
+from graphc.data import wire_writer as wire
 from graphc.errors import GraphError
-from graphc.front import wire
 from graphc.front.caffemodel import read_caffemodel
 from graphc.front.caffemodel_writer import write_caffemodel
 from graphc.front.schema import union

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.peers.plain import Array, Layer, Network
-from graphc.front import wire
+from graphc.data import wire_writer as wire
 
 IR_VERSION, OPSET = 8, 17
 FLOAT = 1  # TensorProto.DataType

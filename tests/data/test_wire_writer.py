@@ -7,8 +7,8 @@ from google.protobuf.internal import encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphc.data import wire_writer as wire
 from graphc.data.wire import fields, signed, varints
-from graphc.front import wire
 
 
 @given(st.integers(0, 2**64 - 1))
