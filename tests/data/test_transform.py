@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from data.makers import blob, pictures, sig
 
-from graphc.data.draws import permutation
+from graphc.data.draws import Span, permutation, spans
 from graphc.data.transform import Transformer, TransformParam
 from graphc.errors import GraphError
 from graphc.ir.types import Phase
@@ -75,6 +75,22 @@ def test_crops_while_training(tmp_path: Path) -> None:
     mine = firsts(transform, 0)
     assert mine != firsts(transform, 1)
     assert mine != firsts(transformer(tmp_path, "TRAIN", seed=2, crop_size=6), 0)
+
+
+@pytest.mark.parametrize("param", [{}, {"mean_value": (1.0, 2.0, 3.0)}, {"mean_file": "mean"}])
+@pytest.mark.parametrize("choice", [{}, {"crop_size": 6}, {"crop_size": 5, "mirror": True}])
+def test_a_batch_is_its_records(tmp_path: Path, param: Any, choice: Any) -> None:
+    """Over the end of an epoch, too; every element the same float."""
+    (tmp_path / "mean").write_bytes(blob(np.random.default_rng(1).random((3, 9, 8), np.float32)))
+    images = np.stack(pictures(11, 3, 9, 8, seed=2))
+    transform = transformer(tmp_path, "TRAIN", scale=0.3, **param, **choice)
+    places = spans(5, 2, 11, 7)
+    assert places == [Span(5, 2, 2), Span(0, 3, 7), Span(0, 4, 2)]
+    at = [(s.first + i, s.epoch) for s in places for i in range(s.count)]
+    for batch in (images, images.astype(np.float32)):
+        found = transform.batch(batch, places)
+        expected = [transform(image, *place) for image, place in zip(batch, at, strict=True)]
+        assert np.array_equal(found, np.stack(expected))
 
 
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
