@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graphc.benchmark import bench
     from graphc.comparison import compare
+    from graphc.data.conversion import convert_data
+    from graphc.data.summary import describe_data, mean_image
     from graphc.driver import compile, load, open, optimize
     from graphc.errors import GraphError
     from graphc.gradient_check import check_grad
@@ -37,8 +39,11 @@ _HOME = {
     "check_grad": "graphc.gradient_check",
     "compare": "graphc.comparison",
     "compile": "graphc.driver",
+    "convert_data": "graphc.data.conversion",
+    "describe_data": "graphc.data.summary",
     "load": "graphc.driver",
     "lowered": "graphc.memory",
+    "mean_image": "graphc.data.summary",
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
@@ -58,8 +63,11 @@ __all__ = [
     "check_grad",
     "compare",
     "compile",
+    "convert_data",
+    "describe_data",
     "load",
     "lowered",
+    "mean_image",
     "open",
     "optimize",
     "plan",

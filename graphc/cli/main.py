@@ -32,6 +32,7 @@ VERBS = {
     "tune": "Measure kernels on this machine, so that the fastest are chosen.",
     "count": "Count multiply-adds, parameters and activations.",
     "ops": "List layer types, or describe one.",
+    "data": "Convert data sets, take their mean, show what they hold.",
     "passes": "List passes and their options.",
     "explain": "Explain an error code.",
     "doctor": "Say what this installation can do.",

@@ -12,7 +12,7 @@ from graphc.data.files import read_bytes
 from graphc.data.wire import BYTES, VARINT, Numbers, fields, signed, varints
 from graphc.data.wire_writer import chunk, number_field
 from graphc.errors import GraphError, fail
-from graphc.files import write_file
+from graphc.files import replacing, write_file
 from graphc.ir.types import MAX_RANK
 from graphc.limits import Limits
 
@@ -71,10 +71,31 @@ def _dims(message: memoryview) -> tuple[int, ...]:
     return tuple(dims)
 
 
-def write_blob(path: Path, image: npt.NDArray[np.float32]) -> None:
-    """Write a mean image (C, H, W) as the (1, C, H, W) BlobProto of Caffe's compute_image_mean.
-
-    Raises GC-F002.
-    """
+def write_mean(path: Path, image: npt.NDArray[np.float32]) -> None:
+    """Write a mean image (C, H, W): as .npy where that is the suffix, else as the (1, C, H, W)
+    BlobProto of Caffe's compute_image_mean. Raises GC-F002."""
+    if path.suffix == ".npy":
+        with replacing(path) as file:
+            np.lib.format.write_array(file, image)
+        return
     legacy = b"".join(number_field(n, d) for n, d in enumerate((1, *image.shape), 1))
     write_file(path, legacy + chunk(_DATA, image.astype("<f4").tobytes()))
+
+
+def read_mean(path: Path, limits: Limits) -> npt.NDArray[np.float32]:
+    """A mean image (C, H, W), or means of channels (C,): a .npy, or a BlobProto.
+
+    Raises GC-D002 for another number of axes, GC-F001, GC-L001, GC-P002, GC-D001.
+    """
+    if path.suffix == ".npy":
+        from graphc.data.numpy_file import NumpyFile  # networks run without it
+
+        with NumpyFile(path, limits) as file:
+            mean = file.array("").astype(np.float32)
+    else:
+        mean = read_blob(path, limits)
+    if mean.ndim == 4 and mean.shape[0] == 1:
+        mean = mean[0]
+    if mean.ndim not in (1, 3):
+        fail("GC-D002", f"{str(path)!r} has shape {mean.shape}, a mean has (C, H, W) or (C,)")
+    return mean
