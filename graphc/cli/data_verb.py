@@ -51,14 +51,17 @@ def source_options(function: F) -> F:
     return function
 
 
-@click.group("data", subcommand_metavar="VERB ...", options_metavar="")
-def command() -> None:
+@click.group("data", invoke_without_command=True, subcommand_metavar="VERB ...", options_metavar="")
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Convert data sets, take their mean, show what they hold.
 
     SOURCE is an LMDB, an HDF5 file, .npz or .npy, MNIST's idx images (also .gz), CIFAR's .bin
     batches, a folder with one subfolder of images per class, or a list file of lines `path label`.
     `graphc data VERB --help` lists the options, --json among them.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command("convert")

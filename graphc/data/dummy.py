@@ -15,6 +15,8 @@ class DummySource:
     Roles in `constant` are filled once, others anew in each step, as a function of the step alone.
     """
 
+    ahead = 0
+
     def __init__(self, roles: tuple[str, ...], constant: frozenset[str], fill: Fill) -> None:
         self.roles, self.fill = roles, fill
         self.step = 0
@@ -36,6 +38,9 @@ class DummySource:
 
     def restore(self, state: Mapping[str, int]) -> None:
         (self.step,) = counters(state, step=None)
+
+    def origin(self, state: Mapping[str, int], row: int) -> str:
+        return f"row {row} of the filler's step {state['step']}"
 
     def close(self) -> None:
         """Nothing is open."""

@@ -9,7 +9,7 @@ import numpy as np
 from graphc.data.draws import I64, permutation
 from graphc.data.files import MAX_PATH, read_lines
 from graphc.data.hdf5_file import Hdf5File
-from graphc.data.source import Array, Batch, State, batch_size, check_shape, counters
+from graphc.data.source import AHEAD, Array, Batch, State, batch_size, check_shape, counters
 from graphc.errors import GraphError, fail
 from graphc.ir.op import Sig
 
@@ -21,6 +21,8 @@ class Hdf5Source:
     all files the same other axes. `shuffle`: files and rows come in a new order in each epoch.
     Raises GC-F00x, GC-D00x, GC-L001, GC-U002.
     """
+
+    ahead = AHEAD
 
     def __init__(
         self, source: str, s: Sig, stated_batch: int, *, shuffle: bool = False, seed: int = 0
@@ -63,6 +65,20 @@ class Hdf5Source:
     def restore(self, state: Mapping[str, int]) -> None:
         found = counters(state, file=len(self.files), row=None, epoch=None)
         self.file, self.row, self.epoch = found
+
+    def origin(self, state: Mapping[str, int], row: int) -> str:
+        before = self.state()
+        try:
+            self.restore(state)
+            while True:
+                index = self._file_order()[self.file]
+                rows = self._row_order(index, len(self._load(index)[self.sig.tops[0]]))
+                if self.row + row < len(rows):
+                    return f"{self.files[index]!r}, row {rows[self.row + row]}"
+                row -= len(rows) - self.row
+                self._advance(len(rows) - self.row, len(rows))
+        finally:
+            self.restore(before)
 
     def close(self) -> None:
         self._loaded = None

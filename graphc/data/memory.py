@@ -19,6 +19,8 @@ class MemorySource:
     `shape`: (C, H, W). Arrays come by `set_arrays`, which starts anew from their first row.
     """
 
+    ahead = 0
+
     def __init__(self, s: Sig, stated_batch: int, shape: tuple[int, int, int]) -> None:
         self.shape = shape
         self.batch_size = batch_size(stated_batch, s, "data")
@@ -74,6 +76,9 @@ class MemorySource:
         if row % self.batch_size:
             fail("GC-D002", f"the saved position says row {row}, within a batch")
         self.row = row
+
+    def origin(self, state: Mapping[str, int], row: int) -> str:
+        return f"row {state['row'] + row} of the arrays given"
 
     def close(self) -> None:
         """Nothing is open."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.data.draws import Span, below, record_draws, spans
 from graphc.data.images import Planes
-from graphc.data.source import Array, Batch, State, batch_size, check_shape, counters
+from graphc.data.source import AHEAD, Array, Batch, State, batch_size, check_shape, counters
 from graphc.data.transform import Transformer
 from graphc.errors import GraphError, fail
 
@@ -38,9 +38,14 @@ class RecordSource:
     """
 
     def __init__(
-        self, records: Records, transform: Transformer, stated_batch: int, rand_skip: int = 0
+        self,
+        records: Records,
+        transform: Transformer,
+        stated_batch: int,
+        rand_skip: int = 0,
+        ahead: int = AHEAD,
     ) -> None:
-        self.records, self.transform = records, transform
+        self.records, self.transform, self.ahead = records, transform, ahead
         self.batch_size = batch_size(stated_batch, transform.sig, "data")
         self.start = self._skip(rand_skip)
         self.record, self.epoch = self.start, 0
@@ -72,6 +77,10 @@ class RecordSource:
 
     def restore(self, state: Mapping[str, int]) -> None:
         self.record, self.epoch = counters(state, record=self.records.count, epoch=None)
+
+    def origin(self, state: Mapping[str, int], row: int) -> str:
+        place = spans(state["record"], state["epoch"], row + 1, self.records.count)[-1]
+        return self._name(place.first + place.count - 1, place.epoch)
 
     def close(self) -> None:
         self.records.close()

@@ -1,7 +1,7 @@
 """Source: what a data layer's `open` returns; batches in order.
 
-`next` is called by one thread at a time. Whoever prefetches calls `next` and then `state` in its
-own thread, and hands out both; nothing here depends on which thread that is, or on timing.
+Methods are called by one thread at a time; nothing depends on which thread that is, or on timing.
+`graphc.data.prefetch` calls `next` ahead of its use, in a thread of its own.
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ from graphc.ir.op import Sig
 Array: TypeAlias = npt.NDArray[np.float32]
 Batch: TypeAlias = dict[str, Array]
 State: TypeAlias = dict[str, int]
+AHEAD = 4
+"""Batches to read ahead, as many as Caffe."""
 
 
 class Source(Protocol):
-    """Batches of a data layer in order; a failed `next` leaves the position where it was."""
+    """Batches of a data layer in order; a failed `next` leaves the position where it was.
+
+    `ahead`: how many batches it is worth to read before they are asked for.
+    """
+
+    ahead: int
 
     def next(self) -> Batch:
         """The next batch: top role -> float32 array. Raises GC-D00x, GC-F00x, GC-L001."""
@@ -34,6 +41,9 @@ class Source(Protocol):
 
     def restore(self, state: Mapping[str, int]) -> None:
         """Go on where `state` was taken. Raises GC-D002 if it does not fit this source."""
+
+    def origin(self, state: Mapping[str, int], row: int) -> str:
+        """The record behind row `row` of the batch that begins at `state`, for messages."""
 
     def close(self) -> None:
         """Close files; may be called twice."""

@@ -63,7 +63,7 @@ class Data(SourceSpec):
         colour = "color" if a.force_encoded_color else transform.colour
         records = LmdbRecords(s.env.resolve(a.source), colour, s.env.limits)
         try:
-            return RecordSource(records, transform, a.batch_size, a.rand_skip)
+            return RecordSource(records, transform, a.batch_size, a.rand_skip, a.prefetch)
         except GraphError:
             records.close()
             raise

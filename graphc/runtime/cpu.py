@@ -206,7 +206,10 @@ class CpuExecutor(ReferenceExecutor):
             prepared.run(entry, host, **order | self.check | checks)
         except GraphError as error:
             at = prepared.session.failed
-            raise self.graph.nodes[calls[at].node].located(error) if at >= 0 else error from None
+            if at < 0:
+                raise
+            node = self.graph.nodes[calls[at].node]
+            raise node.located(self._traced(node, error)) from None
 
     def _run_host(self, node: Node, call: Call, arrays: list[npt.NDArray[Any]]) -> None:
         """A Forward or Grad part by its reference, from and to the plan's memory; `arrays`: its

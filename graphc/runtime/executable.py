@@ -55,6 +55,9 @@ class Executable:
     sees to it); different objects are independent.
     """
 
+    reads_ahead = False
+    """Do data sources read their next batches while the network runs?"""
+
     def __init__(
         self,
         graph: Graph,
@@ -93,6 +96,7 @@ class Executable:
             fused_update=fused_update,
             weights=weights,
         )
+        self._executor.reads_ahead = self.reads_ahead
         self._ran = False
 
     def _kept_blobs(self) -> dict[str, Value]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from graphc.data.prefetch import prefetched
 from graphc.errors import GraphError, fail
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
 from graphc.ir.op import Effect, Kind, Sig, Trait
@@ -22,6 +23,7 @@ from graphc.ops.spec import F64, Ctx, OpSpec
 from graphc.plan.data import Plan
 from graphc.program import Program
 from graphc.rng import uniform
+from graphc.runtime._origins import traced
 from graphc.runtime.feeds import double
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ class ReferenceExecutor:
 
     `pinned`: values that outlive their last reader, because the caller asked for them. `step`
     counts forwards since the start or the last reset; random draws depend on it. `step_params`:
-    what the next backward tells the updates that follow it, by name.
+    what the next backward tells the updates that follow it, by name. `reads_ahead`: sources that
+    are opened from now on read their next batches meanwhile.
     """
 
     threads = 1
@@ -45,6 +48,8 @@ class ReferenceExecutor:
         self.drawn = 0  # the step of the last forward, which its gradients draw for too
         self.env: dict[Value, F64] = {}
         self.sources: dict[Node, Any] = {}
+        self.reads_ahead = False
+        self._begun: dict[Node, Mapping[str, int]] = {}  # where the sources' last batches begin
         self.dynamic = any(n.has(Trait.DYNAMIC) for n in graph.nodes)
         self.adopt(pinned)
         self.shapes: dict[Value, tuple[int, ...]] = {}
@@ -169,7 +174,8 @@ class ReferenceExecutor:
         """The opened source or sink behind a data layer; opened on first use."""
         if node not in self.sources:
             op = cast("type[OpSpec]", node.op)
-            self.sources[node] = op.open(node.attrs, node.sig(self.graph.env), self.seed)
+            source = op.open(node.attrs, node.sig(self.graph.env), self.seed)
+            self.sources[node] = prefetched(source) if self.reads_ahead else source
         return self.sources[node]
 
     def positions(self) -> dict[str, dict[str, int]]:
@@ -203,7 +209,7 @@ class ReferenceExecutor:
         try:
             run(node)
         except GraphError as error:
-            raise node.located(error) from None
+            raise node.located(self._traced(node, error)) from None
         except MemoryError:
             raise node.located(
                 GraphError("GC-M002", "out of memory", "use a smaller --batch")
@@ -212,6 +218,10 @@ class ReferenceExecutor:
             part = node.part or "reference"
             told = f"its {part} failed: {type(error).__name__}: {error}"
             raise node.located(GraphError("GC-O001", told)) from error
+
+    def _traced(self, node: Node, error: GraphError) -> GraphError:
+        """An error about a label or id, with the record that it comes from."""
+        return traced(error, node, self.sources, self._begun)
 
     def _sig(self, node: Node) -> Sig:
         """The node's signature; with live shapes where data-dependent extents are about."""
@@ -240,7 +250,10 @@ class ReferenceExecutor:
 
         is_host = node.has(Effect.SOURCE) or node.has(Effect.SINK)
         forward = node.of or node
-        return Ctx(self._sig(forward), part, draw, self.source(node) if is_host else None)
+        source: Any = self.source(node) if is_host else None
+        if hasattr(source, "state"):
+            self._begun[node] = source.state()
+        return Ctx(self._sig(forward), part, draw, source)
 
     def _run_forward(self, node: Node) -> None:
         op = cast("type[OpSpec]", node.op)

@@ -25,10 +25,12 @@ Positions = dict[str, dict[str, int]]
 class TrainingNet(Executable):
     """An executable whose graph has update nodes (`graphc.updates`).
 
-    Gradients live no longer than their last reader, so that nobody can ask for them. `told`: the
-    outputs of the last forward that was to tell them.
+    Gradients live no longer than their last reader, so that nobody can ask for them. Data sources
+    read ahead, see `graphc.data.prefetch`. `told`: the outputs of the last forward that was to tell
+    them.
     """
 
+    reads_ahead = True
     told: Mapping[str, Array] = {}
 
     def _pinned(self) -> set[Value]:
