@@ -16,6 +16,8 @@ from typing import Any
 from graphc.data.source import Batch, Source, State
 from graphc.records import record
 
+_PAUSE = 0.001  # seconds
+
 
 @record(frozen=True, slots=True)
 class _Item:
@@ -68,11 +70,17 @@ class _Desk:
 
 
 def _read_ahead(desk: _Desk) -> None:
-    """The thread: read while there is room."""
+    """The thread: read while there is room.
+
+    Who has just taken a batch is about to copy it, during which numpy lets other threads have the
+    interpreter, and then to compute without it. So a thread that is not in a hurry waits a little:
+    else the other one would wait for it with its copy in its hands.
+    """
     while True:
         with desk.turn:
             while not desk.stopped and not desk.has_room():
                 desk.turn.wait()
+                desk.turn.wait_for(lambda: desk.stopped or not desk.ready, _PAUSE)
         with desk.using:
             if desk.stopped:
                 return
