@@ -1,6 +1,7 @@
 """Compile proto/ into graphc/front/caffe.fds: `python tools/schema.py` after every change there.
 
-The result is one FileDescriptorSet: caffe.proto first, then the dialects. Needs grpcio-tools.
+The result is one FileDescriptorSet: caffe.proto first, then the dialects and our own fields. Needs
+grpcio-tools.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def compiled() -> FileDescriptorSet:
     from grpc_tools import protoc
 
     proto = ROOT / "proto"
-    files = ["caffe.proto", *sorted(f"dialects/{p.name}" for p in proto.glob("dialects/*.proto"))]
+    dialects = sorted(f"dialects/{p.name}" for p in proto.glob("dialects/*.proto"))
+    files = ["caffe.proto", *dialects, "graphc.proto"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.fds"
         status = protoc.main(["protoc", f"-I{proto}", f"--descriptor_set_out={out}", *files])

@@ -86,12 +86,12 @@ def _files() -> dict[str, FileDescriptorProto]:
 @lru_cache(maxsize=1)
 def _union_file() -> FileDescriptorProto:
     table = _files()
-    return merged(table["caffe"], [table[name] for name in (*_FORKS, "other")])
+    return merged(table["caffe"], [table[name] for name in (*_FORKS, "other", "graphc")])
 
 
 @lru_cache(maxsize=1)
 def union() -> Schema:
-    """BVLC and all forks, merged by field name."""
+    """BVLC, all forks, and fields of our own, merged by field name."""
     return Schema(_union_file())
 
 
