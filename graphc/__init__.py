@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphc.comparison import compare
     from graphc.data.conversion import convert_data
     from graphc.data.summary import describe_data, mean_image
+    from graphc.demonstration.demo import demo
     from graphc.driver import compile, load, open, optimize
     from graphc.errors import GraphError
     from graphc.gradient_check import check_grad
@@ -41,6 +42,7 @@ _HOME = {
     "compile": "graphc.driver",
     "convert_data": "graphc.data.conversion",
     "describe_data": "graphc.data.summary",
+    "demo": "graphc.demonstration.demo",
     "load": "graphc.driver",
     "lowered": "graphc.memory",
     "mean_image": "graphc.data.summary",
@@ -64,6 +66,7 @@ __all__ = [
     "compare",
     "compile",
     "convert_data",
+    "demo",
     "describe_data",
     "load",
     "lowered",

@@ -42,6 +42,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("memory",),
     ("tuning", "benchmark", "comparison", "gradient_check"),
+    ("demonstration",),
     ("*",),
     ("cli",),
     ("__main__",),

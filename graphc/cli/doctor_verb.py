@@ -24,9 +24,10 @@ CORE = {
     "C++ extension": "graphc._core",
 }
 EXTRAS = {
-    "h5py": ("h5py", "HDF5 weights and HDF5 data layers"),
-    "lmdb": ("lmdb", "Data layers that read LMDB"),
-    "pillow": ("PIL", "images on the command line and ImageData layers"),
+    "h5py": ("h5py", "data", "HDF5 weights and HDF5 data layers"),
+    "lmdb": ("lmdb", "data", "Data layers that read LMDB"),
+    "pillow": ("PIL", "data", "images on the command line and ImageData layers"),
+    "scikit-learn": ("sklearn", "demo", "`graphc demo`"),
 }
 TARGETS = {
     "reference": (OK, "float64 on the CPU: slow, and right"),
@@ -52,10 +53,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
         ("machine", platform.machine(), OK, _machine()),
         *core,
     ]
-    for name, (module, use) in EXTRAS.items():
+    for name, (module, extra, use) in EXTRAS.items():
         row = _package(name, module, use)
         if row[2] == MISSING:
-            row = (name, "", MISSING, f"for {use}: pip install 'graphc[data]'")
+            row = (name, "", MISSING, f"for {use}: pip install 'graphc[{extra}]'")
         rows.append(row)
     rows.append(_onednn())
     rows += [(f"target {t}", "", state, remark) for t, (state, remark) in TARGETS.items()]

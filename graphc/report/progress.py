@@ -53,7 +53,7 @@ class Progress:
         """The run goes from iteration `start` to `max_iter`; `planned`: bytes of memory planned."""
         self._stream = sys.stderr if stream is None else stream
         self._max, self._first, self._done = max_iter, start, start
-        self._planned, self._clock, self._began = planned, clock, clock()
+        self._planned, self._clock, self._began = planned, clock, math.nan
         self._loss, self._speed = Smoothed(SPAN), Smoothed(SPAN)
         self._last_loss, self._rate = math.nan, math.nan
         self._head, self._loss_told, self._outputs = "", "", list[tuple[str, float]]()
@@ -62,6 +62,8 @@ class Progress:
         self._colours = terminal and not os.environ.get("NO_COLOR")
 
     def __call__(self, event: events.Event) -> None:
+        if math.isnan(self._began):  # not before: until then networks were compiled
+            self._began = self._clock() - (event.seconds if isinstance(event, events.Tick) else 0.0)
         match event:
             case events.Tick():
                 self._end_line()

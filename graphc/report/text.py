@@ -52,9 +52,9 @@ def rate_text(rate: float) -> str:
 
 
 def can_show(stream: TextIO, text: str) -> bool:
-    """Has the stream's encoding these characters?"""
+    """Has the stream's encoding these characters? One in memory has all."""
     try:
-        text.encode(stream.encoding or "ascii")
+        text.encode(stream.encoding or "utf-8")
     except (LookupError, UnicodeEncodeError):
         return False
     return True

@@ -165,7 +165,7 @@ def test_a_resumed_run_counts_its_own_iterations_for_the_time_left():
     progress = Progress(110, start=100, stream=stream, clock=clock)
     for i in range(100, 105):
         progress(ev.Tick(i, 1.0, 0.5, 10, 0.5))
-    began, now = 0.5, clock.now
+    began, now = 0.0, clock.now
     progress(ev.TrainLoss(105, 1.0))
     progress(ev.LearningRate(105, 0.5))
     left = (now + 0.5 - began) / 5 * 5
