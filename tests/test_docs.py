@@ -5,8 +5,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from graphc.train import events
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.S | re.M)
@@ -43,6 +46,17 @@ def test_tutorial(name: str, tmp_path: Path) -> None:
         assert run([sys.executable, script], tmp_path).strip()
     assert ran >= 2
     assert len(scripts) == 1
+
+
+def test_listeners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/training.md makes of a run's events."""
+    text = (DOCS / "training.md").read_text(encoding="utf-8")
+    (script,) = (body for _, _, body in BLOCK.findall(text) if "graphc.report" in body)
+    monkeypatch.chdir(tmp_path)
+    solver = SimpleNamespace(net=SimpleNamespace(plan=SimpleNamespace(peak_bytes=1 << 20)))
+    exec(script, {"max_iter": 1, "solver": solver, "run": [events.Tick(0, 1.5, 0.1, 1, 0.1)]})
+    assert Path("log.csv").read_text().splitlines()[1].endswith(",1.5,,0.1")
+    assert "last loss" in Path("run.html").read_text()
 
 
 def test_every_pass_is_described() -> None:

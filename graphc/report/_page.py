@@ -30,7 +30,7 @@ figure:has(input:checked) .log { display: inline }
   border: 1px solid var(--grid); border-radius: 4px; white-space: pre; font-size: 12px }
 section { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: flex-start }
 table { border-collapse: collapse } td, th { padding: .15rem 1.2rem .15rem 0; text-align: left;
-  font-weight: 400; vertical-align: top; overflow-wrap: anywhere } th { color: var(--pale) }
+  font-weight: 400; vertical-align: top; overflow-wrap: break-word } th { color: var(--pale) }
 caption { text-align: left; font-weight: 600; padding-bottom: .3rem }
 """
 
@@ -64,7 +64,7 @@ document.querySelectorAll("figure").forEach((figure, index) => {
     tip.hidden = false;
     const left = place / width * box.width, room = box.width - left - tip.offsetWidth;
     tip.style.left = `${room < 20 ? left - tip.offsetWidth - 12 : left + 12}px`;
-    tip.style.top = `${svg.offsetTop + 10}px`;
+    tip.style.top = `${box.top - figure.getBoundingClientRect().top + 10}px`;
   });
   svg.addEventListener("pointerleave", () => {
     tip.hidden = true; guide.setAttribute("x1", -9); guide.setAttribute("x2", -9);

@@ -56,7 +56,8 @@ class Progress:
         self._planned, self._clock, self._began = planned, clock, math.nan
         self._loss, self._speed = Smoothed(SPAN), Smoothed(SPAN)
         self._last_loss, self._rate = math.nan, math.nan
-        self._head, self._loss_told, self._outputs = "", "", list[tuple[str, float]]()
+        self._doing = self._head = self._loss_told = ""
+        self._outputs = list[tuple[str, float]]()
         terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._lives, self._drawn = terminal, -math.inf
         self._colours = terminal and not os.environ.get("NO_COLOR")
@@ -70,6 +71,7 @@ class Progress:
                 self._tick(event)
             case events.TestStart(iteration, net):
                 self._begin_line(f"iter {iteration}/{self._max}  test {net}:")
+                self._refresh(f"testing net {net}")
             case events.TrainLoss(iteration, loss):
                 self._begin_line(f"iter {iteration}/{self._max}")
                 self._loss_told = f"loss {number_text(loss)}"
@@ -121,10 +123,7 @@ class Progress:
         self._loss.add(tick.loss)
         if tick.images and tick.seconds > 0:
             self._speed.add(tick.seconds / tick.images)
-        now = self._clock()
-        if self._lives and now - self._drawn >= REDRAWN_S:
-            self._drawn = now
-            self._draw()
+        self._refresh()
 
     def _begin_line(self, head: str) -> None:
         self._end_line()
@@ -158,6 +157,13 @@ class Progress:
         left = (self._clock() - self._began) / made * (self._max - self._done)
         return speed, f"eta {duration_text(left)}"
 
+    def _refresh(self, doing: str = "") -> None:
+        """Redraw the living line, if it is time to, or something else is done now."""
+        now = self._clock()
+        if self._lives and (doing != self._doing or now - self._drawn >= REDRAWN_S):
+            self._drawn, self._doing = now, doing
+            self._draw()
+
     def _draw(self) -> None:
         self._stream.write(CLEAR + self._living_line(shutil.get_terminal_size().columns - 1))
         self._stream.flush()
@@ -171,11 +177,13 @@ class Progress:
         loss = self._loss.mean if math.isfinite(self._last_loss) else self._last_loss
         share = min(1.0, self._done / self._max) if self._max else 1.0
         speed, left = self._pace()
+        ticked = self._done > self._first
         parts = (
             (7, self._bar(share)),
             (0, f"iter {self._done:,}/{self._max:,}"),
-            (1, f"loss {number_text(loss)}"),
-            (4, f"lr {number_text(self._rate)}"),
+            (-1, self._doing),
+            (1, f"loss {number_text(loss)}" if ticked else ""),
+            (4, f"lr {number_text(self._rate)}" if ticked else ""),
             (3, speed),
             (5, f"elapsed {duration_text(self._clock() - self._began)}"),
             (2, left),

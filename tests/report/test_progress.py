@@ -75,7 +75,8 @@ def test_a_terminal_shows_the_same_lines_and_no_living_one_in_the_end(monkeypatc
 
 def test_the_living_line(monkeypatch):
     width(monkeypatch, 200)
-    line = living(told(Terminal(), planned=3 << 20))[-1]
+    drawn = living(told(Terminal(), planned=3 << 20))
+    line = [line for line in drawn if "testing" not in line][-1]
     form = (
         r"\u2501{12} 100%  iter 8/8  loss 0\.\d+  lr 0\.1  256 img/s  elapsed \d:\d\d  eta 0:00  "
         r"memory 3\.0 MiB planned, [\d.]+ [MG]iB used"
@@ -138,6 +139,19 @@ def test_a_loss_that_is_no_number_is_seen(monkeypatch):
     drawn = living(told(Terminal()))
     assert any("iter 6/8  loss nan" in line for line in drawn)
     assert "nan" not in drawn[-1]
+
+
+def test_a_test_is_seen_while_it_runs(monkeypatch):
+    width(monkeypatch, 60)
+    stream = Terminal()
+    with Progress(10, stream=stream, clock=Clock()) as progress:
+        progress(ev.TestStart(0, 1))
+        assert "iter 0/10  testing net 1  elapsed 0:0" in shown(stream.getvalue())[-1]
+        progress(ev.TestOutput(0, "acc", 0.5))
+        progress(ev.Tick(0, 1.0, 0.1, 64, 0.1))
+        *_, told, last = shown(stream.getvalue())
+        assert told == "iter 0/10  test 1:  acc 0.5"
+        assert "testing" not in last and "loss 1  lr 0.1" in last
 
 
 def test_what_is_said_stands_above_the_living_line(monkeypatch):
