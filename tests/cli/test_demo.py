@@ -45,7 +45,8 @@ def test_it_learns(made):
     assert made.trained == 1198 and made.iterations == network.ITERATIONS
     assert made.losses[1] < 0.2 < made.losses[0]
     assert made.images_per_second > 0 and made.us_per_image > 0
-    assert 0 < made.run_bytes < made.train_bytes < made.peak_rss
+    assert 0 < made.run_bytes < made.train_bytes
+    assert made.peak_rss is None or made.peak_rss > made.train_bytes
 
 
 def test_what_it_leaves_is_what_it_found(made):

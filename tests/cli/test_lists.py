@@ -175,6 +175,8 @@ def test_doctor_finds_what_is_missing(cli, monkeypatch):
     missing("h5py")
     done = cli("doctor")
     assert done.code == 0 and "pip install 'graphc[data]'" in done.out
+    missing("sklearn")
+    assert "for `graphc demo`: pip install 'graphc[demo]'" in cli("doctor").out
     missing("numpy")
     told = cli("doctor", "--json")
     assert told.code == 1 and told.json["healthy"] is False
