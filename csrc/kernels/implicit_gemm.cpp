@@ -20,6 +20,18 @@ std::size_t lines(std::int64_t bytes) { return std::size_t(round_up(bytes, 64));
 
 }  // namespace
 
+ImplicitGemmShape product_shape(std::int64_t rows, std::int64_t outputs, std::int64_t depth) {
+    ImplicitGemmShape shape;
+    shape.outputs = outputs;
+    shape.channels = depth;
+    shape.x_channel = shape.y_channel = shape.r_channel = 1;
+    for (std::int64_t n = 0; n < rows; ++n) {
+        shape.x_images.push_back(n * depth);
+        shape.y_images.push_back(n * outputs);
+    }
+    return shape;
+}
+
 ImplicitGemm::ImplicitGemm(ImplicitGemmShape shape)
     : shape_(std::move(shape)),
       windows_(std::move(shape_.axes)),

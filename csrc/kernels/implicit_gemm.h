@@ -26,6 +26,10 @@ struct ImplicitGemmShape {
     int threads = 1;
 };
 
+// A plain matrix product as such a sum, over images of one element: x (rows, depth), y (rows,
+// outputs).
+ImplicitGemmShape product_shape(std::int64_t rows, std::int64_t outputs, std::int64_t depth);
+
 // Where weight (g, o, c, t) lies: g * group + o * output + c * channel + taps[t].
 struct WeightPlaces {
     std::int64_t group, output, channel;

@@ -15,19 +15,6 @@ namespace graphc {
 
 namespace {
 
-// The sum as a convolution of images with one element.
-ImplicitGemmShape shape_of(std::int64_t rows, std::int64_t outputs, std::int64_t depth) {
-    ImplicitGemmShape shape;
-    shape.outputs = outputs;
-    shape.channels = depth;
-    shape.x_channel = shape.y_channel = shape.r_channel = 1;
-    for (std::int64_t n = 0; n < rows; ++n) {
-        shape.x_images.push_back(n * depth);
-        shape.y_images.push_back(n * outputs);
-    }
-    return shape;
-}
-
 class InnerProduct : public Kernel {
   public:
     explicit InnerProduct(const Problem& problem) : act_(problem.attrs) {
@@ -86,7 +73,7 @@ class Streamed final : public InnerProduct {
 class Packed final : public InnerProduct {
   public:
     explicit Packed(const Problem& problem) : InnerProduct(problem) {
-        ImplicitGemmShape shape = shape_of(rows_, outputs_, depth_);
+        ImplicitGemmShape shape = product_shape(rows_, outputs_, depth_);
         if (has_residual_) shape.r_images = shape.y_images;
         shape.threads = problem.threads;
         product_ = std::make_unique<ImplicitGemm>(std::move(shape));
@@ -121,7 +108,7 @@ class Pack final : public Kernel {
         const Spec& weight = problem.reads[0];
         require(weight.rank == 2, "weight");
         require_flat(weight, weight.size(), "weight");
-        product_ = std::make_unique<ImplicitGemm>(shape_of(0, weight.dims[1], weight.dims[0]));
+        product_ = std::make_unique<ImplicitGemm>(product_shape(0, weight.dims[1], weight.dims[0]));
         places_ = {0, 1, weight.dims[1], {0}};
         require_flat(problem.writes[0], product_->packed_size(), "packed weight");
     }

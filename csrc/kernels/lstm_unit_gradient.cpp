@@ -1,7 +1,7 @@
 // "lstm_unit_gradient": reads dc, dh, c_prev, gates and cont; writes the gradient of the gates'
-// sums, or, without the parameter gates, that of c_prev. With t = tanh(c) and e = dc + dh o (1 -
-// t^2): of i e g i (1 - i), of f e c_prev cont f (1 - f), of o dh t o (1 - o), of g e i (1 - g^2);
-// of c_prev e cont f.
+// sums, or, without the parameter gates, that of c_prev.
+
+#include <algorithm>
 
 #include "core/kernel.h"
 #include "kernels/recurrent.h"
@@ -52,21 +52,10 @@ class LstmUnitGradient final : public Kernel {
         activate_gates(spans_, run.in(3) + 4 * at, gates, units);
         step_cell(spans_, gates, c_prev, cont, cell, shown, units);
         spans_.unary_of(Opcode::tanh)(shown, cell, units);
-        const float *const i = gates, *const f = i + units, *const o = f + units;
-        const float *const g = o + units, *const dc = run.in(0) + at, *const dh = run.in(1) + at;
-        float* const made = run.out(0) + (is_of_gates_ ? 4 * at : at);
-        for (std::int64_t d = 0; d < units; ++d) {
-            const float t = shown[d], kept = f[d] * cont;
-            const float e = dc[d] + dh[d] * o[d] * (1 - t * t);
-            if (!is_of_gates_) {
-                made[d] = e * kept;
-                continue;
-            }
-            made[d] = e * g[d] * i[d] * (1 - i[d]);
-            made[units + d] = e * c_prev[d] * kept * (1 - f[d]);
-            made[2 * units + d] = dh[d] * t * o[d] * (1 - o[d]);
-            made[3 * units + d] = e * i[d] * (1 - g[d] * g[d]);
-        }
+        float* const sums = is_of_gates_ ? run.out(0) + 4 * at : gates;
+        float* const dc = is_of_gates_ ? cell : run.out(0) + at;
+        std::copy_n(run.in(0) + at, units, dc);
+        step_cell_back({gates, shown, c_prev, run.in(1) + at, cont}, sums, dc, units);
     }
 
     const Spans& spans_;

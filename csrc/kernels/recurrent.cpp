@@ -148,6 +148,21 @@ void step_cell(const Spans& spans, const float* gates, const float* c_prev, floa
     for (std::int64_t d = 0; d < units; ++d) h[d] *= o[d];
 }
 
+void step_cell_back(const CellBack& cell, float* sums, float* dc, std::int64_t units) {
+    const float *i = cell.gates, *f = i + units, *o = f + units, *g = o + units;
+    const float *t = cell.shown, *c_prev = cell.c_prev, *dh = cell.dh, cont = cell.cont;
+    // Whatever may be the same array is so element by element.
+    _Pragma("omp simd") for (std::int64_t d = 0; d < units; ++d) {
+        const float in = i[d], kept = f[d], out = o[d], fresh = g[d], held = kept * cont;
+        const float e = dc[d] + dh[d] * out * (1 - t[d] * t[d]);
+        sums[d] = e * fresh * in * (1 - in);
+        sums[units + d] = e * c_prev[d] * held * (1 - kept);
+        sums[2 * units + d] = dh[d] * t[d] * out * (1 - out);
+        sums[3 * units + d] = e * in * (1 - fresh * fresh);
+        dc[d] = e * held;
+    }
+}
+
 int threads_of(std::int64_t elements, int threads) {
     return threads_for(2.0 * double(elements), threads);
 }

@@ -77,6 +77,16 @@ void activate_gates(const Spans& spans, const float* sums, float* gates, std::in
 void step_cell(const Spans& spans, const float* gates, const float* c_prev, float cont, float* c,
                float* h, std::int64_t units);
 
+// Step `step_cell` back, of one stream. Reads the gates, t = tanh(c), c_prev, cont and the gradient
+// dh of h; `dc` holds that of c and then that of c_prev. With e = dc + dh o (1 - t^2), the sums
+// behind the gates have, of i, e g i (1 - i), of f e c_prev cont f (1 - f), of o dh t o (1 - o), of
+// g e i (1 - g^2); c_prev has e cont f. `sums` may be the gates.
+struct CellBack {
+    const float *gates, *shown, *c_prev, *dh;
+    float cont;
+};
+void step_cell_back(const CellBack& cell, float* sums, float* dc, std::int64_t units);
+
 // As many threads as so much elementwise work deserves.
 int threads_of(std::int64_t elements, int threads);
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from graphc.ir.graph import Graph, Node, Sigs, Value, typed
+from graphc.ir.graph import Graph, Node, Role, Sigs, Value, typed
 from graphc.ir.op import Sig, Trait
 from graphc.lower._choices import Choice
 from graphc.lower._draft import Draft
@@ -25,7 +25,7 @@ class Rows:
     """Rows of drafts; none where only the reference will do. `built`: symbols of the kernels there
     are; `fits`: does a kernel that may refuse a use take it? `deterministic`: only rows whose bits
     do not depend on how many threads there are. What depends on data-dependent extents is left to
-    the reference."""
+    the reference, but for rows that are `dynamic`."""
 
     def __init__(
         self,
@@ -150,8 +150,10 @@ class Rows:
 
     def is_plain(self, draft: Draft) -> bool:
         """May kernels and views do the draft at all?"""
-        values = list(draft.values())
-        return not any(v in self._dynamic or typed(v).rank > MAX_RANK for v in values)
+        return self._is_addressable(draft) and self._dynamic.isdisjoint(draft.values())
+
+    def _is_addressable(self, draft: Draft) -> bool:
+        return all(typed(value).rank <= MAX_RANK for value in draft.values())
 
     def accepts(self, drafts: Iterable[Draft], value: Value, layout: Layout) -> bool:
         """May all of these drafts meet a value under strides with gaps? References can."""
@@ -177,13 +179,15 @@ class Rows:
         return fit and bool(blocked)
 
     def _find(self, draft: Draft) -> Iterator[Kernel]:
-        if draft.mover or not self.is_plain(draft):
+        if draft.mover or not self._is_addressable(draft):
             return
-        node = self.node(draft)
+        node, is_plain = self.node(draft), self.is_plain(draft)
+        is_fixed = self._dynamic.isdisjoint(value for _, value in draft.writes)
         for row in cast("type[OpSpec]", node.op).kernels_of(node.attrs, self.sig(draft)):
             is_right = row.backend == self._backend and row.does(draft.part)
             is_right = is_right and row.symbol in self._built
             is_right = is_right and (row.deterministic or not self._deterministic)
+            is_right = is_right and (is_plain or (row.dynamic and is_fixed))
             if is_right and (row.when is None or row.when(node.attrs, self.sig(draft))):
                 yield row
 
@@ -194,12 +198,29 @@ def without_views(drafts: Iterable[Draft], rows: Rows) -> list[Draft]:
 
 
 def _dynamic_values(graph: Graph) -> set[Value]:
-    """Values whose live extents depend on data."""
+    """Values whose live extents depend on data; a gradient has those of what it is for."""
     found: set[Value] = set()
-    for node in graph.nodes:
+    for node in graph.forward_nodes():
         if node.has(Trait.DYNAMIC) or any(v in found for v in node.ins.values()):
             found.update(node.outs.values())
+    if not found:
+        return found
+    tops = graph.by_name()
+    found.update(seed for name, seed in graph.seeds.items() if tops[name] in found)
+    for node in graph.nodes:
+        if node.role is Role.GRAD and _is_dynamic(node, found):
+            found.update(node.outs.values())
     return found
+
+
+def _is_dynamic(grad: Node, found: set[Value]) -> bool:
+    """The same of a gradient node, of a sum of gradients as of its summands."""
+    if grad.of is not None:
+        (role,) = grad.outs
+        for table in (grad.of.params, grad.of.ins):
+            if role[1:] in table:
+                return table[role[1:]] in found
+    return any(value in found for value in grad.ins.values())
 
 
 __all__ = ["Rows", "without_views"]

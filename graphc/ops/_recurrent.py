@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from graphc.errors import fail
 from graphc.ir.op import Effect, Filler, Kind, Param, Sig
 from graphc.ir.types import Type
 from graphc.ops._contract import contract
-from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Forward, Grad, Values
 from graphc.ops.ties import Algebra, Tie
 from graphc.records import record
@@ -101,33 +98,6 @@ def recurrent_forwards(a: RecurrentAttrs, states: Roles, sequences: Roles) -> tu
     if a.expose_hidden:
         return (Forward(),)
     return (Forward(), Forward("carry", sequences, states, effects=frozenset({Effect.CARRY})))
-
-
-def recurrent_kernels(symbol: str, sequences: Roles) -> tuple[Kernel, ...]:
-    """The whole sequence in one call, and the states' last step in another. The first is told its
-    operands' roles; `sequences` are written even where only the second reads them."""
-
-    def told(a: RecurrentAttrs, s: Sig) -> dict[str, Any]:
-        kept = () if a.expose_hidden else tuple(r for r in sequences if r not in s.outs)
-        return {"reads": " ".join((*s.ins, *s.params)), "writes": " ".join((*s.outs, *kept))}
-
-    return (Kernel("cpu", "forward", symbol, attrs=told), Kernel("cpu", "carry", "last_step"))
-
-
-def product_kernels(names: Names) -> tuple[Kernel, ...]:
-    """Of those parts of `projected_grads` that treat all steps alike: as if these were samples."""
-    inputs, bias, _, _ = names
-    dx = Kernel("cpu", "dx", "inner_product_dx", attrs=lambda a, s: {"axis": 2})
-    return (dx, *weight_kernels(inputs, bias))
-
-
-def weight_kernels(weight: str, bias: str) -> tuple[Kernel, ...]:
-    """Of the gradients of a weight and a bias, given those of their sums, (T, N, rows)."""
-    parts = ((weight, "inner_product_dweight"), (bias, "channel_sums"))
-    return tuple(
-        Kernel("cpu", f"d{role}", symbol, attrs=lambda a, s: {"axis": 2}, adds=True)
-        for role, symbol in parts
-    )
 
 
 def starts(a: RecurrentAttrs, states: Roles) -> Roles:

@@ -7,6 +7,7 @@ import numpy as np
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra, same
 
@@ -71,6 +72,7 @@ class Filter(OpSpec):
         dx[rows] = dy[: rows.size]
         return dx
 
+    kernels = (Kernel("cpu", "dx*", "filter_gradient", dynamic=True),)
     samples = (
         Sample(((5, 3), (5, 2, 2), (5,)), tops=2, draw={"selector": _some}),
         Sample(((4, 3), (4, 1, 1, 1)), draw={"selector": lambda rng, shape: np.ones(shape)}),

@@ -63,6 +63,8 @@ class Kernel:
 
     `formats`: what bottoms and tops may be; to a kernel of blocked ones attributes "block" (B) and
     "plain" (are x and dx plain?) are told. `whole`: blocked ones need a multiple of B channels.
+    `dynamic`: makes a result of fixed extents from operands whose live extents depend on data; the
+    kernel gets these at their planned extents and finds out itself how many rows live.
     `asks`: the kernel may refuse a use when it is made, and another row then does it. `cost`:
     what the kernel computes and moves, if that is not what the layer's definition says.
     """
@@ -79,6 +81,7 @@ class Kernel:
     fuses: tuple[str, ...] = ()
     formats: tuple[Sides, ...] = ((PLAIN, PLAIN),)
     whole: bool = False
+    dynamic: bool = False
     asks: bool = False
     adds: bool = False
     cost: Callable[[Any, Sig], Cost] | None = None

@@ -19,12 +19,10 @@ from graphc.ops._recurrent import (
     input_ties,
     masked,
     previous,
-    product_kernels,
     projected,
     projected_back,
     projected_grads,
     recurrent_forwards,
-    recurrent_kernels,
     recurrent_roles,
     sequence_starts,
     start_aux,
@@ -33,6 +31,7 @@ from graphc.ops._recurrent import (
     through_hidden,
     weight_params,
 )
+from graphc.ops._recurrent_rows import recurrent_kernels, sums_kernels, walk_kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Tie
 
@@ -145,7 +144,12 @@ class LSTM(OpSpec):
             return hidden_back(part, v, h_in, "y", _NAMES)
         return projected_back(part, v, ctx.sig, _NAMES)
 
-    kernels = (*recurrent_kernels("lstm", ("cell",)), *product_kernels(_NAMES))
+    kernels = (
+        *recurrent_kernels("lstm", ("cell",)),
+        walk_kernel("dsums", "lstm_dsums", grads),
+        walk_kernel("dc0", "lstm_dc0", grads),
+        *sums_kernels(_NAMES),
+    )
     samples = (
         Sample(((3, 2, 2), (3, 2)), RecurrentAttrs(num_output=2), draw={"cont": sequence_starts}),
         Sample(

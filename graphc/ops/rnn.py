@@ -18,20 +18,23 @@ from graphc.ops._recurrent import (
     infer_recurrent,
     input_ties,
     masked,
-    product_kernels,
     projected,
     projected_back,
     projected_grads,
     recurrent_forwards,
-    recurrent_kernels,
     recurrent_roles,
     sequence_starts,
     start_aux,
     starts,
     sums_type,
     through_hidden,
-    weight_kernels,
     weight_params,
+)
+from graphc.ops._recurrent_rows import (
+    recurrent_kernels,
+    sums_kernels,
+    walk_kernel,
+    weight_kernels,
 )
 from graphc.ops.scalar import Var
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
@@ -150,7 +153,8 @@ class RNN(OpSpec):
 
     kernels = (
         *recurrent_kernels("rnn", ("hidden",)),
-        *product_kernels(_NAMES),
+        walk_kernel("dsums", "rnn_dsums", grads),
+        *sums_kernels(_NAMES),
         *expr_rows("dout_sums", lambda a, s: _through_tanh(s))[:1],
         *weight_kernels("W_ho", "b_o"),
     )

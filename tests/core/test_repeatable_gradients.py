@@ -12,6 +12,26 @@ import graphc
 
 NETS = ["lenet", "cifar10_quick"]
 BATCH = 20
+STATES = {"LSTM": ("h", "c"), "RNN": ("h",)}
+"""Recurrent layers, and the states that one exposes."""
+
+
+def recurrent(kind: str) -> str:
+    """A net of one such layer that has every gradient part, and work for several threads."""
+    shapes = {"x": (BATCH, 16, 9), "cont": (BATCH, 16), "static": (16, 12)}
+    shapes |= {state: (1, 16, 150) for state in STATES[kind]}
+    inputs = [
+        f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ '
+        + " ".join(f"dim: {extent}" for extent in shape)
+        + " } } }"
+        for name, shape in shapes.items()
+    ]
+    bottoms = [f'bottom: "{name}" propagate_down: {str(name != "cont").lower()}' for name in shapes]
+    tops = [f'top: "{top}"' for top in ("y", *(f"{state}T" for state in STATES[kind]))]
+    layer = f"""layer {{ name: "r" type: "{kind}" {" ".join((*bottoms, *tops))}
+        recurrent_param {{ num_output: 150 expose_hidden: true
+                          weight_filler {{ type: "uniform" min: -0.1 max: 0.1 }} }} }}"""
+    return "\n".join((*inputs, layer))
 
 
 def gradients(net: graphc.Graph, threads: int, deterministic: bool = False) -> dict[str, Array]:
@@ -20,8 +40,7 @@ def gradients(net: graphc.Graph, threads: int, deterministic: bool = False) -> d
     calls = exe._executor.program.calls
     assert not deterministic or all(v.deterministic for call in calls for v in call.variants)
     rng = np.random.default_rng(0)
-    shapes = exe.inputs
-    feed = {n: rng.standard_normal((BATCH, *s[1:])).astype(np.float32) for n, s in shapes.items()}
+    feed = {n: rng.standard_normal(s).astype(np.float32) for n, s in exe.inputs.items()}
     found: list[dict[str, Array]] = []
     for _ in range(2):
         tops = exe.forward(feed)
@@ -38,8 +57,12 @@ def gradients(net: graphc.Graph, threads: int, deterministic: bool = False) -> d
     return first
 
 
-@pytest.fixture(params=NETS)
-def net(request: pytest.FixtureRequest, root: Path) -> graphc.Graph:
+@pytest.fixture(params=[*NETS, *STATES])
+def net(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> graphc.Graph:
+    if request.param in STATES:
+        path = tmp_path / "net.prototxt"
+        path.write_text(recurrent(request.param))
+        return graphc.load(path)
     return graphc.load(root / "models" / request.param / "deploy.prototxt", batch=BATCH)
 
 
