@@ -1,4 +1,4 @@
-"""Winograd's convolution F(4x4, 3x3): what it can do, and what that takes."""
+"""Winograd's convolution F(4x4, 3x3) and F(4x4, 5x5): what it can do, and what that takes."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from graphc.ir.types import Type
 from graphc.ops._conv import ConvolutionAttrs, conv_windows
 from graphc.ops.kernel import Cost
 
-TILE, TAPS, POINTS = 4, 9, 36
+TILE, KERNELS = 4, (3, 5)
 FEW, CACHED = 56, 256
 """Up to so many tiles and channels, a run takes the weight to points itself, as in
 csrc/kernels/winograd/layout.cpp."""
-PAD = 2
-"""Padding with which a kernel meets every place where it meets any element."""
 SIXTEEN = 16
 """Outputs of a packed weight come in so many, see csrc/kernels/winograd/layout.h."""
-TRANSFORM = 400
-"""Multiply-adds that would take as long as taking a channel of a tile to points, or back."""
+TRANSFORM = 11
+"""Multiply-adds that would take as long as taking a channel of a tile to a point, or back."""
 WEIGHT = 8
 """Tiles whose products would take as long as taking the weight to points."""
 
 
 def can_winograd(a: ConvolutionAttrs, s: Sig) -> bool:
-    """Kernels of 3 by 3 that meet every pixel and every channel."""
+    """Kernels of 3 by 3 or 5 by 5 that meet every pixel and every channel."""
     windows = conv_windows(a, s.ins["x0"])
-    return a.group == 1 and all((w.kernel, w.stride, w.dilation) == (3, 1, 1) for w in windows)
+    is_square = len({w.kernel for w in windows}) == 1 and windows[0].kernel in KERNELS
+    return a.group == 1 and is_square and all((w.stride, w.dilation) == (1, 1) for w in windows)
 
 
 def winograd_size(a: ConvolutionAttrs, s: Sig) -> int:
-    return _size(s.ins["x0"], s["y0"])
+    return _size(a, s, s.ins["x0"], s["y0"])
 
 
 def winograd_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
-    return _cost(s.ins["x0"], s["y0"])
+    return _cost(a, s, s.ins["x0"], s["y0"])
 
 
 def can_winograd_dx(a: ConvolutionAttrs, s: Sig) -> bool:
-    """The same of dx, which is a convolution of dy, padded by what the windows lack to two."""
-    return can_winograd(a, s) and all(w.pad <= PAD for w in conv_windows(a, s.ins["x0"]))
+    """The same of dx, which is a convolution of dy, padded by what the windows lack to that with
+    which a kernel meets every place where it meets any element."""
+    return can_winograd(a, s) and all(w.pad < w.kernel for w in conv_windows(a, s.ins["x0"]))
 
 
 def winograd_dx_told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def winograd_dx_told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
         "size": tuple(w.out for w in windows),
         "kernel": tuple(w.kernel for w in windows),
         "stride": (1, 1),
-        "pad": tuple(PAD - w.pad for w in windows),
+        "pad": tuple(w.kernel - 1 - w.pad for w in windows),
         "dilation": (1, 1),
         "batch": batch,
         "channels": a.num_output,
@@ -61,27 +61,44 @@ def winograd_dx_told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
 
 
 def winograd_dx_size(a: ConvolutionAttrs, s: Sig) -> int:
-    return _size(s["y0"], s.ins["x0"])
+    return _size(a, s, s["y0"], s.ins["x0"])
 
 
 def winograd_dx_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
-    return _cost(s["y0"], s.ins["x0"])
+    return _cost(a, s, s["y0"], s.ins["x0"])
 
 
-def _size(x: Type, y: Type) -> int:
+def winograd_dweight_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
+    """A product at each point of each tile, the transforms, and sums that go to memory and back."""
+    x, y, weight = s.ins["x0"], s["y0"], s.params["weight"]
+    channels, outputs, points = x.shape[1], y.shape[1], _points(a, s)
+    sixteens = _sixteens(channels) + _sixteens(outputs)
+    macs = _tiles(y) * points * (channels * _sixteens(outputs) + TRANSFORM * sixteens)
+    sums = 4 * points * channels * _sixteens(outputs)
+    return Cost(macs, x.nbytes + y.nbytes + sums, weight.nbytes + sums)
+
+
+def _size(a: ConvolutionAttrs, s: Sig, x: Type, y: Type) -> int:
     """Floats of the packed weight: outputs (in sixteens) x channels x points, or kernel elements
     where each run takes them to points."""
-    return _sixteens(y.shape[1]) * x.shape[1] * (TAPS if _is_fresh(x, y) else POINTS)
+    taps = s.params["weight"].count(2)
+    return _sixteens(y.shape[1]) * x.shape[1] * (taps if _is_fresh(x, y) else _points(a, s))
 
 
-def _cost(x: Type, y: Type) -> Cost:
+def _cost(a: ConvolutionAttrs, s: Sig, x: Type, y: Type) -> Cost:
     """A product at each point of each tile, and the transforms."""
-    channels, outputs, tiles = x.shape[1], y.shape[1], _tiles(y)
-    products = POINTS * channels * outputs
-    macs = tiles * (products + TRANSFORM * (_sixteens(channels) + _sixteens(outputs)))
+    channels, outputs, tiles, points = x.shape[1], y.shape[1], _tiles(y), _points(a, s)
+    products = points * channels * outputs
+    transforms = TRANSFORM * points * (_sixteens(channels) + _sixteens(outputs))
+    macs = tiles * (products + transforms)
     if _is_fresh(x, y):
         macs += WEIGHT * products
-    return Cost(macs, x.nbytes + 4 * _size(x, y), y.nbytes)
+    return Cost(macs, x.nbytes + 4 * _size(a, s, x, y), y.nbytes)
+
+
+def _points(a: ConvolutionAttrs, s: Sig) -> int:
+    kernel = conv_windows(a, s.ins["x0"])[0].kernel
+    return (TILE + kernel - 1) ** 2
 
 
 def _is_fresh(x: Type, y: Type) -> bool:

@@ -13,7 +13,8 @@ GRAPHC_TARGET_AVX2
 #include "kernels/winograd/loops.h"
 
 namespace graphc::winograd::avx2 {
-constexpr Loops loops = make_loops<graphc::avx2::Simd>();
+constexpr Loops loops3 = make_loops<graphc::avx2::Simd, 3>();
+constexpr Loops loops5 = make_loops<graphc::avx2::Simd, 5>();
 }
 
 GRAPHC_TARGET_END

@@ -19,7 +19,8 @@ GRAPHC_TARGET_AVX512
 #include "kernels/winograd/loops.h"
 
 namespace graphc::winograd::avx512 {
-constexpr Loops loops = make_loops<graphc::avx512::Simd>();
+constexpr Loops loops3 = make_loops<graphc::avx512::Simd, 3>();
+constexpr Loops loops5 = make_loops<graphc::avx512::Simd, 5>();
 }
 
 GRAPHC_TARGET_END

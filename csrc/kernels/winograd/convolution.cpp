@@ -1,5 +1,5 @@
-// "conv_winograd": convolution of blocked images (kernels/blocked.h) with kernels of 3 by 3 and
-// stride 1 by Winograd's algorithm, see types.h. An element that is not finite spoils its whole
+// "conv_winograd": convolution of blocked images (kernels/blocked.h) with kernels of 3 by 3 or
+// 5 by 5 and stride 1 by Winograd's algorithm, see types.h. An element that is not finite spoils its whole
 // tile, and sums are a few times less exact than those of "conv".
 //
 // Operands: x, packed weight, bias if attribute bias, residual if attribute residual; y, which may
@@ -37,14 +37,13 @@ class Convolution final : public Kernel {
           x_(operand(told.reads, 0), told.attrs.integer("channels"), kName),
           y_(operand(told.writes, 0), told.attrs.integer("outputs"), kName),
           r_(has_residual_ ? Blocked(told.reads.back(), y_.channels, kName) : y_),
-          loops_(chosen_loops(block_lanes(told.attrs))),
+          loops_(chosen_loops(told.attrs)),
           weight_(loops_, x_.channels, y_.channels, y_.lanes),
           pad_(checked_options(told.attrs).pad),
-          high_(ceil_div(y_.height, kTile)),
-          wide_(ceil_div(y_.width, kTile)),
+          grid_(y_.samples, y_.height, y_.width),
           threads_(threads_of(told)),
-          is_fresh_(is_fresh(y_.samples * high_ * wide_, x_.channels)),
-          work_(y_.samples * high_ * wide_, weight_, is_fresh_, threads_) {
+          is_fresh_(is_fresh(grid_.tiles(), x_.channels)),
+          work_(grid_.tiles(), weight_, is_fresh_, threads_) {
         check(told);
         const std::int64_t row = work_.most_tiles() * loops_.width;
         const std::int64_t vectors = x_.blocks * (x_.lanes / loops_.width);
@@ -70,12 +69,6 @@ class Convolution final : public Kernel {
     }
 
   private:
-    // A run of tiles in one row of them: the first one's image, row and column in y, and how many
-    // of the chunk come before it.
-    struct Place {
-        std::int64_t image, top, left, count, before;
-    };
-
     static int threads_of(const Problem& told) {
         const double sums = double(told.writes[0].size()) * double(told.attrs.integer("channels"));
         return threads_for(0.04 * sums, told.threads);
@@ -93,15 +86,15 @@ class Convolution final : public Kernel {
         require(r_.samples == y_.samples && r_.height == y_.height && r_.width == y_.width &&
                     r_.lanes == lanes,
                 "residual");
-        require_flat(told.reads[1], packed_size(x_.channels, y_.channels, is_fresh_),
+        require_flat(told.reads[1], packed_size(loops_.kernel, x_.channels, y_.channels, is_fresh_),
                      "packed weight");
         if (has_bias_) require_flat(told.reads[2], y_.channels, "bias");
     }
 
-    std::size_t v_bytes() const { return std::size_t(kPoints * v_step_) * sizeof(float); }
+    std::size_t v_bytes() const { return std::size_t(loops_.points() * v_step_) * sizeof(float); }
     // With them goes, where a run takes the weight to points, that of a panel.
     std::size_t m_bytes() const {
-        return std::size_t(kPoints * (m_step_ + u_step_)) * sizeof(float);
+        return std::size_t(loops_.points() * (m_step_ + u_step_)) * sizeof(float);
     }
 
     void split_chunks(const Run& run) const {
@@ -136,24 +129,14 @@ class Convolution final : public Kernel {
         }
     }
 
-    template <class Body>
-    void each_place(const Range& chunk, const Body& body) const {
-        Place place{};
-        for (std::int64_t t = chunk.first; t < chunk.stop; t += place.count) {
-            const std::int64_t column = t % wide_, row = t / wide_ % high_;
-            place = {t / wide_ / high_, row * kTile, column * kTile,
-                     std::min(wide_ - column, chunk.stop - t), t - chunk.first};
-            body(place);
-        }
-    }
-
     // A block of channels of x to points.
     void input(const Run& run, const Range& chunk, std::int64_t block, float* v) const {
         InputJob job{};
         job.point_step = v_step_;
+        job.tile_step = loops_.width;
         job.vector_step = chunk.count() * loops_.width;
         v += block * (x_.lanes / loops_.width) * job.vector_step;
-        each_place(chunk, [&](const Place& place) {
+        grid_.each_place(chunk, [&](const Place& place) {
             job.tiles = {x_.height,   x_.width, place.top - pad_[0], place.left - pad_[1],
                          place.count, x_.lanes};
             job.x = run.in(0) + place.image * x_.sample_step + block * x_.plane();
@@ -165,21 +148,21 @@ class Convolution final : public Kernel {
     void multiply(const Run& run, const Range& chunk, const Range& panels, const float* v,
                   float* m) const {
         if (is_fresh_) {
-            float* u = m + kPoints * m_step_;
+            float* u = m + loops_.points() * m_step_;
             for (std::int64_t p = panels.first; p < panels.stop; ++p) {
                 const float* kernels = run.in(1) + weight_.kernels(p);
                 loops_.weight({kernels, x_.channels, weight_.vectors_of(p), u, u_step_});
-                for (std::int64_t point = 0; point < kPoints; ++point) {
+                for (std::int64_t point = 0; point < loops_.points(); ++point) {
                     const float* from = u + point * u_step_;
                     multiply(chunk, point, p, p - panels.first, from, from + u_step_, v, m);
                 }
             }
             return;
         }
-        for (std::int64_t point = 0; point < kPoints; ++point) {
+        for (std::int64_t point = 0; point < loops_.points(); ++point) {
             for (std::int64_t p = panels.first; p < panels.stop; ++p) {
                 const float* next = run.in(1) + weight_.offset(p + 1, point);
-                if (p + 1 == panels.stop && point + 1 < kPoints) {
+                if (p + 1 == panels.stop && point + 1 < loops_.points()) {
                     next = run.in(1) + weight_.offset(panels.first, point + 1);
                 }
                 multiply(chunk, point, p, p - panels.first, run.in(1) + weight_.offset(p, point),
@@ -221,7 +204,7 @@ class Convolution final : public Kernel {
             const std::int64_t in_sample = channel / y_.lanes * y_.plane() + lane;
             job.used = int(std::clamp<std::int64_t>(y_.channels - channel, 0, loops_.width));
             job.bias = has_bias_ && job.used > 0 ? run.in(2) + channel : nullptr;
-            each_place(chunk, [&](const Place& place) {
+            grid_.each_place(chunk, [&](const Place& place) {
                 job.tiles = {y_.height, y_.width, place.top, place.left, place.count, y_.lanes};
                 job.m = m + (o - first) * step + place.before * loops_.width;
                 job.y = run.out(0) + place.image * y_.sample_step + in_sample;
@@ -240,7 +223,7 @@ class Convolution final : public Kernel {
     const Loops& loops_;
     WeightLayout weight_;
     Extents pad_;
-    std::int64_t high_, wide_;  // tiles of an image
+    TileGrid grid_;
     int threads_;
     bool is_fresh_;
     Work work_;

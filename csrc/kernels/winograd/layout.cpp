@@ -17,21 +17,24 @@ std::int64_t count_tiles(const Attrs& attrs) {
     return product({batch, tiles(0), tiles(1)});
 }
 
-std::int64_t packed_size(std::int64_t channels, std::int64_t outputs, bool fresh) {
+std::int64_t packed_size(int kernel, std::int64_t channels, std::int64_t outputs, bool fresh) {
     require(channels >= 1 && outputs >= 1, "channels of x or y");
     const std::int64_t whole = (outputs + kMaxWidth - 1) / kMaxWidth * kMaxWidth;
-    return product({fresh ? kTaps : kPoints, channels, whole});
+    const int side = fresh ? kernel : patch_of(kernel);
+    return product({side, side, channels, whole});
 }
 
-const Loops& chosen_loops(std::int64_t lanes) {
+const Loops& chosen_loops(const Attrs& attrs) {
+    const bool is_small = checked_options(attrs).kernel[0] == 3;
     const Isa isa = chosen_isa();
 #if GRAPHC_X86
-    if (isa == Isa::avx512 && lanes >= avx512::loops.width) return avx512::loops;
-    if (isa != Isa::portable) return avx2::loops;
+    if (isa == Isa::avx512 && block_lanes(attrs) >= avx512::loops3.width) {
+        return is_small ? avx512::loops3 : avx512::loops5;
+    }
+    if (isa != Isa::portable) return is_small ? avx2::loops3 : avx2::loops5;
 #endif
     static_cast<void>(isa);
-    static_cast<void>(lanes);
-    return portable::loops;
+    return is_small ? portable::loops3 : portable::loops5;
 }
 
 SpatialOptions checked_options(const Attrs& attrs) {
@@ -41,7 +44,7 @@ SpatialOptions checked_options(const Attrs& attrs) {
     const auto are = [](const Extents& extents, std::int64_t value) {
         return extents[0] == value && extents[1] == value;
     };
-    require(are(options.kernel, kKernel), "attribute kernel");
+    require(are(options.kernel, 3) || are(options.kernel, 5), "attribute kernel");
     require(are(options.stride, 1), "attribute stride");
     require(are(options.dilation, 1), "attribute dilation");
     return options;

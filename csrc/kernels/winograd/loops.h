@@ -46,23 +46,62 @@ void product(const ProductJob& job) {
     }
 }
 
+template <class S, int Rows, int Vectors>
+void gradient(const GradientJob& job) {
+    using Reg = typename S::Reg;
+    Reg sum[Rows][Vectors];
+    GRAPHC_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+        GRAPHC_UNROLL
+        for (int j = 0; j < Vectors; ++j) {
+            sum[i][j] = job.starts ? S::zero() : S::load(job.m + i * job.m_step + j * S::width);
+        }
+    }
+    const float *u = job.u, *v = job.v;
+    for (std::int64_t t = job.depth; t > 0; --t, u += job.u_step, v += job.v_step) {
+        Reg right[Vectors];
+        GRAPHC_UNROLL
+        for (int j = 0; j < Vectors; ++j) right[j] = S::load(u + j * S::width);
+        GRAPHC_UNROLL
+        for (int i = 0; i < Rows; ++i) {
+            const Reg one = S::set(v[i]);
+            GRAPHC_UNROLL
+            for (int j = 0; j < Vectors; ++j) {
+                sum[i][j] = S::multiply_add(one, right[j], sum[i][j]);
+            }
+        }
+    }
+    GRAPHC_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+        GRAPHC_UNROLL
+        for (int j = 0; j < Vectors; ++j) {
+            S::store(job.m + i * job.m_step + j * S::width, sum[i][j]);
+        }
+    }
+}
+
 // Filled by a template that counts down; what an Isa has no registers for stays null.
 template <class S, int Rows>
 constexpr void fill_products(Loops& made) {
     made.product[Rows - 1][0] = &product<S, Rows, 1>;
     made.product[Rows - 1][1] = &product<S, Rows, 2>;
+    made.gradient[Rows - 1][0] = &gradient<S, Rows, 1>;
+    made.gradient[Rows - 1][1] = &gradient<S, Rows, 2>;
     if constexpr (Rows > 1) fill_products<S, Rows - 1>(made);
 }
 
-template <class S>
+template <class S, int Kernel>
 constexpr Loops make_loops() {
     Loops made{};
+    made.kernel = Kernel;
     made.width = S::width;
     made.tile_rows = S::tile_rows;
-    made.input = &input<S>;
-    made.output = &output<S>;
-    made.turn = &turn<S>;
-    made.weight = &weight<S>;
+    made.input = &input<S, Kernel>;
+    made.output = &output<S, Kernel>;
+    made.turn = &turn<S, Kernel>;
+    made.weight = &weight<S, Kernel>;
+    made.gradient_input = &gradient_input<S, Kernel>;
+    made.gradient_output = &gradient_output<S, Kernel>;
     fill_products<S, S::tile_rows>(made);
     return made;
 }

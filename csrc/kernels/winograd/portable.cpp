@@ -3,5 +3,6 @@
 #include "kernels/winograd/loops.h"
 
 namespace graphc::winograd::portable {
-constexpr Loops loops = make_loops<graphc::portable::Simd>();
+constexpr Loops loops3 = make_loops<graphc::portable::Simd, 3>();
+constexpr Loops loops5 = make_loops<graphc::portable::Simd, 5>();
 }

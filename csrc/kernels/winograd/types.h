@@ -1,9 +1,11 @@
 // What the loops of Winograd's convolution (one copy per Isa) share with the code that drives them.
 //
-// F(4x4, 3x3): a tile of 4 by 4 sums over a kernel of 3 by 3 needs a patch of 6 by 6 elements of x.
-// Patch and kernel are polynomials, evaluated at 6 by 6 points; there, each of 36 products is a sum
-// over channels alone, and the tile is what interpolates them. (Winograd, Arithmetic complexity of
-// computations, 1980; Lavin and Gray, Fast algorithms for convolutional neural networks, 2016.)
+// F(4x4, KxK), K = 3 or 5: a tile of 4 by 4 sums over a kernel of K by K needs a patch of P by P
+// elements of x, P = K + 3. Patch and kernel are polynomials, evaluated at P by P points; there, each
+// of the products is a sum over channels alone, and the tile is what interpolates them. So is, the
+// other way about, the gradient of a kernel: K by K sums over a tile of y's gradient. (Winograd,
+// Arithmetic complexity of computations, 1980; Lavin and Gray, Fast algorithms for convolutional
+// neural networks, 2016.)
 #pragma once
 
 #include <cstdint>
@@ -12,12 +14,24 @@
 
 namespace graphc::winograd {
 
-constexpr int kTile = 4, kKernel = 3, kTaps = 9, kPatch = 6, kPoints = 36;
+constexpr int kTile = 4;
+constexpr int patch_of(int kernel) { return kTile + kernel - 1; }
+constexpr int kMaxTaps = 25, kMaxPoints = 64;
 
-// The points along an axis: 0, kNear, -kNear, kFar, -kFar and infinity. With these, all factors of
-// both transforms are floats, and errors are about a quarter of those with 1 and 2.
-constexpr float kNear = 0.75f, kFar = 1.5f;
-constexpr float kNear2 = kNear * kNear, kFar2 = kFar * kFar;
+// The points along an axis: 0, `at` and -`at` for each pair, and infinity. Those of six points keep
+// all factors of patches and sums floats, with errors of about a quarter of those with 1 and 2.
+template <int Patch>
+struct Points;
+template <>
+struct Points<6> {
+    static constexpr int pairs = 2;
+    static constexpr float at[pairs] = {0.75f, 1.5f};
+};
+template <>
+struct Points<8> {
+    static constexpr int pairs = 3;
+    static constexpr float at[pairs] = {0.5f, 1, 2};
+};
 
 // Neighbouring tiles of a row of them, seen from one of their operands: `count` tiles, the first of
 // which starts at pixel (top, left), maybe outside. The operand is one block of channels.
@@ -29,15 +43,16 @@ struct TileRun {
 };
 
 // Takes all channels of a block of x to points: vector i of them of tile t at point p is at
-// v[p * point_step + i * vector_step + t * S::width].
+// v[p * point_step + i * vector_step + t * tile_step].
 struct InputJob {
-    TileRun tiles;  // where patches start
+    TileRun tiles;  // where patches start; for the gradient of y, tiles
     const float* x;
     float* v;
-    std::int64_t point_step, vector_step;
+    std::int64_t point_step, vector_step, tile_step;
 };
 
-// Makes one vector of channels of y from points, as they lie for InputJob. `used`: how many of its
+// Makes one vector of channels of y from points, as they lie for InputJob, a vector from tile to
+// tile. `used`: how many of its
 // channels there are; the others become 0. Null: no bias, no residual. The residual is as large
 // as y and may be y itself.
 struct OutputJob {
@@ -67,9 +82,32 @@ struct ProductJob {
     std::int64_t ahead_step;
 };
 
+// Products of a kernel's gradient at one point, m[i][j] += sum_t v[t][i] * u[t][j] for a few channels
+// i of x and vectors of outputs j, over `depth` tiles t; steps lie between tiles, and between rows
+// of m. `starts`: from zero.
+struct GradientJob {
+    std::int64_t depth;
+    const float* v;
+    std::int64_t v_step;
+    const float* u;
+    std::int64_t u_step;
+    float* m;
+    std::int64_t m_step;
+    bool starts;
+};
+
+// Sums `parts` results of GradientJob, part_step apart, for one channel and one vector of outputs,
+// point_step from point to point, and takes them to a kernel's elements, a vector for each.
+struct KernelJob {
+    const float* m;
+    std::int64_t part_step, point_step;
+    std::int64_t parts;
+    float* to;
+};
+
 // Lays kernels of a panel side by side, elements first, for `channels` channels of x: element t of
-// channel c goes to vector (c * vectors + v) * kTaps + t. The kernel of an output and a channel is
-// at weight[output * output_step + channel * kTaps]; outputs from `outputs` on are zeros.
+// channel c goes to vector (c * vectors + v) * taps + t. The kernel of an output and a channel is
+// at weight[output * output_step + channel * taps]; outputs from `outputs` on are zeros.
 struct TurnJob {
     const float* weight;
     std::int64_t output_step;
@@ -90,25 +128,35 @@ struct WeightJob {
 
 constexpr std::int64_t kSomeChannels = 8;
 
+// For one size of kernels.
 struct Loops {
+    int kernel;
     int width;
     int tile_rows;
     void (*input)(const InputJob& job);
     void (*output)(const OutputJob& job);
     void (*turn)(const TurnJob& job);
     void (*weight)(const WeightJob& job);
+    // As `input`, for tiles of the gradient of y.
+    void (*gradient_input)(const InputJob& job);
+    void (*gradient_output)(const KernelJob& job);
     // [tiles - 1][vectors - 1]
     void (*product[kMaxTileRows][kTileVectors])(const ProductJob& job);
+    // [channels - 1][vectors - 1]
+    void (*gradient[kMaxTileRows][kTileVectors])(const GradientJob& job);
+
+    int taps() const { return kernel * kernel; }
+    int points() const { return patch_of(kernel) * patch_of(kernel); }
 };
 
 namespace portable {
-extern const Loops loops;
+extern const Loops loops3, loops5;
 }
 namespace avx2 {
-extern const Loops loops;
+extern const Loops loops3, loops5;
 }
 namespace avx512 {
-extern const Loops loops;
+extern const Loops loops3, loops5;
 }
 
 }  // namespace graphc::winograd
