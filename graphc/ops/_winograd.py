@@ -19,6 +19,8 @@ TRANSFORM = 11
 """Multiply-adds that would take as long as taking a channel of a tile to a point, or back."""
 WEIGHT = 8
 """Tiles whose products would take as long as taking the weight to points."""
+SUM = 32
+"""Multiply-adds that would take as long as keeping a sum of products and taking it from points."""
 
 
 def can_winograd(a: ConvolutionAttrs, s: Sig) -> bool:
@@ -69,13 +71,12 @@ def winograd_dx_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
 
 
 def winograd_dweight_cost(a: ConvolutionAttrs, s: Sig) -> Cost:
-    """A product at each point of each tile, the transforms, and sums that go to memory and back."""
+    """A product at each point of each tile, and the transforms, also of the sums."""
     x, y, weight = s.ins["x0"], s["y0"], s.params["weight"]
-    channels, outputs, points = x.shape[1], y.shape[1], _points(a, s)
-    sixteens = _sixteens(channels) + _sixteens(outputs)
-    macs = _tiles(y) * points * (channels * _sixteens(outputs) + TRANSFORM * sixteens)
-    sums = 4 * points * channels * _sixteens(outputs)
-    return Cost(macs, x.nbytes + y.nbytes + sums, weight.nbytes + sums)
+    channels, outputs, points = x.shape[1], _sixteens(y.shape[1]), _points(a, s)
+    transforms = TRANSFORM * (_sixteens(channels) + outputs)
+    macs = points * (_tiles(y) * (channels * outputs + transforms) + SUM * channels * outputs)
+    return Cost(macs, x.nbytes + y.nbytes, weight.nbytes)
 
 
 def _size(a: ConvolutionAttrs, s: Sig, x: Type, y: Type) -> int:

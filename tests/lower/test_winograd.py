@@ -64,7 +64,8 @@ def test_the_shipped_table_chooses_it_where_products_prevail(tmp_path: Path, thr
 @pytest.mark.parametrize(
     "other",
     [
-        "kernel_size: 5",
+        "kernel_size: 7",
+        "kernel_h: 3 kernel_w: 5",
         "kernel_h: 3 kernel_w: 1",
         "kernel_size: 3 stride: 2",
         "kernel_size: 3 group: 2",

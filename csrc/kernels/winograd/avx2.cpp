@@ -15,7 +15,7 @@ GRAPHC_TARGET_AVX2
 namespace graphc::winograd::avx2 {
 constexpr Loops loops3 = make_loops<graphc::avx2::Simd, 3>();
 constexpr Loops loops5 = make_loops<graphc::avx2::Simd, 5>();
-}
+}  // namespace graphc::winograd::avx2
 
 GRAPHC_TARGET_END
 

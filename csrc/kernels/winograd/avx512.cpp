@@ -21,7 +21,7 @@ GRAPHC_TARGET_AVX512
 namespace graphc::winograd::avx512 {
 constexpr Loops loops3 = make_loops<graphc::avx512::Simd, 3>();
 constexpr Loops loops5 = make_loops<graphc::avx512::Simd, 5>();
-}
+}  // namespace graphc::winograd::avx512
 
 GRAPHC_TARGET_END
 

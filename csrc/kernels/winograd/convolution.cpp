@@ -1,6 +1,6 @@
 // "conv_winograd": convolution of blocked images (kernels/blocked.h) with kernels of 3 by 3 or
-// 5 by 5 and stride 1 by Winograd's algorithm, see types.h. An element that is not finite spoils its whole
-// tile, and sums are a few times less exact than those of "conv".
+// 5 by 5 and stride 1 by Winograd's algorithm, see types.h. An element that is not finite spoils
+// its whole tile, and sums are a few times less exact than those of "conv".
 //
 // Operands: x, packed weight, bias if attribute bias, residual if attribute residual; y, which may
 // be the residual. Attributes: those of SpatialOptions and ActivationOptions, channels, outputs,

@@ -48,8 +48,8 @@ bool is_fresh(std::int64_t tiles, std::int64_t channels);
 // Tiles of all images, as attributes tell them. Throws Error (GC-A001).
 std::int64_t count_tiles(const Attrs& attrs);
 
-// Floats of a packed weight for kernels of that size, whatever loops meet it. Throws Error (GC-A001)
-// where that is no sensible number.
+// Floats of a packed weight for kernels of that size, whatever loops meet it. Throws Error
+// (GC-A001) where that is no sensible number.
 std::int64_t packed_size(int kernel, std::int64_t channels, std::int64_t outputs, bool fresh);
 
 // The loops for chosen_isa() and these attributes whose vectors are not wider than a block.

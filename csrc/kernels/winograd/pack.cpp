@@ -22,7 +22,8 @@ class Pack final : public Kernel {
           loops_(chosen_loops(told.attrs)),
           taps_(loops_.taps()),
           layout_(loops_, channels_, outputs_, block_lanes(told.attrs)) {
-        require_flat(told.writes[0], packed_size(loops_.kernel, channels_, outputs_, is_fresh_), "packed weight");
+        require_flat(told.writes[0], packed_size(loops_.kernel, channels_, outputs_, is_fresh_),
+                     "packed weight");
     }
 
     void run(const Run& run) const override {

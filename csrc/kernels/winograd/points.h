@@ -6,9 +6,9 @@
 
 namespace graphc::winograd {
 
-// Factors of the transforms. `all`: coefficients of the even powers, from the constant one on, of the
-// product of (z^2 - at^2) over all pairs of points; `others`: over all pairs but one. `powers`: of
-// `at`; `kernel`: the same, divided by the product of the point's distances to the others.
+// Factors of the transforms. `all`: coefficients of the even powers, from the constant one on, of
+// the product of (z^2 - at^2) over all pairs of points; `others`: over all pairs but one. `powers`:
+// of `at`; `kernel`: the same, divided by the product of the point's distances to the others.
 template <int Patch>
 struct Factors {
     using P = Points<Patch>;

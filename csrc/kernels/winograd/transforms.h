@@ -20,34 +20,47 @@ struct Inside {
     bool is_whole(int extent) const { return first == 0 && stop == extent; }
 };
 
+// A vector of channels of a square of pixels with zeros for those outside, row by row.
+template <class S, int Extent>
+inline void copy_inside(const float* from, std::int64_t pitch, std::int64_t lanes,
+                        const Inside<S>& rows, const Inside<S>& columns, float* to) {
+    GRAPHC_UNROLL
+    for (int i = 0; i < Extent; ++i) {
+        GRAPHC_UNROLL
+        for (int j = 0; j < Extent; ++j) S::store(to + (i * Extent + j) * S::width, S::zero());
+    }
+    for (int i = rows.first; i < rows.stop; ++i) {
+        for (int j = columns.first; j < columns.stop; ++j) {
+            S::store(to + (i * Extent + j) * S::width, S::load(from + i * pitch + j * lanes));
+        }
+    }
+}
+
 // Squares of Extent pixels to Patch by Patch points, by `map`.
 template <class S, int Extent, int Patch, class Map>
 inline void take_to_points(const InputJob& job, const Map& map) {
-    using Reg = typename S::Reg;
     const TileRun& run = job.tiles;
     const std::int64_t pitch = run.width * run.lanes;
     const Inside<S> rows(run.top, Extent, run.height);
+    float copy[Extent * Extent * S::width];
     for (std::int64_t t = 0; t < run.count; ++t) {
         const std::int64_t left = run.left + t * kTile;
         const Inside<S> columns(left, Extent, run.width);
         const bool is_whole = rows.is_whole(Extent) && columns.is_whole(Extent);
-        const float* x = job.x + run.top * pitch + left * run.lanes;
+        const std::int64_t row_step = is_whole ? pitch : Extent * S::width;
+        const std::int64_t column_step = is_whole ? run.lanes : S::width;
         float* v = job.v + t * job.tile_step;
         for (std::int64_t c = 0; c < run.lanes; c += S::width, v += job.vector_step) {
-            const auto store = [&](int i, int j, Reg value) {
-                S::store(v + (i * Patch + j) * job.point_step, value);
-            };
-            const auto load = [&](int i, int j) {
-                return S::load(x + i * pitch + j * run.lanes + c);
-            };
-            const auto load_inside = [&](int i, int j) {
-                return rows.has(i) && columns.has(j) ? load(i, j) : S::zero();
-            };
-            if (is_whole) {
-                map_both<S, Extent, Patch>(map, load, store);
-            } else {
-                map_both<S, Extent, Patch>(map, load_inside, store);
+            const float* x = job.x + run.top * pitch + left * run.lanes + c;
+            if (!is_whole) {
+                copy_inside<S, Extent>(x, pitch, run.lanes, rows, columns, copy);
+                x = copy;
             }
+            map_both<S, Extent, Patch>(
+                map, [&](int i, int j) { return S::load(x + i * row_step + j * column_step); },
+                [&](int i, int j, typename S::Reg value) {
+                    S::store(v + (i * Patch + j) * job.point_step, value);
+                });
         }
     }
 }
@@ -55,8 +68,8 @@ inline void take_to_points(const InputJob& job, const Map& map) {
 template <class S, int Kernel>
 void input(const InputJob& job) {
     constexpr int patch = patch_of(Kernel);
-    take_to_points<S, patch, patch>(
-        job, [](const auto& d, auto& p) { evaluate_patch<S, patch>(d, p); });
+    take_to_points<S, patch, patch>(job,
+                                    [](const auto& d, auto& p) { evaluate_patch<S, patch>(d, p); });
 }
 
 template <class S, int Kernel>

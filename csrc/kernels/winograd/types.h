@@ -1,11 +1,11 @@
 // What the loops of Winograd's convolution (one copy per Isa) share with the code that drives them.
 //
 // F(4x4, KxK), K = 3 or 5: a tile of 4 by 4 sums over a kernel of K by K needs a patch of P by P
-// elements of x, P = K + 3. Patch and kernel are polynomials, evaluated at P by P points; there, each
-// of the products is a sum over channels alone, and the tile is what interpolates them. So is, the
-// other way about, the gradient of a kernel: K by K sums over a tile of y's gradient. (Winograd,
-// Arithmetic complexity of computations, 1980; Lavin and Gray, Fast algorithms for convolutional
-// neural networks, 2016.)
+// elements of x, P = K + 3. Patch and kernel are polynomials, evaluated at P by P points; there,
+// each of the products is a sum over channels alone, and the tile is what interpolates them. So is,
+// the other way about, the gradient of a kernel: K by K sums over a tile of y's gradient.
+// (Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, Fast algorithms for
+// convolutional neural networks, 2016.)
 #pragma once
 
 #include <cstdint>
@@ -82,9 +82,9 @@ struct ProductJob {
     std::int64_t ahead_step;
 };
 
-// Products of a kernel's gradient at one point, m[i][j] += sum_t v[t][i] * u[t][j] for a few channels
-// i of x and vectors of outputs j, over `depth` tiles t; steps lie between tiles, and between rows
-// of m. `starts`: from zero.
+// Products of a kernel's gradient at one point, m[i][j] += sum_t v[t][i] * u[t][j] for a few
+// channels i of x and vectors of outputs j, over `depth` tiles t; steps lie between tiles, and
+// between rows of m. `starts`: from zero.
 struct GradientJob {
     std::int64_t depth;
     const float* v;

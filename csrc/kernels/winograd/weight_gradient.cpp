@@ -1,6 +1,6 @@
 // "conv_winograd_dweight": the gradient of a convolution's weight (O, C, K, K) from blocked images
-// (kernels/blocked.h), where "conv_winograd" can do the convolution; see types.h. An element that is
-// not finite spoils all sums of its channel.
+// (kernels/blocked.h), where "conv_winograd" can do the convolution; see types.h. An element that
+// is not finite spoils all sums of its channel.
 //
 // Operands: dy, x, with attribute accumulate dweight as well, to which is then added; writes
 // dweight. Attributes: those of SpatialOptions, channels, outputs, block, batch.
@@ -19,9 +19,10 @@ namespace graphc::winograd {
 namespace {
 
 constexpr char kName[] = "conv_winograd_dweight";
-// Floats of a chunk at points, so that it stays in the L2 cache; and of the sums of all parts.
-constexpr std::int64_t kChunkFloats = 1 << 17, kSumFloats = 1 << 22;
-constexpr std::int64_t kMostParts = 8, kLeastTiles = 64;
+// Floats of a chunk at points, so that it stays in the L2 cache; and of sums that may be there more
+// than once, of which a part has the products of so many tiles.
+constexpr std::int64_t kChunkFloats = 1 << 17, kManySums = 1 << 18;
+constexpr std::int64_t kMostParts = 8, kLeastTiles = 64, kLeastChunk = 16;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -31,7 +32,8 @@ const Spec& operand(const std::vector<Spec>& specs, std::size_t at) {
 }
 
 // Tiles are dealt out in parts, of which each makes sums of its own; in the end, all are added up.
-// How many parts there are does not depend on threads, and so neither do bits.
+// Where the sums are large, there is one part, whose chunks threads share. How many parts there are
+// does not depend on threads, and so neither do bits.
 class WeightGradient final : public Kernel {
   public:
     explicit WeightGradient(const Problem& told)
@@ -45,12 +47,14 @@ class WeightGradient final : public Kernel {
           y_row_(y_.blocks * y_.lanes) {
         check(told);
         const std::int64_t sums = loops_.points() * x_.channels * y_row_;
-        parts_ = std::clamp<std::int64_t>(grid_.tiles() / kLeastTiles, 1, kMostParts);
-        parts_ = std::clamp<std::int64_t>(kSumFloats / std::max<std::int64_t>(sums, 1), 1, parts_);
-        const std::int64_t part_tiles = ceil_div(grid_.tiles(), parts_);
-        const std::int64_t most = kChunkFloats / (loops_.points() * (x_row_ + y_row_));
-        chunks_ = ceil_div(std::max<std::int64_t>(part_tiles, 1),
-                           std::max<std::int64_t>(most, kLeastChunk));
+        const bool is_shared = sums > kManySums;
+        parts_ =
+            is_shared ? 1 : std::clamp<std::int64_t>(grid_.tiles() / kLeastTiles, 1, kMostParts);
+        const std::int64_t part_tiles = std::max<std::int64_t>(1, ceil_div(grid_.tiles(), parts_));
+        // To fetch and keep the sums of a chunk should not take longer than its channels at points.
+        const std::int64_t most = is_shared ? x_row_ * y_row_ / (x_row_ + y_row_) * 2
+                                            : kChunkFloats / (loops_.points() * (x_row_ + y_row_));
+        chunks_ = ceil_div(part_tiles, std::max(most, kLeastChunk));
         tiles_ = ceil_div(part_tiles, chunks_);
         // Points lie a line more apart, so that they do not all want the same lines of a cache.
         x_step_ = tiles_ * x_row_ + kMaxWidth;
@@ -68,15 +72,14 @@ class WeightGradient final : public Kernel {
     void run(const Run& run) const override {
         const int threads = std::min(run.threads, threads_);
         float* sums = reinterpret_cast<float*>(run.workspace);
-        share_out(parts_, threads, [&](std::int64_t i, int thread) {
-            float* own = sums + parts_ * m_floats() + thread * own_floats();
-            const Range tiles = part(grid_.tiles(), parts_, i);
-            for (std::int64_t c = 0; c < chunks_; ++c) {
-                const Range some = part(tiles.count(), chunks_, c);
-                const Range chunk{tiles.first + some.first, tiles.first + some.stop};
-                add_chunk(run, chunk, c == 0, own, sums + i * m_floats());
-            }
-        });
+        float* rest = sums + parts_ * m_floats();
+        if (parts_ > 1) {
+            share_out(parts_, threads, [&](std::int64_t i, int thread) {
+                add_part(run, i, 1, rest + thread * own_floats(), sums + i * m_floats());
+            });
+        } else {
+            add_part(run, 0, threads, rest, sums);
+        }
         const std::int64_t vectors = y_row_ / loops_.width;
         share_out(ceil_div(x_.channels, kSomeChannels), threads, [&](std::int64_t i, int) {
             const std::int64_t stop = std::min<std::int64_t>(x_.channels, (i + 1) * kSomeChannels);
@@ -89,8 +92,6 @@ class WeightGradient final : public Kernel {
     }
 
   private:
-    static constexpr std::int64_t kLeastChunk = 16;
-
     void check(const Problem& told) const {
         const SpatialOptions options = checked_options(told.attrs);
         require(told.reads.size() == 2 + std::size_t(adds_) && told.writes.size() == 1,
@@ -108,47 +109,63 @@ class WeightGradient final : public Kernel {
     std::int64_t m_floats() const { return loops_.points() * m_step_; }
     std::int64_t own_floats() const { return loops_.points() * (x_step_ + y_step_); }
 
-    void add_chunk(const Run& run, const Range& chunk, bool starts, float* own, float* m) const {
-        float *v = own, *u = own + loops_.points() * x_step_;
-        take(run.in(1), x_, chunk, v, x_step_, x_row_, pad_[0], pad_[1], loops_.input);
-        take(run.in(0), y_, chunk, u, y_step_, y_row_, 0, 0, loops_.gradient_input);
-        const std::int64_t vectors = y_row_ / loops_.width;
-        const std::int64_t slivers = ceil_div(x_.channels, loops_.tile_rows);
-        GradientJob job{};
-        job.depth = chunk.count();
-        job.v_step = x_row_;
-        job.u_step = job.m_step = y_row_;
-        job.starts = starts;
-        for (std::int64_t point = 0; point < loops_.points(); ++point) {
-            for (std::int64_t o = 0; o < vectors; o += kTileVectors) {
-                const std::int64_t some = std::min<std::int64_t>(kTileVectors, vectors - o);
-                job.u = u + point * y_step_ + o * loops_.width;
-                for (std::int64_t s = 0; s < slivers; ++s) {
-                    const Range rows = part(x_.channels, slivers, s);
-                    job.v = v + point * x_step_ + rows.first;
-                    job.m = m + point * m_step_ + rows.first * y_row_ + o * loops_.width;
-                    loops_.gradient[rows.count() - 1][some - 1](job);
+    void add_part(const Run& run, std::int64_t number, int threads, float* v, float* m) const {
+        const Range tiles = part(grid_.tiles(), parts_, number);
+        float* u = v + loops_.points() * x_step_;
+        for (std::int64_t c = 0; c < chunks_; ++c) {
+            const Range some = part(tiles.count(), chunks_, c);
+            const Range chunk{tiles.first + some.first, tiles.first + some.stop};
+            share_out(x_.blocks + y_.blocks, threads, [&](std::int64_t i, int) {
+                if (i < x_.blocks) {
+                    take(run.in(1), x_, i, chunk, v, x_step_, pad_[0], pad_[1], loops_.input);
+                } else {
+                    take(run.in(0), y_, i - x_.blocks, chunk, u, y_step_, 0, 0,
+                         loops_.gradient_input);
                 }
-            }
+            });
+            share_out(loops_.points(), threads, [&](std::int64_t point, int) {
+                multiply(chunk.count(), v + point * x_step_, u + point * y_step_, c == 0,
+                         m + point * m_step_);
+            });
         }
     }
 
-    // All channels of a chunk's tiles to points, side by side for each tile.
-    void take(const float* from, const Blocked& image, const Range& chunk, float* to,
-              std::int64_t point_step, std::int64_t row, std::int64_t top, std::int64_t left,
+    // A block of channels of a chunk's tiles to points, beside the others of each tile.
+    void take(const float* from, const Blocked& image, std::int64_t block, const Range& chunk,
+              float* to, std::int64_t point_step, std::int64_t top, std::int64_t left,
               void (*loop)(const InputJob&)) const {
+        const std::int64_t row = image.blocks * image.lanes;
         InputJob job{};
         job.point_step = point_step;
         job.vector_step = loops_.width;
         job.tile_step = row;
-        for (std::int64_t block = 0; block < image.blocks; ++block) {
-            grid_.each_place(chunk, [&](const Place& place) {
-                job.tiles = {image.height,      image.width, place.top - top,
-                             place.left - left, place.count, image.lanes};
-                job.x = from + place.image * image.sample_step + block * image.plane();
-                job.v = to + place.before * row + block * image.lanes;
-                loop(job);
-            });
+        grid_.each_place(chunk, [&](const Place& place) {
+            job.tiles = {image.height,      image.width, place.top - top,
+                         place.left - left, place.count, image.lanes};
+            job.x = from + place.image * image.sample_step + block * image.plane();
+            job.v = to + place.before * row + block * image.lanes;
+            loop(job);
+        });
+    }
+
+    // Adds the products of `depth` tiles at one point.
+    void multiply(std::int64_t depth, const float* v, const float* u, bool starts, float* m) const {
+        const std::int64_t vectors = y_row_ / loops_.width;
+        const std::int64_t slivers = ceil_div(x_.channels, loops_.tile_rows);
+        GradientJob job{};
+        job.depth = depth;
+        job.v_step = x_row_;
+        job.u_step = job.m_step = y_row_;
+        job.starts = starts;
+        for (std::int64_t o = 0; o < vectors; o += kTileVectors) {
+            const std::int64_t some = std::min<std::int64_t>(kTileVectors, vectors - o);
+            job.u = u + o * loops_.width;
+            for (std::int64_t s = 0; s < slivers; ++s) {
+                const Range rows = part(x_.channels, slivers, s);
+                job.v = v + rows.first;
+                job.m = m + rows.first * y_row_ + o * loops_.width;
+                loops_.gradient[rows.count() - 1][some - 1](job);
+            }
         }
     }
 
@@ -175,7 +192,7 @@ class WeightGradient final : public Kernel {
     Extents pad_;
     TileGrid grid_;
     std::int64_t x_row_, y_row_;  // channels with those that fill up the last block
-    std::int64_t parts_ = 1, chunks_ = 1, tiles_ = 0;  // chunks of a part, and tiles of one
+    std::int64_t parts_ = 1, chunks_ = 1, tiles_ = 0;    // chunks of a part, and tiles of one
     std::int64_t x_step_ = 0, y_step_ = 0, m_step_ = 0;  // from point to point, in floats
     int threads_ = 1;
 };
