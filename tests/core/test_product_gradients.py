@@ -42,6 +42,9 @@ LAYERS: dict[str, Layer] = {
     "1x1 by 2": conv((5, 64, 15, 14), 32, 1, stride=2),
     "7x7 planes": conv((5, 96, 7, 7), 80, pad=1),
     "5x5, padded by 2": conv((1, 32, 9, 9), 19, 5, pad=2),
+    "5x5, padded by 4": conv((3, 17, 12, 10), 50, 5, pad=4),
+    "5x5, padded by 5": conv((2, 9, 6, 7), 20, 5, pad=5),
+    "5x5, not padded": conv((4, 20, 12, 12), 50, 5),
     "7x7 by 3": conv((2, 20, 23, 25), 16, 7, stride=3, pad=3),
     "windows leave two rows out": conv((2, 16, 12, 13), 16, 4, stride=3),
     "dilated": conv((2, 32, 20, 19), 40, pad=2, dilation=2),
@@ -119,11 +122,20 @@ def test_onednn_does_what_can_be_blocked() -> None:
 
 
 @needs_onednn
-def test_winograd_does_what_is_padded_by_two_at_most() -> None:
-    for name in ("3x3", "3x3, not padded", "3x3, padded by 2", "odd channels"):
+def test_winograd_does_what_is_padded_by_less_than_a_kernel() -> None:
+    for name in ("3x3", "3x3, not padded", "3x3, padded by 2", "odd channels", "5x5, padded by 4"):
         assert "conv_winograd" in agree(LAYERS[name], "dx0", values_of(LAYERS[name])), name
-    for name in ("3x3, padded by 3", "odd channels by 2", "groups", "1x1"):
+    for name in ("3x3, padded by 3", "odd channels by 2", "groups", "1x1", "5x5, padded by 5"):
         assert "conv_winograd" not in agree(LAYERS[name], "dx0", values_of(LAYERS[name])), name
+
+
+@needs_onednn
+def test_winograd_makes_the_weights_gradient_however_padded() -> None:
+    symbol = "conv_winograd_dweight"
+    for name in ("3x3", "3x3, padded by 3", "7x7 planes", "5x5, padded by 5", "5x5, not padded"):
+        assert symbol in agree(LAYERS[name], "dweight0", values_of(LAYERS[name])), name
+    for name in ("odd channels by 2", "groups", "1x1", "dilated"):
+        assert symbol not in agree(LAYERS[name], "dweight0", values_of(LAYERS[name])), name
 
 
 @needs_onednn

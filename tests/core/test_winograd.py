@@ -12,7 +12,7 @@ from core.rows import Array, Layer, close, packed, rows_of, spec
 
 from graphc import _core
 from graphc.errors import GraphError
-from graphc.ops._winograd import winograd_cost, winograd_size
+from graphc.ops._winograd import KERNELS, winograd_cost, winograd_size
 from graphc.ops.convolution import Convolution, ConvolutionAttrs
 
 ROW = next(row for row in rows_of(Convolution, "forward") if row.symbol == "conv_winograd")
@@ -40,6 +40,14 @@ LAYERS: dict[str, Layer] = {
     "no bias": conv((2, 16, 9, 9), 16, pad=1, bias_term=False),
     "few tiles in a sample": conv((2, 20, 25, 26), 16, pad=1),
     "no samples": conv((0, 16, 9, 9), 16, pad=1),
+    "5x5": conv((2, 32, 16, 12), 64, pad=2, kernel_size=(5,)),
+    "5x5, cut tiles": conv((3, 37, 13, 11), 23, pad=2, kernel_size=(5,)),
+    "5x5, no padding": conv((2, 20, 12, 13), 50, kernel_size=(5,)),
+    "5x5, many tiles": conv((2, 9, 61, 70), 10, pad=1, kernel_size=(5,)),
+    "5x5, deep": conv((1, 300, 6, 5), 40, pad=4, kernel_size=(5,)),
+    "5x5, one window": conv((2, 33, 5, 5), 17, kernel_size=(5,)),
+    "5x5, mostly padding": conv((1, 8, 2, 3), 8, pad=9, kernel_size=(5,)),
+    "5x5, oblong padding": conv((2, 18, 6, 14), 20, pad_h=0, pad_w=3, kernel_size=(5,)),
 }
 
 
@@ -102,7 +110,9 @@ def test_against_the_reference(name: str, lanes: int, isa: str) -> None:
 
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("slope", [None, 0.0, 0.1, -0.5])
-@pytest.mark.parametrize("name", ["cut tiles", "odd channels", "many tiles", "no bias"])
+@pytest.mark.parametrize(
+    "name", ["cut tiles", "odd channels", "many tiles", "no bias", "5x5, cut tiles"]
+)
 def test_epilogues(name: str, slope: float | None, lanes: int, isa: str) -> None:
     layer = LAYERS[name]
     values, many = filled(layer), products(layer)
@@ -129,6 +139,8 @@ LARGE = {
     "few tiles for each thread": conv((1, 130, 27, 25), 96, pad=1),
     "few tiles to be shared": conv((1, 200, 13, 14), 300, pad=1),
     "more tiles to be shared": conv((1, 200, 37, 45), 700, pad=1),
+    "5x5, tiles for each thread": conv((2, 40, 57, 60), 48, pad=2, kernel_size=(5,)),
+    "5x5, tiles to be shared": conv((1, 320, 13, 14), 200, pad=2, kernel_size=(5,)),
 }
 
 
@@ -159,7 +171,9 @@ def test_threads_that_share_tiles_need_less_room() -> None:
         assert most - 0.3 < growth <= most, name
 
 
-@pytest.mark.parametrize("name", ["odd channels", "many tiles", "few tiles in a sample"])
+@pytest.mark.parametrize(
+    "name", ["odd channels", "many tiles", "few tiles in a sample", "5x5, many tiles"]
+)
 def test_a_sample_does_not_depend_on_the_batch(name: str, isa: str) -> None:
     """Nor does it matter whether the weight was taken to points before or in the run."""
     layer = LAYERS[name]
@@ -175,8 +189,10 @@ def test_random_convolutions(isa: str) -> None:
     rng = np.random.default_rng(3)
     for _ in range(40):
         channels, out = (int(v) for v in rng.integers(1, 70, 2))
-        pad, size = int(rng.integers(0, 4)), (int(v) for v in rng.integers(3, 30, 2))
-        layer = conv((int(rng.integers(1, 4)), channels, *size), out, pad=pad)
+        kernel, pad = int(rng.choice(KERNELS)), int(rng.integers(0, 4))
+        size = (int(v) for v in rng.integers(kernel, 30, 2))
+        shape = (int(rng.integers(1, 4)), channels, *size)
+        layer = conv(shape, out, pad=pad, kernel_size=(kernel,))
         values = filled(layer)
         _, wanted = layer.run(values)
         made = convolve(
@@ -185,16 +201,19 @@ def test_random_convolutions(isa: str) -> None:
         close(made, wanted["y0"], str(layer.sig.ins), products(layer))
 
 
+@pytest.mark.parametrize(("kernel", "share"), [(3, 1 / 5), (5, 1 / 2)])
 @pytest.mark.parametrize("channels", [3, 16, 64, 512])
-def test_errors_are_a_fifth_of_what_is_allowed(channels: int, isa: str) -> None:
-    layer = conv((1, channels, 30, 30), 32, pad=1, bias_term=False)
+def test_errors_are_well_below_what_is_allowed(
+    channels: int, kernel: int, share: float, isa: str
+) -> None:
+    layer = conv((1, channels, 30, 30), 32, pad=1, bias_term=False, kernel_size=(kernel,))
     for seed, shape in enumerate((np.abs, lambda x: np.maximum(x, 0), np.asarray)):
         values = filled(layer, seed)
         values["x0"] = shape(values["x0"])
         wanted = layer.run(values)[1]["y0"]
         worst = np.abs(convolve(layer, values) - wanted).max()
         bound = max(1e-5, 1e-6 * np.sqrt(products(layer))) * max(1, np.abs(wanted).max())
-        assert worst < bound / 5
+        assert worst < bound * share
 
 
 def test_nan_and_infinity_stay_in_their_tiles(isa: str) -> None:
@@ -210,8 +229,20 @@ def test_nan_and_infinity_stay_in_their_tiles(isa: str) -> None:
     assert np.array_equal(made[2], clean[2])
 
 
+def test_nan_and_infinity_stay_in_tiles_of_larger_kernels(isa: str) -> None:
+    layer = LAYERS["5x5, cut tiles"]
+    values = filled(layer)
+    clean = convolve(layer, values)
+    values["x0"][0, 36, 5, 5], values["x0"][1, 0, 12, 10] = np.nan, np.inf
+    made = convolve(layer, values)
+    assert np.isnan(made[0, :, 3:8, 3:8]).all() and not np.isfinite(made[1, :, 10:, 8:]).any()
+    assert np.array_equal(made[0, :, 8:], clean[0, :, 8:])
+    assert np.array_equal(made[1, :, :8], clean[1, :, :8])
+    assert np.array_equal(made[2], clean[2])
+
+
 def test_what_it_costs() -> None:
-    """Four times fewer products where tiles are whole and channels many."""
+    """Four times fewer products where tiles are whole and channels many; of 5 by 5, six times."""
     layer = conv((2, 512, 16, 16), 512, pad=1)
     direct = layer.op.cost(layer.attrs, "forward", layer.sig)
     cost = winograd_cost(layer.attrs, layer.sig)
@@ -220,6 +251,15 @@ def test_what_it_costs() -> None:
     assert cost.write == direct.write
     few = conv((1, 256, 14, 14), 256, pad=1)
     many = conv((8, 256, 14, 14), 256, pad=1)
+    large = conv((2, 512, 16, 16), 512, pad=2, kernel_size=(5,))
+    direct, cost = (
+        c.macs
+        for c in (
+            large.op.cost(large.attrs, "forward", large.sig),
+            winograd_cost(large.attrs, large.sig),
+        )
+    )
+    assert direct / 6.25 < cost < direct / 5.8
     sizes = [winograd_size(layer.attrs, layer.sig) for layer in (few, many)]
     assert sizes == [9 * 256 * 256, 36 * 256 * 256]
     cheap, dear = (winograd_cost(layer.attrs, layer.sig) for layer in (few, many))
@@ -249,6 +289,8 @@ TOLD = told(conv((2, 20, 8, 8), 9, pad=1), 16)
         ([X, W, B, X], Y, {"residual": True}, "blocks of 8 or 16"),
         ([X, W, B, ("f32", (2, 1, 7, 8, 16), None)], Y, {"residual": True}, "residual"),
         ([X, W, B], Y, {"kernel": (3, 5)}, "attribute kernel"),
+        ([X, W, B], Y, {"kernel": (4, 4)}, "attribute kernel"),
+        ([X, W, B], Y, {"kernel": (5, 5), "pad": (2, 2)}, "packed weight"),
         ([X, W, B], Y, {"stride": (2, 1)}, "attribute stride"),
         ([X, W, B], Y, {"dilation": (1, 2)}, "attribute dilation"),
         ([X, W, B], Y, {"group": 2}, "attribute group"),
@@ -266,6 +308,7 @@ def test_wrong_problems_are_refused(reads: Any, y: Any, attrs: Any, word: str) -
     [
         ((9, 20, 3, 3), 36 * 16 * 20, "packed weight"),
         ((9, 20, 3, 1), 9 * 16 * 20, "weight"),
+        ((9, 20, 5, 5), 25 * 16 * 20, "weight"),
         ((9, 20, 9), 9 * 16 * 20, "weight"),
         ((9, 0, 3, 3), 0, "channels"),
     ],

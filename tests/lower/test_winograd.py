@@ -146,3 +146,27 @@ def test_four_times_the_weight_must_pay(batch: int, pays: bool, tmp_path: Path) 
     path.write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed"')
     solver = graphc.Solver(path, threads=1)
     assert ("conv_winograd" in symbols_of(solver.net._executor.program)) == pays
+
+
+@needs_blocks
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_training_step_takes_it_for_every_part(kernel: int, tmp_path: Path) -> None:
+    """Also where bits must not depend on threads."""
+    same = f"num_output: 32 kernel_size: {kernel} pad: {kernel // 2}"
+    layers = conv("a", "data", same), conv("b", "a", same)
+    graph = net(tmp_path, (32, 32, 16, 16), *layers)
+    for deterministic in (False, True):
+        exe = graphc.compile(graph, train=True, threads=2, deterministic=deterministic)
+        assert symbols(exe).count("conv_winograd") == 2
+        assert symbols(exe, "backward").count("conv_winograd_dweight") == 2
+        assert symbols(exe, "backward").count("conv_winograd") == 2
+    x = {"data": np.random.default_rng(0).standard_normal((32, 32, 16, 16)).astype(np.float32)}
+    seed = {"b": np.random.default_rng(1).standard_normal((32, 32, 16, 16)).astype(np.float32)}
+    found = []
+    for target in ("cpu", "reference"):
+        exe = graphc.compile(graph, train=True, target=target)
+        exe.forward(x)
+        found.append(exe.backward(seed).params)
+    for layer, arrays in found[0].items():
+        for made, wanted in zip(arrays, found[1][layer], strict=True):
+            np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
