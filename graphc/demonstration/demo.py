@@ -148,10 +148,10 @@ def _train(
 ) -> None:
     """Make the solver's iterations, and tell of them."""
     batches = _batches(len(images), training.net.inputs["data"][0], seed)
-    rate = training.settings.rate
     for iteration, rows in zip(range(ITERATIONS), batches, strict=False):
         began = time.perf_counter()
         loss = training.step(1, feed={"data": images[rows], "label": labels[rows]})
+        rate = training.rate
         tick = events.Tick(iteration, loss, rate, len(rows), time.perf_counter() - began)
         displayed = (events.TrainLoss(iteration, loss), events.LearningRate(iteration, rate))
         for event in (*displayed, tick) if iteration % DISPLAY == 0 else (tick,):

@@ -37,8 +37,8 @@ class CpuExecutor(ReferenceExecutor):
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
     process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
     "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
-    `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already. Raises GC-R004 for an impossible number of threads, GC-M002
-    where memory is short; it can then be used again.
+    `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already. Raises GC-R004 for
+    an impossible number of threads, GC-M002 where memory is short; it can then be used again.
     """
 
     def __init__(

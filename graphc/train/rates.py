@@ -131,9 +131,9 @@ def _plateau(schedule: Schedule, p: Policy, iteration: int, loss: float) -> floa
     if loss < schedule.least_loss:
         schedule.least_loss, schedule.last_event = loss, iteration
     done = schedule.current_step
-    if done < len(p.plateau_winsize):
-        if iteration >= schedule.last_event + p.plateau_winsize[done]:
-            schedule.current_step, schedule.last_event = done + 1, iteration
+    left = p.plateau_winsize[done:]
+    if left and iteration >= schedule.last_event + left[0]:
+        schedule.current_step, schedule.last_event = done + 1, iteration
     return p.base_lr * _power(p.gamma, schedule.current_step)
 
 

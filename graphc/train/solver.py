@@ -32,9 +32,9 @@ class Solver:
     """A training run.
 
     `graph`: the network as loaded; `net`: as it runs, whose `params` are the weights that are
-    learned; `tests`: the networks of phase TEST, on the same memory; `iter`: updates made so far; `loss`: that of the last iteration,
-    NaN before the first; `smoothed`: the mean of the last `average_loss`; `rate`: that of the last
-    update.
+    learned; `tests`: the networks of phase TEST, on the same memory; `iter`: updates made so far;
+    `loss`: that of the last iteration, NaN before the first; `smoothed`: the mean of the last
+    `average_loss`; `rate`: that of the last update.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Solver:
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
         then beside it. `weights`: a file to start from, or several, as a list or with commas
-        between, else the solver's own, else fillers. `set`: path of a field -> value, see `graphc.front.overrides`.
-        `target`: "cpu" or "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch`
-        replaces that of the net's inputs. `fused_update`: parameters change during the backward, as
-        soon as nobody needs the old ones, and gradients need not be kept (the numbers are the
-        same). Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
-        `graphc.load` and `graphc.compile` raise.
+        between, else the solver's own, else fillers. `set`: path of a field -> value, see
+        `graphc.front.overrides`. `target`: "cpu" or "reference"; `threads`, `deterministic` as in
+        `graphc.compile`. `batch` replaces that of the net's inputs. `fused_update`: parameters
+        change during the backward, as soon as nobody needs the old ones, and gradients need not be
+        kept (the numbers are the same). Raises GC-P005, GC-U001 for solver fields, GC-N007 for a
+        net without a loss, and what `graphc.load` and `graphc.compile` raise.
         """
         self.file = Path(solver)
         self.settings: Settings = read_settings(solver, set)

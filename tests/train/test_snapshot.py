@@ -216,7 +216,7 @@ def test_histories_of_other_nets_are_refused() -> None:
 
 
 def as_loaded(path: Path) -> Graph:
-    graph = driver.load(read_settings(path).net, phase="TRAIN")
+    graph = driver.load(read_settings(path).net.net, phase="TRAIN")
     return driver.shape(graph)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from graphc.data import wire_writer as wire
 from graphc.data.hdf5_file import Hdf5File, h5py
 from graphc.data.wire import BYTES, VARINT, fields, signed
 from graphc.errors import GraphError, Loc, fail
 from graphc.files import map_file, replacing
-from graphc.front import wire
 from graphc.front.caffemodel import read_blob
 from graphc.front.caffemodel_writer import MAX_MESSAGE, blob_size, write_blob
 from graphc.ir.graph import Array
