@@ -228,7 +228,8 @@ CODES: dict[str, Code] = {
     "GC-R004": Code(
         USAGE,
         "setting is wrong",
-        "An environment variable that graphc obeys, or a count of threads, cannot be what it is.",
+        "An environment variable that graphc obeys, a count of threads, or what --set or `set=` "
+        "gives to a field, cannot be what it is.",
         "The message names it; leave it out for the default.",
     ),
     "GC-A001": Code(

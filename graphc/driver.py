@@ -25,6 +25,7 @@ from graphc.runtime.targets import DEFAULT_TARGET as DEFAULT_TARGET
 from graphc.runtime.targets import check_target as check_target
 
 if TYPE_CHECKING:
+    from graphc.front.overrides import NetOverrides, Overrides
     from graphc.ir.infer import Shapes
     from graphc.passes.base import Pass
 
@@ -46,6 +47,7 @@ def load(
     limits: Limits | None = None,
     dialect: str = "auto",
     seed: int = SEED,
+    set: Overrides | NetOverrides = (),
 ) -> Graph:
     """Read a network and, if given, its weights.
 
@@ -53,7 +55,8 @@ def load(
     layers to shapes; data sources are never opened here, so a net that needs one to know its
     shapes stays unshaped until compiled or inspected. Without `weights`, parameters start from
     the fillers with `seed`. `strict`: every layer with parameters must be in the weight file.
-    Raises GraphError: GC-F001, GC-P00x, GC-N00x, GC-S00x, GC-W00x, GC-L001.
+    `set`: path -> value of fields to change, {"layer[conv1].convolution_param.num_output": 8}.
+    Raises GraphError: GC-F001, GC-P00x, GC-N00x, GC-S00x, GC-W00x, GC-L001, GC-R002, GC-R004.
     """
     from graphc.front import read_net
     from graphc.front.weights import load_weights
@@ -65,8 +68,9 @@ def load(
         phase=phase,
         level=level,
         stages=(stages,) if isinstance(stages, str) else tuple(stages),
-        limits=limits or Limits(),
+        limits=limits,
         dialect=dialect,
+        set=set,
     )
     prepare(graph, shapes, batch, seed)
     if weights is not None:
@@ -128,16 +132,19 @@ def optimize(
         fail("GC-R002", f"net is a {type(net).__name__}, expected a Graph", "graphc.load makes one")
     from graphc.passes.registry import resolve
 
-    chosen = resolve(passes)
-    graph = shape(_own(net))
+    chosen, graph = resolve(passes), shape(own(net, set=()))
     report = _optimize(
         graph, chosen, keep, passes == "default", calibration, measure, max_error, dump, train
     )
     return graph, report
 
 
-def _own(net: Graph) -> Graph:
-    """An independent copy, without gradient nodes."""
+def own(net: Graph | str | Path, **words: Any) -> Graph:
+    """An independent copy, without gradient nodes; or what `load` makes of a file and `words`."""
+    if not isinstance(net, Graph):
+        return load(net, **words)
+    if words["set"]:
+        fail("GC-R002", "set= changes what a file says; this is a Graph", "give a path instead")
     return clone(forward_part(net) if net.seeds or net.grads else net)
 
 
@@ -190,6 +197,7 @@ def compile(  # the name the API promises
     calibration: Mapping[str, Array] | None = None,
     measure: bool | None = False,
     seed: int = 0,
+    set: Overrides = (),
 ) -> Executable:
     """Compile a network into something that runs; a Graph given is not changed.
 
@@ -198,9 +206,9 @@ def compile(  # the name the API promises
     beside the outputs and to protect from passes, or "all". `batch` replaces the batch size of all
     inputs. `seed`: of dropout, shuffles and crops. `threads` of target cpu: None, one for each CPU
     this process may use. `deterministic`: only kernels whose bits do not depend on the number of
-    threads. `pin_variants` makes no difference so far. `measure`: as in `optimize`. Raises GC-X001
-    for a target that is not built or cannot do this, GC-U001 for `memory`, and what `optimize`
-    raises; data sources whose shapes are unknown are opened (GC-D001, GC-F001).
+    threads. `pin_variants` makes no difference so far. `measure`: as in `optimize`. `set`: as in
+    `load`, for a path. Raises GC-X001 for a target that is not built or cannot do this, GC-U001 for
+    `memory`, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
     """
     from graphc.passes.registry import resolve
 
@@ -208,7 +216,7 @@ def compile(  # the name the API promises
     check_target(target, memory)
     kept = kept_names(keep)
     chosen = resolve(() if train and passes == "default" else passes)
-    graph = _own(net) if isinstance(net, Graph) else load(net)
+    graph = own(net, set=set)
     shape(graph, batch=batch)
     report = _optimize(graph, chosen, kept, passes == "default", calibration, measure, train=train)
     return assemble(
@@ -221,11 +229,6 @@ def compile(  # the name the API promises
         deterministic=deterministic,
         meta={"recipe": report.recipe},
     )
-
-
-def limits_for(strict: bool) -> Limits:
-    """The limits of --strict, or the ordinary ones."""
-    return Limits.strict() if strict else Limits()
 
 
 def assemble(
@@ -290,9 +293,8 @@ def open(
     shape(graph, shapes, batch)
     target = compiled_for if target is None else target
     try:
-        same = shapes is None and batch is None
         how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
-        how["deterministic"] = meta.get("deterministic") is True
-        return assemble(graph, **how, threads=threads, meta=meta, verified=same)
+        how |= {"deterministic": meta.get("deterministic") is True, "threads": threads}
+        return assemble(graph, **how, meta=meta, verified=shapes is None and batch is None)
     except GraphError as error:
         raise error.at(loc=Loc(str(path))) if error.code == "GC-A001" else error from None

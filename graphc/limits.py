@@ -48,6 +48,11 @@ class Limits:
             confined=True,
         )
 
+    @staticmethod
+    def of(strict: bool) -> Limits:
+        """Those of --strict, or the ordinary ones."""
+        return Limits.strict() if strict else Limits()
+
     def check(self, name: str, value: int, what: str) -> None:
         """Raise GC-L001 if `value` exceeds the limit called `name`; `what` names the thing."""
         bound: int = getattr(self, name)

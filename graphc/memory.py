@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from graphc.services import Services
 from graphc.train.build import training_graph
 from graphc.train.settings import Settings, read_settings
 
+if TYPE_CHECKING:
+    from graphc.front.overrides import NetOverrides, Overrides
+
 TARGETS = ("model", "cpu")
 
 
@@ -34,6 +38,7 @@ def plan(
     threads: int | None = None,
     solver: str | Path | None = None,
     fused_update: bool = True,
+    set: Overrides = (),
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
@@ -43,8 +48,9 @@ def plan(
     are kept until all are there, and then updates run. `target`: "model", plain float32 NCHW
     without workspaces, the measure of published figures, or "cpu", what the C++ core runs. `keep`:
     blobs that must not be overwritten, or "all". `threads` of target cpu: as in `graphc.compile`;
-    workspaces depend on them. Raises GC-R002 for what does not exist, GC-X001 for a target without
-    gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
+    workspaces depend on them. `set`: fields to change, as in `graphc.load`; with a `solver`, its
+    own, and those of `net` with "net." in front. Raises GC-R002 for what does not exist, GC-X001
+    for a target without gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
     """
     return lowered(
         net,
@@ -55,6 +61,7 @@ def plan(
         threads=threads,
         solver=solver,
         fused_update=fused_update,
+        set=set,
     ).plan
 
 
@@ -69,6 +76,7 @@ def lowered(
     passes: Iterable[driver.PassLike] | str | None = None,
     solver: str | Path | None = None,
     fused_update: bool = True,
+    set: Overrides = (),
 ) -> Lowering:
     """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
 
@@ -79,8 +87,16 @@ def lowered(
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
     if solver is not None and not train:
         fail("GC-R002", "a solver is given, but nothing is trained", "say train=True, or --train")
-    settings = Settings() if solver is None else read_settings(solver)
-    graph = prepared(net, train, batch, keep, passes, settings)
+    settings = Settings()
+    if solver is not None:
+        from graphc.front.overrides import split_overrides
+
+        own, of_net = split_overrides(set)
+        settings = read_settings(solver, set=dict(own))
+        graph = prepared(net, train, batch, keep, passes, settings, of_net)
+        of_net.check()
+    else:
+        graph = prepared(net, train, batch, keep, passes, settings, set)
     pinned = pinned_values(graph, keep)
     if target == "cpu":
         count = checked_threads(threads)
@@ -99,19 +115,20 @@ def prepared(
     keep: Keep,
     passes: Iterable[driver.PassLike] | str | None = None,
     settings: Settings | None = None,
+    set: Overrides | NetOverrides = (),
 ) -> Graph:
     """A copy, of primitives alone, after passes, with gradients and updates if `train`; its weights
-    are never made."""
+    are never made. `set`: overrides for a path."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.registry import resolve
 
     kept = kept_names(keep)
-    if isinstance(net, Graph):
+    if isinstance(net, Graph) and not set:
         graph = forward_part(net)
         graph.weights = dict(graph.weights)
     else:
-        graph = driver.load(net, phase="TRAIN" if train else "TEST")
+        graph = driver.own(net, phase="TRAIN" if train else "TEST", set=set)
     driver.shape(graph, batch=batch)
     graph.fill = _unknown
     names = frozenset(() if kept == "all" else kept)

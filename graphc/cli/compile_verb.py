@@ -161,6 +161,7 @@ def _source(net: str, graph: Graph, options: dict[str, Any]) -> dict[str, Any]:
         "level": options["level"],
         "stages": list(options["stages"]),
         "layers": list(options["ops_files"]),
+        "set": [f"{path}={value}" for path, value in options["set"]],
         "target": options["target"],
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 from graphc.cli.options import parse_numbers
 from graphc.cli.output import note
 from graphc.ir.graph import Array, Graph
+from graphc.limits import Limits
 
 
 def read_feeds(
@@ -16,7 +17,6 @@ def read_feeds(
     """Arrays for the net's inputs by the values of `input_options`, and the names of the samples
     (files) where they are images. Without files random numbers, and a note says so."""
     from graphc.data.preprocess import Preprocess, read_inputs
-    from graphc.driver import limits_for
     from graphc.runtime.feeds import input_shapes
 
     if not files:
@@ -27,7 +27,7 @@ def read_feeds(
         return sample_inputs(graph), []
     mean = parse_numbers("--mean", options["mean"])
     prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
-    return read_inputs(files, input_shapes(graph.inputs), prepare, limits_for(options["strict"]))
+    return read_inputs(files, input_shapes(graph.inputs), prepare, Limits.of(options["strict"]))
 
 
 def print_notes(graph: Graph, compiled: bool) -> None:

@@ -12,6 +12,7 @@ from graphc.cli.options import FIXED, given, parse_shapes, spelled
 from graphc.errors import GraphError, fail, near
 from graphc.ir.graph import Graph
 from graphc.ir.op import Effect
+from graphc.limits import Limits
 from graphc.runtime.executable import Executable
 from graphc.runtime.keeping import Keep
 
@@ -56,7 +57,7 @@ def load_net(net: str, options: dict[str, Any]) -> Graph:
 
     use_ops(options["ops_files"])
     weights = options["weights"]
-    return driver.load(
+    graph = driver.load(
         existing(net),
         existing(weights) if weights is not None else None,
         phase=options["phase"].upper(),
@@ -65,10 +66,14 @@ def load_net(net: str, options: dict[str, Any]) -> Graph:
         shapes=parse_shapes(options["shapes"]),
         batch=options["batch"],
         strict=options["strict_weights"],
-        limits=driver.limits_for(options["strict"]),
+        limits=Limits.of(options["strict"]),
         dialect=options["dialect"],
         seed=options["seed"],
+        set=options["set"],
     )
+    if not isinstance(options["set"], tuple):  # a solver's, of which all must be met
+        options["set"].check()
+    return graph
 
 
 def open_graph(
@@ -88,7 +93,7 @@ def open_graph(
         refuse_fixed(net)
     use_ops(options["ops_files"])
     with shape_hint():
-        graph, meta = read_artefact(existing(net), driver.limits_for(options["strict"]))
+        graph, meta = read_artefact(existing(net), Limits.of(options["strict"]))
         return driver.shape(graph, shapes, options["batch"]), meta
 
 
@@ -108,6 +113,10 @@ def open_lowering(
 
     if train and not given("phase"):
         options["phase"] = "TRAIN"
+    if update.get("solver") is not None and options["set"]:
+        from graphc.front.overrides import split_overrides
+
+        update["set"], options["set"] = split_overrides(options["set"])
     graph, meta = open_graph(net, options)
     kept = settings(meta, net)[3] if meta else ()
     both: Keep = "all" if "all" in (keep, kept) else (*kept, *keep)
@@ -152,7 +161,7 @@ def open_executable(net: str, options: dict[str, Any], keep: Keep = ()) -> Execu
         shapes=parse_shapes(options["shapes"]),
         batch=options["batch"],
         threads=threads,
-        limits=driver.limits_for(options["strict"]),
+        limits=Limits.of(options["strict"]),
     )
 
 

@@ -12,7 +12,7 @@ from graphc.errors import fail
 F = TypeVar("F", bound=Callable[..., Any])
 
 # What a prototxt can be asked for, and an artefact, which was compiled with it, cannot.
-FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights")
+FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights", "set")
 
 
 def net_options(function: F) -> F:
@@ -62,6 +62,7 @@ def net_options(function: F) -> F:
                 "--dialect", default="auto", metavar="FORK", help="The fork a binary net is from."
             ),
             click.option("--seed", type=int, default=1, metavar="N", help="Seed of the fillers."),
+            set_option,
         )
     ):
         function = option(function)
@@ -98,6 +99,26 @@ def input_options(function: F) -> F:
     return function
 
 
+class Setting(click.ParamType[tuple[str, str]]):
+    """A field's path, and what it is to be."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        from graphc.front.override_paths import parse_set
+
+        return value if isinstance(value, tuple) else parse_set(value)
+
+
+set_option = click.option(
+    "--set",
+    "set",
+    type=Setting(),
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a field that the file gives, as layer[conv1].convolution_param.num_output=8 "
+    "(repeatable).",
+)
 ops_option = click.option(
     "--ops",
     "ops_files",

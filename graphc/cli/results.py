@@ -12,6 +12,7 @@ import numpy as np
 from graphc.cli.output import say, shape_text
 from graphc.files import replacing
 from graphc.ir.graph import Array
+from graphc.limits import Limits
 from graphc.records import record
 
 FEW = 10  # values of a vector that are printed in order, where they are no probabilities
@@ -32,9 +33,8 @@ class Labels:
             return Labels()
         from graphc.cli.nets import existing
         from graphc.data.preprocess import read_labels
-        from graphc.driver import limits_for
 
-        return Labels(read_labels(Path(existing(path)), limits_for(strict)), path)
+        return Labels(read_labels(Path(existing(path)), Limits.of(strict)), path)
 
     def of(self, index: int) -> str:
         return self.names[index] if index < len(self.names) else ""

@@ -11,12 +11,14 @@ from graphc.files import map_file
 from graphc.front.build import build
 from graphc.front.definition import Definition
 from graphc.front.dialect import AUTO, decode_binary
+from graphc.front.overrides import NetOverrides, Overrides
 from graphc.front.prototxt import decode_text, parse
 from graphc.front.schema import check_dialect, schema_for, union
 from graphc.front.upgrade import upgrade
 from graphc.ir.graph import Graph
 from graphc.ir.infer import infer
 from graphc.ir.op import Effect, Trait
+from graphc.ir.provenance import Record
 from graphc.ir.types import Phase
 from graphc.limits import Limits
 from graphc.ops import registry
@@ -37,11 +39,14 @@ def read_net(
     stages: Iterable[str] = (),
     limits: Limits | None = None,
     dialect: str = AUTO,
+    set: Overrides | NetOverrides = (),
 ) -> Graph:
     """The graph, still without types, of a prototxt or a binary NetParameter.
 
     `dialect` names the Caffe fork that wrote a binary; text is read by field name and needs none.
-    Raises GC-F001, GC-L001, GC-P00x, GC-N00x, GC-U001 with file, line and layer.
+    `set`: overrides, path -> value; NetOverrides are for several networks, and their reader calls
+    `check` after the last. Raises GC-F001, GC-L001, GC-P00x, GC-N00x, GC-U001 with file, line and
+    layer, GC-R002 and GC-R004 for overrides.
     """
     limits, file = limits or Limits(), str(path)
     if dialect != AUTO:
@@ -52,7 +57,7 @@ def read_net(
         data = map_file(path)
         if not is_binary(data, Path(path).suffix):
             limits.check("text_bytes", len(data), "the size of the file in bytes")
-            return parse_net(decode_text(data), file=file, **state)
+            return parse_net(decode_text(data), file=file, set=set, **state)
         if bytes(data[:4]) == _HDF5:
             fail("GC-P002", "this is an HDF5 file of weights", "give the net's prototxt first")
 
@@ -62,7 +67,7 @@ def read_net(
             return _possible(Definition(copy, file), state)
 
         net = decode_binary(data, dialect, limits=limits, plausible=plausible)
-        return _graph(Definition(net, file), state)
+        return _graph(Definition(net, file), state, set)
     except GraphError as error:
         raise error.at(loc=Loc(file)) from None
 
@@ -76,14 +81,39 @@ def parse_net(
     level: int = 0,
     stages: Iterable[str] = (),
     limits: Limits | None = None,
+    set: Overrides | NetOverrides = (),
 ) -> Graph:
-    """The graph, still without types, of a prototxt's text; `base` is where its paths start.
+    """The graph, still without types, of a prototxt's text; `base` is where its paths start, `set`
+    as in `read_net`.
 
-    Raises GC-L001, GC-P00x, GC-N00x, GC-U001 with file, line and layer.
+    Raises GC-L001, GC-P00x, GC-N00x, GC-U001 with file, line and layer, GC-R002, GC-R004.
     """
     state: dict[str, Any] = {"phase": phase, "level": level, "stages": tuple(stages)}
     state |= {"base": base, "limits": limits or Limits()}
-    return _graph(definition(text, file=file, limits=limits), state)
+    return _graph(definition(text, file=file, limits=limits), state, set)
+
+
+def net_of(
+    message: Any,
+    *,
+    file: str,
+    phase: Phase = "TEST",
+    level: int = 0,
+    stages: Iterable[str] = (),
+    limits: Limits | None = None,
+    set: Overrides | NetOverrides = (),
+) -> Graph:
+    """The graph, still without types, of a NetParameter within another message, such as a solver's
+    net_param; `message` stays as it is.
+
+    `file`: what the message was read from; paths start in its folder. Raises as `parse_net`, with
+    file and layer.
+    """
+    copy = type(message)()
+    copy.CopyFrom(message)
+    state: dict[str, Any] = {"phase": phase, "level": level, "stages": tuple(stages)}
+    state |= {"base": Path(file).parent, "limits": limits or Limits()}
+    return _graph(Definition(copy, file), state, set)
 
 
 def definition(text: str, *, file: str = "<text>", limits: Limits | None = None) -> Definition:
@@ -101,11 +131,19 @@ def is_binary(data: memoryview, suffix: str = "") -> bool:
     return start.translate(None, _CONTROL) != start
 
 
-def _graph(source: Definition, state: dict[str, Any]) -> Graph:
+def _graph(source: Definition, state: dict[str, Any], set: Overrides | NetOverrides = ()) -> Graph:
+    changes = set if isinstance(set, NetOverrides) else NetOverrides(set)
+    told = changes.apply_old(source.net)
     if not source.net.layer and not source.net.layers:
         raise GraphError("GC-P001", "no layer in this file", loc=Loc(source.file))
     upgrade(source)
-    return build(source, **state)
+    told += changes.apply(source, state["phase"], state["level"], state["stages"])
+    if changes is not set:
+        changes.check()
+    graph = build(source, **state)
+    if told:
+        graph.history.append(Record("set", True, told))
+    return graph
 
 
 def _possible(source: Definition, state: dict[str, Any]) -> bool:
@@ -119,4 +157,4 @@ def _possible(source: Definition, state: dict[str, Any]) -> bool:
     return True
 
 
-__all__ = ["definition", "is_binary", "parse_net", "read_net"]
+__all__ = ["definition", "is_binary", "net_of", "parse_net", "read_net"]

@@ -38,7 +38,15 @@ def parse(
 
     Raises GC-L001 before any work where a limit is exceeded, else GC-P001 with file and line.
     """
-    limits = limits or Limits()
+    message = schema.new(kind)
+    return message, parse_into(text, message, schema, file=file, limits=limits)
+
+
+def parse_into(
+    text: str, message: Any, schema: Schema, *, file: str = "<text>", limits: Limits | None = None
+) -> Scan:
+    """Read `text` into an empty message; as `parse`."""
+    limits, kind = limits or Limits(), message.DESCRIPTOR.name
     try:
         limits.check("text_bytes", len(text), "the length of the text")
         text.encode()
@@ -48,7 +56,6 @@ def parse(
         raise GraphError("GC-P001", f"the text is no Unicode: {error}", loc=Loc(file)) from None
     counted = scan(text, limits, file)
     text = counted.condensed(text)
-    message = schema.new(kind)
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
@@ -56,7 +63,7 @@ def parse(
     except Exception as error:  # whatever else the parser runs into is the text's fault
         what = f"{type(error).__name__}: {error}"[:_LONGEST]
         raise GraphError("GC-P001", f"{kind} cannot be read: {what}", loc=Loc(file)) from None
-    return message, counted
+    return counted
 
 
 def _located(
@@ -95,4 +102,4 @@ def _local(full_name: str) -> str:
     return full_name.removeprefix(f"{PACKAGE}.")
 
 
-__all__ = ["decode_text", "parse"]
+__all__ = ["decode_text", "parse", "parse_into"]

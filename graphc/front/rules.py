@@ -25,14 +25,15 @@ def filter_layers(
             kept.append((index, layer))
             continue
         try:
-            if _included(layer, phase, level, given):
+            if is_included(layer, phase, level, given):
                 kept.append((index, layer))
         except GraphError as error:
             raise source.located(error, index, layer) from None
     return kept
 
 
-def _included(layer: Any, phase: Phase, level: int, stages: frozenset[str]) -> bool:
+def is_included(layer: Any, phase: Phase, level: int, stages: frozenset[str]) -> bool:
+    """Do the layer's own rules let it in? Raises GC-N005."""
     if layer.include and layer.exclude:
         fail("GC-N005", "the layer has include and exclude rules", "keep one kind")
     if layer.include:
@@ -56,4 +57,4 @@ def phase_of(message: Any) -> Phase:
     return "TRAIN" if message.phase == 0 else "TEST"
 
 
-__all__ = ["filter_layers", "phase_of"]
+__all__ = ["filter_layers", "is_included", "phase_of"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.errors import GraphError, Loc
 from graphc.files import map_file
+from graphc.front.overrides import Overrides, override_solver
 from graphc.front.prototxt import decode_text, parse
 from graphc.front.schema import schema_for
 from graphc.front.solver_upgrade import upgrade_solver
@@ -14,10 +15,12 @@ from graphc.limits import Limits
 from graphc.ops import registry
 
 
-def read_solver(path: str | Path, limits: Limits | None = None) -> Any:
+def read_solver(path: str | Path, limits: Limits | None = None, set: Overrides = ()) -> Any:
     """The SolverParameter message of a solver prototxt, upgraded.
 
-    Raises GC-F001, GC-L001, GC-P001, GC-P004 with file and line.
+    `set`: overrides, path -> value, of its own fields (`split_overrides` tells them from those of
+    its networks). Raises GC-F001, GC-L001, GC-P001, GC-P004 with file and line, GC-R002 and GC-R004
+    for overrides.
     """
     limits, file = limits or Limits(), str(path)
     try:
@@ -27,6 +30,7 @@ def read_solver(path: str | Path, limits: Limits | None = None) -> Any:
         raise error.at(loc=Loc(file)) from None
     schema = schema_for(registry.all_ops().values())
     solver, _ = parse(decode_text(data), "SolverParameter", schema, file=file, limits=limits)
+    override_solver(solver, set)
     upgrade_solver(solver, file)
     return solver
 
