@@ -92,7 +92,7 @@ def lowered(
         from graphc.front.overrides import split_overrides
 
         own, of_net = split_overrides(set)
-        settings = read_settings(solver, set=dict(own))
+        settings = read_settings(solver, set=own)
         graph = prepared(net, train, batch, keep, passes, settings, of_net)
         of_net.check()
     else:

@@ -11,7 +11,13 @@ import click
 
 from graphc.cli.inputs import print_notes
 from graphc.cli.nets import use_ops
-from graphc.cli.options import json_option, ops_option, target_option, threads_option
+from graphc.cli.options import (
+    json_option,
+    ops_option,
+    set_option,
+    target_option,
+    threads_option,
+)
 from graphc.cli.output import emit_json, note, say
 from graphc.errors import fail
 from graphc.report.text import duration_text, number_text, rate_text, size_text
@@ -39,6 +45,7 @@ INTERRUPTED = 130
 @click.option("--log", metavar="FILE.csv", help="Write a row per iteration; resumed runs go on.")
 @click.option("--html", metavar="FILE.html", help="Write the curves as one page.")
 @click.option("--deterministic", is_flag=True, help="The same bits with any number of threads.")
+@set_option
 @target_option
 @threads_option
 @ops_option
@@ -57,6 +64,9 @@ def command(
 
     Ctrl-C stops after the iteration and writes a snapshot, SIGHUP writes one and goes on. Training
     goes on from a snapshot to the bit, with --resume, if its .gck lies beside its .solverstate.
+
+    --set changes fields of the solver, as base_lr=0.1, and with net. in front those of its
+    networks, as net.layer[mnist@TRAIN].data_param.source=my_lmdb.
 
     The exit code is 130 after Ctrl-C.
     """
@@ -83,6 +93,7 @@ def _open(path: str, weights: str | None, resume: str | None, options: dict[str,
         "target": options["target"] or driver.DEFAULT_TARGET,
         "threads": options["threads"],
         "deterministic": options["deterministic"],
+        "set": options["set"],
     }
     if resume is not None:
         return Solver.resume(resume, path, **how)

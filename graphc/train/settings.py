@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphc.errors import GraphError, Loc, fail, near
 from graphc.ir.graph import Value
@@ -15,6 +14,9 @@ from graphc.ops.update.sgd import SGD
 from graphc.records import record
 from graphc.train.nets import NetSettings, NetTest, nets_to_test, train_net
 from graphc.train.rates import Policy
+
+if TYPE_CHECKING:
+    from graphc.front.overrides import Overrides
 
 RULES = {
     "SGD": "sgd",
@@ -95,15 +97,15 @@ class Settings:
         return found
 
 
-def read_settings(path: str | Path, set: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a solver prototxt.
+def read_settings(path: str | Path, set: Overrides = ()) -> Settings:
+    """The settings of a solver prototxt, of which `set` changes fields (of the solver's own).
 
     Raises GC-P005 for what is missing or wrong, GC-U001 for what is not obeyed, and what reading
     raises, with the file.
     """
     from graphc.front.solver import read_solver
 
-    message = read_solver(path)
+    message = read_solver(path, set=set)
     try:
         return _settings(message, Path(path))
     except GraphError as error:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from graphc import driver
 from graphc.errors import GraphError, Loc, fail
+from graphc.front.net import net_of
+from graphc.front.overrides import Overrides, split_overrides
 from graphc.ir.graph import Graph
 from graphc.ir.types import Phase
 from graphc.runtime.training import TestedNet
@@ -42,7 +44,7 @@ class Solver:
         solver: str | Path,
         weights: str | Path | Sequence[str | Path] | None = None,
         *,
-        set: Mapping[str, Any] | None = None,
+        set: Overrides = (),
         target: str = driver.DEFAULT_TARGET,
         batch: int | None = None,
         threads: int | None = None,
@@ -51,15 +53,17 @@ class Solver:
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
         then beside it. `weights`: a file to start from, or several, as a list or with commas
-        between, else the solver's own, else fillers. `set`: path of a field -> value, see
-        `graphc.front.overrides`. `target`: "cpu" or "reference"; `threads`, `deterministic` as in
-        `graphc.compile`. `batch` replaces that of the net's inputs. `fused_update`: parameters
-        change during the backward, as soon as nobody needs the old ones, and gradients need not be
-        kept (the numbers are the same). Raises GC-P005, GC-U001 for solver fields, GC-N007 for a
-        net without a loss, and what `graphc.load` and `graphc.compile` raise.
+        between, else the solver's own, else fillers. `set`: path -> value of the solver's fields,
+        and with "net." in front of those of its nets, as in `graphc.load`. `target`: "cpu" or
+        "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch` replaces that of the
+        nets' inputs. `fused_update`: parameters change during the backward, as soon as nobody needs
+        the old ones, and gradients need not be kept (the numbers are the same).
+
+        Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
+        `graphc.load` and `graphc.compile` raise.
         """
-        self.file = Path(solver)
-        self.settings: Settings = read_settings(solver, set)
+        own, self._of_nets = split_overrides(set)
+        self.settings: Settings = read_settings(solver, own)
         self.schedule = Schedule(self.settings.policy)
         self.smoothed = SmoothedLoss(self.settings.average_loss)
         self.iter, self.rate = 0, float("nan")
@@ -85,6 +89,7 @@ class Solver:
             tested_net(self._loaded(test.net, "TEST"), self.net, seed=self.seed, **self._how)
             for test in self.settings.tests
         ]
+        self._of_nets.check()
 
     @property
     def seed(self) -> int:
@@ -92,15 +97,18 @@ class Solver:
         return self.settings.random_seed or 0
 
     def _loaded(self, net: NetSettings, phase: Phase) -> Graph:
-        seed = self.settings.random_seed
-        graph = driver.load(
-            net.net,
-            phase=phase,
-            level=net.level,
-            stages=net.stages,
-            batch=self._batch,
-            seed=driver.SEED if seed is None else seed,
-        )
+        given = self.settings.random_seed
+        seed = driver.SEED if given is None else given
+        state: dict[str, Any] = {"phase": phase, "level": net.level, "stages": net.stages}
+        state["set"] = self._of_nets
+        if net.inline is None:
+            graph = driver.load(net.net, batch=self._batch, seed=seed, **state)
+        else:
+            graph = net_of(net.inline, file=str(net.net), **state)
+            driver.prepare(graph, None, self._batch, seed)
+            graph.notes.append(
+                f"{driver.NO_WEIGHTS}: parameters come from the fillers, seed {seed}"
+            )
         return driver.shape(graph)
 
     def step(self, n: int = 1, feed: Feed | None = None) -> float:
