@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from graphc.cli.options import parse_numbers
 from graphc.cli.output import note
 from graphc.ir.graph import Array, Graph
 from graphc.limits import Limits
+
+MEANS = (".binaryproto", ".npy")
 
 
 def read_feeds(
@@ -25,9 +28,19 @@ def read_feeds(
         if graph.inputs:
             note("note: no input given: feeding random numbers")
         return sample_inputs(graph), []
-    mean = parse_numbers("--mean", options["mean"])
+    mean = _mean(options["mean"], options["strict"])
     prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
     return read_inputs(files, input_shapes(graph.inputs), prepare, Limits.of(options["strict"]))
+
+
+def _mean(text: str | None, strict: bool) -> tuple[float, ...] | Array:
+    """Numbers, or what a file holds that `graphc data mean` or Caffe has made."""
+    if text is None or not text.lower().endswith(MEANS):
+        return parse_numbers("--mean", text)
+    from graphc.data.blob import read_mean
+    from graphc.driver import limits_for
+
+    return read_mean(Path(text), limits_for(strict))
 
 
 def print_notes(graph: Graph, compiled: bool) -> None:

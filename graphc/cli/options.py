@@ -82,8 +82,8 @@ def input_options(function: F) -> F:
             ),
             click.option(
                 "--mean",
-                metavar="B,G,R",
-                help="Subtracted from images: one number, or one each.",
+                metavar="B,G,R|FILE",
+                help="Subtracted from images: one number, one each, or a .binaryproto or .npy.",
             ),
             click.option(
                 "--scale",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from graphc.data.arrays import read_arrays
 from graphc.data.files import read_bytes, read_lines
@@ -19,19 +20,17 @@ from graphc.ir.graph import near
 from graphc.limits import Limits
 from graphc.records import record
 
-if TYPE_CHECKING:
-    from graphc.data.source import Array
-
+Array: TypeAlias = "npt.NDArray[np.float32]"
 Shapes = Mapping[str, tuple[int, ...]]
 ARRAY_SUFFIXES = (".npy", ".npz")
 
 
 @record(frozen=True, slots=True)
 class Preprocess:
-    """`mean`: none, one for all channels, or one per channel as blue, green, red, whatever the
-    order fed. `rgb`: feed red, green, blue."""
+    """`mean`: none, one for all channels, one per channel, or an image (C, H, W) of the input's
+    size; blue, green, red, whatever the order fed. `rgb`: feed red, green, blue."""
 
-    mean: tuple[float, ...] = ()
+    mean: tuple[float, ...] | Array = ()
     scale: float = 1.0
     rgb: bool = False
 
@@ -78,9 +77,7 @@ def read_image(path: Path, shape: tuple[int, ...], options: Preprocess, limits: 
     from graphc.data.images import decode_image
 
     _, channels, height, width = shape
-    mean = options.mean[::-1] if options.rgb else options.mean
-    if len(mean) not in (0, 1, channels):
-        fail("GC-R001", f"{len(mean)} means for {channels} channels", "give one, or one each")
+    mean = _mean_for(options, shape[1:])
     limits.check("image_pixels", height * width, f"an input of {height} x {width} pixels")
     data = read_bytes(path, limits)
     try:
@@ -91,9 +88,22 @@ def read_image(path: Path, shape: tuple[int, ...], options: Preprocess, limits: 
     if options.rgb:
         y = y[::-1]
     with np.errstate(over="ignore", invalid="ignore"):
-        if mean:
-            y = y - np.array(mean, np.float64).astype(np.float32)[:, None, None]
+        y -= mean
         return np.ascontiguousarray(y * np.float32(options.scale))[None]
+
+
+def _mean_for(options: Preprocess, shape: tuple[int, ...]) -> Array:
+    """What is subtracted from an image of `shape` (C, H, W), in the order fed. Raises GC-R001."""
+    mean: Array = np.asarray(options.mean, np.float64).astype(np.float32)
+    if mean.ndim == 3 and mean.shape != shape:
+        means = ",".join(f"{m:.6g}" for m in mean.mean((1, 2)))
+        told = f"the mean image has shape {mean.shape}, the input {shape}"
+        fail("GC-R001", told, f"give the means of its channels: --mean {means}")
+    if mean.ndim == 1 and len(mean) not in (0, 1, shape[0]):
+        fail("GC-R001", f"{len(mean)} means for {shape[0]} channels", "give one, or one each")
+    if mean.ndim == 1:
+        mean = mean[:, None, None] if len(mean) else np.zeros((1, 1, 1), np.float32)
+    return mean[::-1] if options.rgb else mean
 
 
 def read_labels(path: Path, limits: Limits | None = None) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from graphc.cli.results import Labels, describe, show
 from graphc.cli.run_verb import split_arguments
+from graphc.data.blob import write_mean
 
 
 @pytest.fixture
@@ -127,6 +128,33 @@ def test_preprocessing(cli, image, arrays):
     np.testing.assert_allclose(fed("--mean", "10,20,30", "--scale", "0.5"), (plain - mean) * 0.5)
     np.testing.assert_allclose(fed("--mean", "10,20,30", "--rgb"), (plain - mean)[:, ::-1])
     np.testing.assert_allclose(fed("--mean", "7"), plain - 7)
+    picture = np.random.default_rng(0).uniform(90, 130, (3, 8, 8)).astype(np.float32)
+    write_mean(Path("image.binaryproto"), picture)
+    np.save("image.npy", picture)
+    np.save("channels.npy", mean[:, 0, 0].astype(np.float64))
+    for file in ("image.binaryproto", "image.npy"):
+        np.testing.assert_allclose(fed("--mean", file), plain - picture, rtol=1e-5)
+        turned = (plain - picture)[:, ::-1]
+        np.testing.assert_allclose(fed("--mean", file, "--rgb"), turned, rtol=1e-5)
+    np.testing.assert_allclose(fed("--mean", "channels.npy"), plain - mean)
+
+
+def test_means_that_do_not_fit(cli, image):
+    """The hint of one of another size is the option that would do."""
+    np.save("large.npy", np.full((3, 9, 8), 5.0))
+    write_mean(Path("grey.binaryproto"), np.ones((1, 8, 8), np.float32))
+    np.save("flat.npy", np.ones((8, 8)))
+    Path("broken.binaryproto").write_bytes(b"no message")
+    cases = {
+        "large.npy": (2, "--mean 5,5,5"),
+        "grey.binaryproto": (2, "(1, 8, 8)"),
+        "flat.npy": (3, "GC-D002"),
+        "broken.binaryproto": (3, "GC-P002"),
+        "none.npy": (7, "none.npy"),
+    }
+    for file, (code, text) in cases.items():
+        done = cli("run", "tiny.gcz", "cat.png", "--mean", file)
+        assert done.code == code and text in done.err, done.err
 
 
 def test_labels(cli, image):
