@@ -25,7 +25,7 @@ CORE = {
 }
 EXTRAS = {
     "h5py": ("h5py", "data", "HDF5 weights and HDF5 data layers"),
-    "lmdb": ("lmdb", "data", "Data layers that read LMDB"),
+    "lmdb": ("lmdb", "data", "writing LMDBs with `graphc data convert`"),
     "pillow": ("PIL", "data", "images on the command line and ImageData layers"),
     "scikit-learn": ("sklearn", "demo", "`graphc demo`"),
 }
