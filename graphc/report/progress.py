@@ -86,10 +86,11 @@ class Progress:
                 self._end_line()
                 self.say(f"iter {self._done}/{self._max}  no snapshot: {reason}")
             case events.TestBatch(batch, name, value):
-                self._end_line()
-                self.say(f"batch {batch}  {name} {number_text(value)}")
+                if self._head != f"batch {batch}":
+                    self._begin_line(f"batch {batch}")
+                self._outputs.append((name, value))
             case _:
-                pass
+                self._end_line()
 
     def say(self, text: str) -> None:
         """Print a line above the living one."""

@@ -186,6 +186,16 @@ def test_a_resumed_run_counts_its_own_iterations_for_the_time_left():
     assert stream.getvalue().endswith(f"20 img/s  eta 0:{round(left):02}\n")
 
 
+def test_batches_of_a_test():
+    stream = io.StringIO()
+    progress = Progress(2, stream=stream)
+    for batch in range(2):
+        progress(ev.TestBatch(batch, "acc", 0.25))
+        progress(ev.TestBatch(batch, "loss", 1.5))
+    progress(ev.FinalLoss(1.5))
+    assert stream.getvalue() == "batch 0  acc 0.25  loss 1.5\nbatch 1  acc 0.25  loss 1.5\n"
+
+
 def test_many_outputs_are_cut_short():
     stream = io.StringIO()
     with Progress(1, stream=stream) as progress:
