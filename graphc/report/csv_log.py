@@ -168,7 +168,7 @@ def _line(columns: Iterable[str], row: Cells) -> str:
 
 
 def _cell(value: float) -> str:
-    return f"{value:.9g}"
+    return f"{value:.7g}"  # as many digits as a float32 has for sure
 
 
 __all__ = ["COLUMNS", "CsvLog", "read_log"]

@@ -6,6 +6,7 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report.runs import Clock, course
 
@@ -54,6 +55,12 @@ def test_each_row_is_there_when_its_iteration_is_over(tmp_path):
     log(ev.Tick(3, 1.0, 0.1, 64, 0.1))
     assert [row["test1.acc"] for row in read(path)] == ["", "", "", "0.5"]
     log.close()
+
+
+def test_a_float32_is_told_without_the_noise_of_a_double(tmp_path):
+    with CsvLog(tmp_path / "log.csv") as log:
+        log(ev.Tick(0, float(np.float32(1.3862944)), float(np.float32(0.05)), 64, 0.1))
+    assert (row := read(tmp_path / "log.csv")[0])["lr"] == "0.05" and row["loss"] == "1.386294"
 
 
 def test_a_resumed_run_goes_on(tmp_path):
