@@ -220,6 +220,7 @@ def test_provenance(cli, tiny):
         "level": 2,
         "stages": ["a", "b"],
         "layers": [],
+        "set": [],
         "target": "cpu",
     }
 
