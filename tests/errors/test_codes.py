@@ -131,6 +131,12 @@ def label_out_of_range(b: Bench) -> None:
     exe.run({"x": np.zeros((2, 3)), "t": [0, 7]})
 
 
+def loss_is_no_number(b: Bench) -> None:
+    b.write(INPUT + LABEL + IP + LOSS)
+    path = b.write('net: "net.prototxt" base_lr: 1 lr_policy: "fixed"', "solver.prototxt")
+    graphc.Solver(path).step(1, {"x": np.full((2, 3), np.nan), "t": np.zeros(2)})
+
+
 def package_missing(b: Bench) -> None:
     b.patch.setitem(sys.modules, "h5py", None)
     path = b.write(b"\x89HDF\r\n\x1a\n" + bytes(64), "w.caffemodel.h5")
@@ -221,6 +227,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-R002": lambda b: b.compile(INPUT + IP, keep=("nope",)),
     "GC-R003": lambda b: b.compile(INPUT + IP).backward(),
     "GC-R004": lambda b: Config.load({"GRAPHC_DEBUG": "perhaps"}),
+    "GC-R005": loss_is_no_number,
     "GC-A001": lambda b: graphc.open(b.write(b"PK", "net.gcz")),
     "GC-K001": lambda b: load_snapshot(b.write(b"", "x_iter_1.solverstate")),
     "GC-V001": invalid_graph,
