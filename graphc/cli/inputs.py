@@ -38,9 +38,8 @@ def _mean(text: str | None, strict: bool) -> tuple[float, ...] | Array:
     if text is None or not text.lower().endswith(MEANS):
         return parse_numbers("--mean", text)
     from graphc.data.blob import read_mean
-    from graphc.driver import limits_for
 
-    return read_mean(Path(text), limits_for(strict))
+    return read_mean(Path(text), Limits.of(strict))
 
 
 def print_notes(graph: Graph, compiled: bool) -> None:

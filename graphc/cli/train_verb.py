@@ -137,7 +137,7 @@ def _trained(
             finished = solver.solve(listen, requests)
     finally:
         if html is not None:
-            _write_page(html, solver, history)
+            _write_page(html, solver, history, planned)
     seconds = time.perf_counter() - began
     found = {
         "iter": solver.iter,
@@ -156,15 +156,17 @@ def _trained(
     return found, finished
 
 
-def _write_page(path: str, solver: Solver, history: Any) -> None:
+def _write_page(path: str, solver: Solver, history: Any, planned: int | None) -> None:
     from graphc.report import curves
+    from graphc.report.memory import peak_rss
 
+    sizes = {"memory planned": planned, "memory of the process": peak_rss()}
     curves.write(
         path,
         history,
         title=f"{solver.graph.name or solver.settings.net.net.stem}: {solver.iter:,} iterations",
         settings=solver.settings.told(),
-        figures={},
+        figures={name: size_text(size) for name, size in sizes.items() if size is not None},
     )
 
 

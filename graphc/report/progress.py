@@ -82,6 +82,9 @@ class Progress:
             case events.Snapshot(file):
                 self._end_line()
                 self.say(f"iter {self._done}/{self._max}  wrote {file}")
+            case events.DebugInfo(stage, layer, blob, of, value):
+                self._end_line()
+                self.say(f"[{stage}] layer {layer}, {blob} {of}: {number_text(value)}")
             case events.SnapshotFailed(_, reason):
                 self._end_line()
                 self.say(f"iter {self._done}/{self._max}  no snapshot: {reason}")

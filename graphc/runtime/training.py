@@ -59,11 +59,13 @@ class TrainingNet(Executable):
                 loss = self._run_forward(arrays, tell)
                 if not math.isfinite(loss):
                     fail("GC-R005", f"the loss is {loss}")
+                self._after("forward")
                 total += loss
                 self._tell({PASS: float(number)})
                 if number == passes - 1:
                     self._tell(tune(total / passes))
                 self._executor.backward({})
+                self._after("backward")
             self._executor.update()
             return total / passes
 
@@ -88,6 +90,9 @@ class TrainingNet(Executable):
         if tell:
             self.told = {name: single(self._executor.env[v]) for name, v in self._blobs.items()}
         return self._executor.loss()
+
+    def _after(self, entry: str) -> None:
+        """Called when an entry has run."""
 
     def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory | None:
         """Let a graph have this one's parameters: the name of each there -> the name here."""

@@ -47,6 +47,7 @@ def training_net(
     threads: int | None = None,
     deterministic: bool = False,
     fused_update: bool = True,
+    kind: type[TrainingNet] = TrainingNet,
 ) -> TrainingNet:
     """The executable of a shaped, expanded graph, which is then its own. Raises GC-X001 for a
     target that cannot do this, GC-M002, and what `training_graph` raises."""
@@ -54,7 +55,7 @@ def training_net(
     expanded, _ = driver.optimize(graph, ())
     fill_weights(expanded)
     training_graph(expanded, settings)
-    return TrainingNet(
+    return kind(
         expanded,
         train=True,
         seed=seed,

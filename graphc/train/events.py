@@ -96,6 +96,19 @@ class SnapshotFailed(Event):
 
 
 @record(frozen=True, slots=True)
+class DebugInfo(Event):
+    """With debug_info, in an iteration that is displayed: `value` is the mean absolute value of the
+    data or diff (`of`) of a blob of a layer, after "Forward", "Backward" or "Update" (`stage`)."""
+
+    kind: ClassVar[str] = "debug_info"
+    stage: str
+    layer: str
+    blob: str
+    of: str
+    value: float
+
+
+@record(frozen=True, slots=True)
 class Tick(Event):
     """Iteration `iter` is over: its own loss, its rate, how many images it saw (all sub-passes) and
     how many seconds it took, tests and snapshots not counted."""
@@ -148,6 +161,7 @@ def element_names(names: Sequence[str]) -> list[str]:
 
 
 __all__ = [
+    "DebugInfo",
     "Event",
     "Final",
     "FinalLoss",

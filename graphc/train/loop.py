@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from graphc.errors import GraphError
 from graphc.ir.graph import typed
+from graphc.train.debugging import DebugNet
 from graphc.train.events import (
     LearningRate,
     Listener,
@@ -80,6 +81,8 @@ class _Run:
     def iterate(self) -> None:
         solver = self.solver
         iteration, shows = solver.iter, self.is_due(solver.settings.display)
+        if isinstance(solver.net, DebugNet):
+            solver.net.watch = self.listen if shows else None
         start = time.perf_counter()
         solver.iterate(self.feed, tell=shows)
         seconds = time.perf_counter() - start

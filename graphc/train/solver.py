@@ -14,10 +14,11 @@ from graphc.front.net import net_of
 from graphc.front.overrides import Overrides, split_overrides
 from graphc.ir.graph import Graph
 from graphc.ir.types import Phase
-from graphc.runtime.training import TestedNet
+from graphc.runtime.training import TestedNet, TrainingNet
 from graphc.train.astray import first_bad_blob
 from graphc.train.build import training_net
 from graphc.train.checkpoint.load import load_snapshot
+from graphc.train.debugging import DebugNet
 from graphc.train.events import Listener
 from graphc.train.loop import Request, solve
 from graphc.train.nets import NetSettings
@@ -83,6 +84,7 @@ class Solver:
             target=target,
             seed=self.seed,
             fused_update=fused_update,
+            kind=DebugNet if self.settings.debug_info else TrainingNet,
             **self._how,
         )
         self.tests: list[TestedNet] = [
