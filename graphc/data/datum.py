@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from graphc.data.images import Colour, Planes, decode_image
+from graphc.data.lmdb_blocks import Block
 from graphc.data.wire import BYTES, VARINT, Numbers, fields, signed
 from graphc.data.wire_writer import chunk, number_field
 from graphc.data.wire_writer import head as tag_and_length
-from graphc.errors import fail
+from graphc.errors import GraphError, fail
 from graphc.limits import Limits
 from graphc.records import record
 
@@ -89,6 +93,40 @@ class DatumReader:
             self._learn(message, image.shape, datum.label)
         return image, datum.label
 
+    def many(self, blocks: Sequence[Block]) -> tuple[Planes, list[int]] | None:
+        """Images (N, C, H, W) and labels of messages, if all have one layout; else None."""
+        first = blocks[0]
+        size = int(first.sizes[0])
+        if any((block.sizes != size).any() for block in blocks):
+            return None
+        try:
+            self(memoryview(first.data)[first.starts[0] : first.starts[0] + size])  # learns it
+        except GraphError:
+            return None
+        if not self._start or size < self._end:
+            return None
+        rows = np.concatenate([_gathered(block, size) for block in blocks])
+        if (rows[:, : self._start] != np.frombuffer(self._head, np.uint8)).any():
+            return None
+        labels = self._labels_of(rows[:, self._end :].tobytes(), size - self._end, rows)
+        if labels is None:
+            return None
+        return rows[:, self._start : self._end].reshape(-1, *self._shape), labels
+
+    def _labels_of(self, tails: bytes, size: int, rows: npt.NDArray[np.uint8]) -> list[int] | None:
+        """Labels by the last `size` bytes of each message; None if they cannot be learned."""
+        known = self._labels
+        ends = [tails[i * size : (i + 1) * size] for i in range(len(rows))]
+        for row, end in zip(rows, ends, strict=True):
+            if end not in known:
+                try:
+                    self(memoryview(row))
+                except GraphError:
+                    return None
+                if self._labels is not known or end not in known:
+                    return None
+        return [known[end] for end in ends]
+
     def _learn(self, message: memoryview, shape: tuple[int, ...], label: int) -> None:
         """Remember the layout of a message, if it is the usual one: extents, pixels, label."""
         size = shape[0] * shape[1] * shape[2]
@@ -100,9 +138,16 @@ class DatumReader:
         tail = bytes(message[end:])
         if {number for number, _, _ in fields(memoryview(tail))} <= {_LABEL, _ENCODED}:
             if head != self._head or len(self._labels) >= _MOST_TAILS:
-                self._labels.clear()
+                self._labels = {}
             self._head, self._start, self._end, self._shape = head, start, end, shape
             self._labels[tail] = label
+
+
+def _gathered(block: Block, size: int) -> npt.NDArray[np.uint8]:
+    """The messages of a block, all of `size` bytes, one below the other."""
+    shape = (len(block.data) - size + 1, size)
+    windows: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, block.data, strides=(1, 1))
+    return windows[block.starts]
 
 
 def datum_bytes(planes: Planes, label: int) -> bytes:

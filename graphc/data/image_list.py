@@ -51,6 +51,9 @@ class ImageListRecords:
             image = resize(image, height, width)
         return image, label
 
+    def read_many(self, record: int, count: int) -> None:
+        """Images of files are read one by one."""
+
     def describe(self, record: int, epoch: int) -> str:
         return f"{self.options.source!r}, image {self._line(record, epoch)[0]!r}"
 

@@ -23,9 +23,9 @@ _PAGE = struct.Struct("<QHHHH")  # page number, pad, flags, lower, upper
 _META = struct.Struct("<IIQQ48s48sQQ")  # magic, version, address, map size, 2 x db, last page, txn
 _DB = struct.Struct("<IHHQQQQQ")  # pad, flags, depth, branch, leaf, overflow pages, entries, root
 _NODE = struct.Struct("<HHHH")  # low, high, flags, key size
-_BRANCH, _LEAF, _OVERFLOW, _META_PAGE, _DIRTY = 0x01, 0x02, 0x04, 0x08, 0x10
-_BIG, _SUB, _DUP = 0x01, 0x02, 0x04
-_NONE = (1 << 64) - 1
+BRANCH, LEAF, OVERFLOW, _META_PAGE, DIRTY = 0x01, 0x02, 0x04, 0x08, 0x10  # kinds of pages
+BIG, _SUB, _DUP = 0x01, 0x02, 0x04  # of values: on pages of their own; others are refused
+NONE = (1 << 64) - 1  # the page number of no page
 _MAX_DEPTH = 32
 
 
@@ -77,13 +77,33 @@ class LmdbFile:
             os.close(self._fd)
             self._fd = -1
 
+    @property
+    def page_size(self) -> int:
+        """Bytes of a page."""
+        return self._meta.page_size
+
+    @property
+    def pages(self) -> int:
+        """How many pages are in use."""
+        return self._meta.pages
+
+    @property
+    def root(self) -> int:
+        """The page at which the tree begins, or NONE."""
+        return self._meta.root
+
+    @property
+    def depth(self) -> int:
+        """Levels of the tree, leaves included."""
+        return self._meta.depth
+
     def __len__(self) -> int:
         """Number of records, as the file states it."""
         return self._meta.entries
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, memoryview]]:
         """Yield (key, value) in key order, from the `start`-th record on."""
-        if self._meta.root != _NONE:
+        if self._meta.root != NONE:
             yield from self._walk(self._meta.root, 1, _Walk(start, self._meta.pages))
 
     def _walk(self, number: int, level: int, walk: _Walk) -> Iterator[tuple[bytes, memoryview]]:
@@ -96,10 +116,10 @@ class LmdbFile:
         page = self._page(number)
         _, _, flags, lower, _ = _PAGE.unpack_from(page)
         count = (lower - _PAGE.size) // 2
-        if count < 1 or lower > len(page) or flags & ~_DIRTY not in (_BRANCH, _LEAF):
+        if count < 1 or lower > len(page) or flags & ~DIRTY not in (BRANCH, LEAF):
             self._broken(f"page {number} is no page of the tree (flags {flags:#x})")
         nodes = struct.unpack_from(f"<{count}H", page, _PAGE.size)
-        if flags & _BRANCH:
+        if flags & BRANCH:
             for offset in nodes:
                 low, high, top, _, _ = self._node(page, number, offset)
                 yield from self._walk(low | high << 16 | top << 32, level + 1, walk)
@@ -135,7 +155,7 @@ class LmdbFile:
                 f"{str(self.path)!r} holds several databases, or several values of "
                 f"key {key!r}; one plain database is expected",
             )
-        if not flags & _BIG:
+        if not flags & BIG:
             if at + size > len(page):
                 self._broken(f"the value of key {key!r} leaves page {number}")
             return key, memoryview(page)[at : at + size]
@@ -145,16 +165,16 @@ class LmdbFile:
 
     def _overflow(self, number: int, size: int) -> memoryview:
         """A value of `size` bytes that begins on a page of its own."""
-        data = self._read(number, _PAGE.size + size)
-        if _PAGE.unpack_from(data)[2] & ~_DIRTY != _OVERFLOW:
+        data = self.read(number, _PAGE.size + size)
+        if _PAGE.unpack_from(data)[2] & ~DIRTY != OVERFLOW:
             self._broken(f"page {number} holds no large value")
         return memoryview(data)[_PAGE.size :]
 
     def _page(self, number: int) -> bytes:
-        return self._read(number, self._meta.page_size)
+        return self.read(number, self._meta.page_size)
 
-    def _read(self, number: int, size: int) -> bytes:
-        """`size` bytes from the start of a page on. Raises GC-D001 past the end."""
+    def read(self, number: int, size: int) -> bytes:
+        """`size` bytes from the start of page `number` on. Raises GC-D001 past the end."""
         start = number * self._meta.page_size
         if number >= self._meta.pages or start + size > self.size:
             self._broken(

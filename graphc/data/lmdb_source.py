@@ -8,6 +8,7 @@ from pathlib import Path
 
 from graphc.data.datum import DatumReader
 from graphc.data.images import Colour, Planes
+from graphc.data.lmdb_blocks import LmdbBlocks
 from graphc.data.lmdb_file import LmdbFile
 from graphc.errors import GraphError, fail
 from graphc.limits import Limits
@@ -27,6 +28,8 @@ class LmdbRecords:
             self.file.close()
             fail("GC-D001", f"LMDB {str(path)!r} has no records")
         self._parse = DatumReader(colour, limits)
+        self._blocks: LmdbBlocks | None = LmdbBlocks(self.file, 0)
+        self._blocks_next = 0  # number of the record that _blocks takes next
         self._walk: Iterator[tuple[bytes, memoryview]] = iter(())
         self._next = -1  # number of the record that _walk yields next
         self._last: tuple[int, bytes, memoryview] = (-1, b"", memoryview(b""))
@@ -34,6 +37,19 @@ class LmdbRecords:
     def read(self, record: int, epoch: int) -> tuple[Planes, int]:
         """Image and label of a record. Raises GC-D00x, GC-P002, GC-L001."""
         return self._parse(self._fetch(record)[2])
+
+    def read_many(self, record: int, count: int) -> tuple[Planes, list[int]] | None:
+        """Images (count, C, H, W) and labels of records, if they can be read at once."""
+        if self._blocks is None:
+            return None
+        if self._blocks_next != record:
+            self._blocks = LmdbBlocks(self.file, record)
+        self._blocks_next = record + count
+        blocks = self._blocks.take(count)
+        found = None if blocks is None else self._parse.many(blocks)
+        if found is None:
+            self._blocks = None  # it will not get better, and trying takes a while
+        return found
 
     def raw(self, record: int) -> tuple[bytes, memoryview]:
         """Key and value of a record. Raises GC-D001, GC-U001."""

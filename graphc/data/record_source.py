@@ -24,6 +24,10 @@ class Records(Protocol):
     def read(self, record: int, epoch: int) -> tuple[Planes, int]:
         """Image (C, H, W) and label of the `record`-th record, from 0, of an epoch."""
 
+    def read_many(self, record: int, count: int) -> tuple[Planes, list[int]] | None:
+        """Images (count, C, H, W) and labels of records that follow each other, if they are alike
+        and it is worth it; never raises."""
+
     def describe(self, record: int, epoch: int) -> str:
         """The record's name for error messages."""
 
@@ -58,8 +62,14 @@ class RecordSource:
 
     def next(self) -> Batch:
         """The next batch; raises with the record's name."""
-        images, labels = self._read()
-        data = self._transformed(images)
+        found = self._read_many()
+        if found is None:
+            images, labels = self._read()
+            data = self._transformed(images)
+        else:
+            stack, labels = found
+            with self._naming(self.record, self.epoch):
+                data = self.transform.batch(stack, self._spans(self.batch_size))
         batch = {"data": data, "label": labels}
         for role, array in batch.items():
             expected = self.transform.sig.outs.get(role)
@@ -84,6 +94,19 @@ class RecordSource:
 
     def close(self) -> None:
         self.records.close()
+
+    def _read_many(self) -> tuple[Planes, Array] | None:
+        """Images and labels of the next batch, if all are alike."""
+        parts: list[Any] = []
+        labels: list[int] = []
+        for span in self._spans(self.batch_size):
+            found = self.records.read_many(span.first, span.count)
+            if found is None or (parts and found[0].shape[1:] != parts[0].shape[1:]):
+                return None
+            parts.append(found[0])
+            labels += found[1]
+        stack = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return stack, np.array(labels, np.float32)
 
     def _read(self) -> tuple[list[Planes], Array]:
         """Images and labels of the next batch."""
