@@ -49,6 +49,10 @@ class _Desk:
         failed = bool(self.ready) and self.ready[-1].error is not None
         return len(self.ready) < self.depth and not failed
 
+    def is_low(self) -> bool:
+        """Is a resting thread to read on? It is woken for several batches, not for each."""
+        return self.has_room() and len(self.ready) <= self.depth // 2
+
     def start(self) -> None:
         """Let a thread read, if none does."""
         if self.thread is None or not self.thread.is_alive():
@@ -78,8 +82,8 @@ def _read_ahead(desk: _Desk) -> None:
     """
     while True:
         with desk.turn:
-            while not desk.stopped and not desk.has_room():
-                desk.turn.wait()
+            if not desk.has_room():
+                desk.turn.wait_for(lambda: desk.stopped or desk.is_low())
                 desk.turn.wait_for(lambda: desk.stopped or not desk.ready, _PAUSE)
         with desk.using:
             if desk.stopped:
@@ -119,7 +123,8 @@ class Prefetcher:
             while not desk.ready:
                 desk.turn.wait()
             item = desk.ready.popleft()
-            desk.turn.notify_all()
+            if desk.is_low():
+                desk.turn.notify_all()
         self._state = item.after
         if item.error is not None:
             raise item.error
