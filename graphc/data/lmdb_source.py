@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from graphc.data.datum import DatumReader
+from graphc.data.datum import DatumReader, parse_datum
+from graphc.data.decoding import Pool
 from graphc.data.images import Colour, Planes
 from graphc.data.lmdb_blocks import LmdbBlocks
 from graphc.data.lmdb_file import LmdbFile
@@ -21,7 +22,8 @@ class LmdbRecords:
     """
 
     def __init__(self, path: Path, colour: Colour, limits: Limits) -> None:
-        self.path, self.limits = path, limits
+        self.path, self.limits, self._colour = path, limits, colour
+        self._pool = Pool()
         self.file = LmdbFile(path)
         self.count = len(self.file)
         if self.count < 1:
@@ -38,10 +40,11 @@ class LmdbRecords:
         """Image and label of a record. Raises GC-D00x, GC-P002, GC-L001."""
         return self._parse(self._fetch(record)[2])
 
-    def read_many(self, record: int, count: int) -> tuple[Planes, list[int]] | None:
-        """Images (count, C, H, W) and labels of records, if they can be read at once."""
+    def read_many(
+        self, record: int, epoch: int, count: int
+    ) -> tuple[Sequence[Planes] | Planes, list[int]] | None:
         if self._blocks is None:
-            return None
+            return self._decoded(record, count)
         if self._blocks_next != record:
             self._blocks = LmdbBlocks(self.file, record)
         self._blocks_next = record + count
@@ -50,6 +53,22 @@ class LmdbRecords:
         if found is None:
             self._blocks = None  # it will not get better, and trying takes a while
         return found
+
+    def _decoded(self, record: int, count: int) -> tuple[Sequence[Planes], list[int]] | None:
+        """Images and labels, if they are image files, which several threads decode."""
+        with suppress(GraphError):
+            first = parse_datum(self.raw(record)[1])
+            if first.encoded is None:
+                return None
+            values = [self.raw(record + i)[1] for i in range(count)]
+            found = self._pool.map(self._image, values)
+            if found is not None:
+                return [x for x, _ in found], [y for _, y in found]
+        return None
+
+    def _image(self, value: memoryview) -> tuple[Planes, int]:
+        datum = parse_datum(value)
+        return datum.image(self._colour, self.limits), datum.label
 
     def raw(self, record: int) -> tuple[bytes, memoryview]:
         """Key and value of a record. Raises GC-D001, GC-U001."""
@@ -66,6 +85,7 @@ class LmdbRecords:
         return f"{str(self.path)!r}, record {record}{named}"
 
     def close(self) -> None:
+        self._pool.close()
         self.file.close()
 
     def _fetch(self, record: int) -> tuple[int, bytes, memoryview]:

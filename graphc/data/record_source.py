@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -24,9 +24,11 @@ class Records(Protocol):
     def read(self, record: int, epoch: int) -> tuple[Planes, int]:
         """Image (C, H, W) and label of the `record`-th record, from 0, of an epoch."""
 
-    def read_many(self, record: int, count: int) -> tuple[Planes, list[int]] | None:
-        """Images (count, C, H, W) and labels of records that follow each other, if they are alike
-        and it is worth it; never raises."""
+    def read_many(
+        self, record: int, epoch: int, count: int
+    ) -> tuple[Sequence[Planes] | Planes, list[int]] | None:
+        """Images, in one array if they are alike, and labels of records that follow each other;
+        None where they are to be read one by one, which tells what is wrong with them."""
 
     def describe(self, record: int, epoch: int) -> str:
         """The record's name for error messages."""
@@ -63,13 +65,8 @@ class RecordSource:
     def next(self) -> Batch:
         """The next batch; raises with the record's name."""
         found = self._read_many()
-        if found is None:
-            images, labels = self._read()
-            data = self._transformed(images)
-        else:
-            stack, labels = found
-            with self._naming(self.record, self.epoch):
-                data = self.transform.batch(stack, self._spans(self.batch_size))
+        images, labels = self._read() if found is None else found
+        data = self._transformed(images)
         batch = {"data": data, "label": labels}
         for role, array in batch.items():
             expected = self.transform.sig.outs.get(role)
@@ -95,18 +92,18 @@ class RecordSource:
     def close(self) -> None:
         self.records.close()
 
-    def _read_many(self) -> tuple[Planes, Array] | None:
-        """Images and labels of the next batch, if all are alike."""
+    def _read_many(self) -> tuple[Sequence[Planes] | Planes, Array] | None:
+        """Images and labels of the next batch, if they can be read several at a time."""
         parts: list[Any] = []
         labels: list[int] = []
         for span in self._spans(self.batch_size):
-            found = self.records.read_many(span.first, span.count)
-            if found is None or (parts and found[0].shape[1:] != parts[0].shape[1:]):
+            found = self.records.read_many(span.first, span.epoch, span.count)
+            if found is None:
                 return None
             parts.append(found[0])
             labels += found[1]
-        stack = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return stack, np.array(labels, np.float32)
+        images = parts[0] if len(parts) == 1 else [image for part in parts for image in part]
+        return images, np.array(labels, np.float32)
 
     def _read(self) -> tuple[list[Planes], Array]:
         """Images and labels of the next batch."""
@@ -125,11 +122,13 @@ class RecordSource:
             raise self._named(error, record, epoch) from None
         return images, np.array(labels, np.float32)
 
-    def _transformed(self, images: list[Planes]) -> Array:
+    def _transformed(self, images: Sequence[Planes] | Planes) -> Array:
         first, places = images[0], self._spans(self.batch_size)
-        if all(image.shape == first.shape and image.dtype == first.dtype for image in images):
+        stack: Any = images if isinstance(images, np.ndarray) else None
+        if stack is None and all(x.shape == first.shape and x.dtype == first.dtype for x in images):
+            stack = np.stack(list(images))
+        if stack is not None:
             with self._naming(self.record, self.epoch):
-                stack: Any = np.stack(images)
                 return self.transform.batch(stack, places)
         rows: list[Array] = []
         for span in places:

@@ -16,6 +16,7 @@ from graphc.data.lmdb_file import LmdbFile
 from graphc.data.lmdb_source import LmdbRecords
 from graphc.data.transform import TransformParam
 from graphc.errors import GraphError
+from graphc.limits import Limits
 from graphc.ops.data import Data, DataAttrs
 
 
@@ -147,11 +148,9 @@ def test_a_data_layer_does_not_notice(
 @pytest.mark.parametrize(("kind", "is_many"), [("plain", True), ("large", True), ("floats", False)])
 def test_alike_records_are_read_at_once(tmp_path: Path, kind: str, is_many: bool) -> None:
     path = write_lmdb(tmp_path / "db", [KINDS[kind](i) for i in range(60)])
-    from graphc.limits import Limits
-
     with closing(LmdbRecords(path, "native", Limits())) as records:
         for first in (0, 20, 5):
-            found = records.read_many(first, 20)
+            found = records.read_many(first, 0, 20)
             assert (found is not None) is is_many
             if found is not None:
                 for i, image in enumerate(found[0]):
