@@ -97,7 +97,7 @@ class Lowering:
         found: list[Node] = []
         while ahead:
             node = ahead.pop()
-            if node is None or node is own or node in found:
+            if node is None or node in self._called or node in found:
                 continue
             found.append(node)
             ahead += self._unmade(node)
@@ -159,6 +159,12 @@ class Lowering:
             known |= {f"{name}:{format_}": value for name, value in self.graph.by_name().items()}
         named = {id_: known.get(name) for name, id_ in self.program.values.items()}
         return {id_: value for id_, value in named.items() if value is not None}
+
+    @cached_property
+    def _called(self) -> set[Node]:
+        """Nodes that have calls of their own."""
+        calls = (c for c in self.program.calls if c.node >= 0 and c.part != REORDER)
+        return {self.graph.nodes[call.node] for call in calls}
 
     @cached_property
     def _position(self) -> dict[Node, int]:

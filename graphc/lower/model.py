@@ -12,6 +12,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.lower._buffers import given_values, program_of
 from graphc.lower._cost import V100, costs_of
 from graphc.lower._draft import Draft
+from graphc.lower._exchange import exchange
 from graphc.lower._forest import Forest
 from graphc.lower._overlay import Overlay
 from graphc.lower._sums import accumulate
@@ -31,7 +32,7 @@ def lower(graph: Graph, pinned: Collection[Value] = (), fused_update: bool = Tru
     kept = {*graph.outputs, *pinned}
     fixed = set(given_values(graph))
     forest = Forest()
-    drafts = accumulate(trace(graph), kept)
+    drafts = accumulate(exchange(trace(graph), graph, kept), kept)
     drafts = update_early(drafts, fused_update)
     drafts = place_views(drafts, forest, fixed)
     Overlay(drafts, forest, fixed, kept).run()
