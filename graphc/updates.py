@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from graphc.errors import fail
 from graphc.ir.graph import Graph, Node, Role, Value, typed
 from graphc.ir.names import Names
 from graphc.ir.op import Kind
 from graphc.ir.types import Type
 from graphc.ops.update.accumulate import Accumulate
-from graphc.ops.update.base import SolverOp
+from graphc.ops.update.base import TERM, SolverOp
 from graphc.ops.update.clip_gradients import ClipGradients, ClipGradientsAttrs
+from graphc.ops.update.regularizer import MADE, Regularizer, Stage
 from graphc.ops.update.rule import FACTOR, RuleAttrs, UpdateRule
 
 Attributes = Callable[[Value], RuleAttrs]
@@ -26,6 +28,7 @@ def add_updates(
     *,
     passes: int = 1,
     longest: float | None = None,
+    regularizers: Sequence[Regularizer] = (),
 ) -> Graph:
     """Append update nodes to a graph from `differentiate` (in place; returned for chaining).
 
@@ -33,14 +36,21 @@ def add_updates(
     step to step, the rate for one, becomes an entry of `graph.step_params`, each history a
     parameter "w:h", which starts from zero. `passes`: with more than one, gradients are summed over
     so many backwards, into parameters "w:sum". `longest`: gradients are clipped together to this
-    norm.
+    norm. `regularizers`: nodes at the stages around, in the order given.
     """
-    return _Updates(graph, rule, attrs).add(passes, longest)
+    return _Updates(graph, rule, attrs, regularizers).add(passes, longest)
 
 
 class _Updates:
-    def __init__(self, graph: Graph, rule: type[UpdateRule], attrs: Attributes) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        rule: type[UpdateRule],
+        attrs: Attributes,
+        regularizers: Sequence[Regularizer],
+    ) -> None:
         self.graph, self.rule, self.attrs = graph, rule, attrs
+        self.regularizers = regularizers
         self.names = Names.of(graph)
 
     def add(self, passes: int, longest: float | None) -> Graph:
@@ -51,6 +61,9 @@ class _Updates:
         for owner, parts in slopes.items():
             if passes > 1 or (longest is not None and len(parts) > 1):
                 slopes[owner] = {"dw0": self._summed(owner, parts)}
+            for each, told in self._at(Stage.BEFORE_CLIP, owner):
+                ins = slopes[owner]
+                slopes[owner] = {"dw0": self._regularized(each, told, owner, ins)}
         numbers = {}
         if longest is not None and slopes:
             numbers[FACTOR] = self._factor([parts["dw0"] for parts in slopes.values()], longest)
@@ -58,8 +71,40 @@ class _Updates:
             histories = {role: self._kept(owner, role) for role in self.rule.histories}
             name = f"update of {owner.name}"
             params = {"w": owner, **histories}
-            self._node(self.rule, name, self.attrs(owner), numbers | parts, params)
+            terms = self._terms(owner)
+            self._node(self.rule, name, self.attrs(owner), numbers | terms | parts, params)
+            for each, told in self._at(Stage.AFTER_UPDATE, owner):
+                self._node(each.op, self._name(each, owner), told, {}, {"w": owner})
         return self.graph
+
+    def _at(self, stage: Stage, owner: Value) -> Iterator[tuple[Regularizer, Any]]:
+        """The regularizers of a parameter, and their attributes."""
+        for each in self.regularizers:
+            told = each.attrs(owner) if each.stage is stage else None
+            if told is not None:
+                yield each, told
+
+    def _terms(self, owner: Value) -> dict[str, Value]:
+        """What is added to the gradient of a parameter, if anything."""
+        found: Value | None = None
+        for each, told in self._at(Stage.AFTER_DECAY, owner):
+            if found is not None:
+                hint = "one regularizer after the decay is possible for each"
+                fail("GC-O001", f"parameter {owner.name!r} has two terms beside its decay", hint)
+            found = self._regularized(each, told, owner, {})
+        return {} if found is None else {TERM: found}
+
+    def _regularized(
+        self, each: Regularizer, told: Any, owner: Value, ins: Mapping[str, Value]
+    ) -> Value:
+        role = MADE[each.stage]
+        made = Value(self.names.fresh(f"{owner.name}:{role}"), owner.type)
+        self._node(each.op, self._name(each, owner), told, ins, {"w": owner}, {role: made})
+        return made
+
+    @staticmethod
+    def _name(each: Regularizer, owner: Value) -> str:
+        return f"{each.op.type} of {owner.name}"
 
     def _summed(self, owner: Value, parts: Mapping[str, Value]) -> Value:
         """The sum over passes, and over summands."""

@@ -30,9 +30,12 @@ def update_early(drafts: Sequence[Draft], fused_update: bool = True) -> list[Dra
     late = _made_late(drafts)
     for draft in drafts if first is not None else ():
         is_free = fused_update and late.isdisjoint(value for _, value in draft.reads)
+        if draft.entry == UPDATE and not is_free:  # nobody overtakes it
+            late.update(value for _, value in draft.writes)
         if draft.entry == BEHIND or (draft.entry == UPDATE and is_free):
             at = max([first or 0, *(last[v.storage] for v in draft.values() if v.storage in last)])
             behind.setdefault(at, []).append(replace(draft, entry=BACKWARD))
+            last.update((value.storage, at) for _, value in draft.writes)
             moved.add(draft)
     left: list[Draft] = []
     for at, draft in enumerate(drafts):

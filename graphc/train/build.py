@@ -33,6 +33,7 @@ def training_graph(graph: Graph, settings: Settings, *, needs_loss: bool = True)
         settings.attrs,
         passes=settings.iter_size,
         longest=settings.clip_gradients,
+        regularizers=settings.regularizers,
     )
     verify(graph, 1)
     return graph

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphc.errors import GraphError, Loc, fail, near
 from graphc.ir.graph import Value
+from graphc.ops.update.regularizer import Regularizer
 from graphc.ops.update.rule import RuleAttrs, UpdateRule
 from graphc.ops.update.sgd import SGD
 from graphc.records import record
@@ -69,6 +70,7 @@ class Settings:
     weights: tuple[str, ...] = ()
     random_seed: int | None = None
     debug_info: bool = False
+    regularizers: tuple[Regularizer, ...] = ()
 
     def attrs(self, parameter: Value) -> RuleAttrs:
         """Those of a parameter's update."""
@@ -82,7 +84,16 @@ class Settings:
             f.name: getattr(self.policy, f.name) for f in fields(Policy) if f.name != "kind"
         }
         own = {f.name: getattr(self, f.name) for f in fields(Settings)}
-        for name in ("rule", "policy", "net", "tests", "is_l1", "snapshot_hdf5", "weights"):
+        for name in (
+            "rule",
+            "policy",
+            "net",
+            "tests",
+            "is_l1",
+            "snapshot_hdf5",
+            "weights",
+            "regularizers",
+        ):
             own.pop(name)
         decay = {"regularization_type": "L1" if self.is_l1 else "L2"} if self.weight_decay else {}
         whole = {"net": str(self.net.net), "type": self.rule.type, **policy, **own, **decay}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from graphc.front.net import net_of
 from graphc.front.overrides import Overrides, split_overrides
 from graphc.ir.graph import Graph
 from graphc.ir.types import Phase
+from graphc.ops.update.regularizer import Regularizer
 from graphc.runtime.training import TestedNet, TrainingNet
 from graphc.train.astray import first_bad_blob
 from graphc.train.build import training_net
@@ -46,6 +48,7 @@ class Solver:
         weights: str | Path | Sequence[str | Path] | None = None,
         *,
         set: Overrides = (),
+        regularizers: Sequence[Regularizer] = (),
         target: str = driver.DEFAULT_TARGET,
         batch: int | None = None,
         threads: int | None = None,
@@ -58,13 +61,15 @@ class Solver:
         and with "net." in front of those of its nets, as in `graphc.load`. `target`: "cpu" or
         "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch` replaces that of the
         nets' inputs. `fused_update`: parameters change during the backward, as soon as nobody needs
-        the old ones, and gradients need not be kept (the numbers are the same).
+        the old ones, and gradients need not be kept (the numbers are the same). `regularizers`: what
+        else is done to parameters, see `graphc.ops.update.regularizer`.
 
         Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
         `graphc.load` and `graphc.compile` raise.
         """
         own, self._of_nets = split_overrides(set)
-        self.settings: Settings = read_settings(solver, own)
+        read = read_settings(solver, own)
+        self.settings: Settings = replace(read, regularizers=tuple(regularizers))
         self.schedule = Schedule(self.settings.policy)
         self.smoothed = SmoothedLoss(self.settings.average_loss)
         self.iter, self.rate = 0, float("nan")

@@ -19,7 +19,7 @@ class Accumulate(Update):
     type = "Accumulate"
     bottoms = (PASS, "dw*")
     step_params = (PASS,)
-    changed = ("sum",)
+    kept = ("sum",)
     traits = frozenset({Trait.IN_BACKWARD})
 
     @classmethod

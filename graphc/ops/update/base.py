@@ -15,6 +15,9 @@ from graphc.ops.kernel import Kernel
 from graphc.ops.scalar import Expr, Var, evaluate
 from graphc.ops.spec import F64, Ctx, Forward, OpSpec, Values
 
+TERM = "term"
+"""The bottom that is added to a gradient after its decay: what regularizers make of parameters."""
+
 
 class SolverOp(OpSpec):
     """The declaration of an update node; no layer, and no prototxt layer can have its `type`.
@@ -30,38 +33,47 @@ class SolverOp(OpSpec):
 
 
 class Update(SolverOp):
-    """New versions of parameters `changed`, element by element, from scalar expressions.
+    """What is made of a parameter and its gradient, element by element, by scalar expressions.
 
-    "dw0", "dw1", ... are the summands of one gradient, of as many elements as each parameter.
+    `kept`: the params it reads; `changed`: what it writes, new versions of these unless said
+    otherwise. "dw0", "dw1", ... are the summands of one gradient, of as many elements as each.
     """
 
     tops = ()
     effects = frozenset({Effect.STATE})
+    kept: ClassVar[tuple[str, ...]] = ()
     changed: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "changed" not in cls.__dict__ and cls.kept:
+            cls.changed = cls.kept
         if "kernels" not in cls.__dict__:
             cls.kernels = (expression_row(cls),)
 
     @classmethod
     def outputs(cls, a: Any, s: Sig) -> dict[str, Expr]:
-        """The new versions by role, of operands as they were."""
+        """What is made, by role, of operands as they were."""
         raise NotImplementedError
 
     @classmethod
     def forwards(cls, a: Any, s: Sig) -> tuple[Forward, ...]:
-        """One call: parameters that change, then summands behind what is one number."""
-        numbers = [role for role in s.ins if not is_summand(role)]
-        reads = (*numbers, *cls.changed, *summands(s))
-        return (Forward("update", reads, cls.changed, effects=frozenset({Effect.STATE})),)
+        """One call: numbers, then params, then what is added to the gradient, then summands."""
+        terms = [role for role in s.ins if role == TERM]
+        reads = (*numbers_of(s), *cls.kept, *terms, *summands(s))
+        return (Forward("update", reads, cls.changed, effects=cls.effects),)
 
     @classmethod
     def reference(cls, a: Any, v: Values, ctx: Ctx) -> dict[str, F64]:
-        shape = v[cls.changed[0]].shape
+        shape = v[cls.kept[0]].shape
         env = {r: np.reshape(x, shape) if is_summand(r) else x for r, x in v.items()}
         found = {role: evaluate(expr, env) for role, expr in cls.outputs(a, ctx.sig).items()}
         return {role: np.broadcast_to(x, shape) for role, x in found.items()}
+
+
+def numbers_of(s: Sig) -> list[str]:
+    """Roles of bottoms that are one number each, whatever the shape of the parameter."""
+    return [role for role in s.ins if role != TERM and not is_summand(role)]
 
 
 def is_summand(role: str) -> bool:
@@ -92,17 +104,25 @@ def expression_row(op: type[Update]) -> Kernel:
 
     def told(a: Any, s: Sig) -> Mapping[str, Any]:
         reads, program = program_of(a, s)
-        starts = tuple(ALL if is_summand(role) or role in s.params else 0 for role in reads)
+        starts = tuple(0 if role in numbers_of(s) else ALL for role in reads)
         return {"code": program.code, "constants": program.constants, "starts": starts}
 
     def fits(a: Any, s: Sig) -> bool:
         reads, program = program_of(a, s)
-        numbers = [role for role in reads if role in s.ins and not is_summand(role)]
-        blocks = len(program.constants) + program.registers + len(numbers) + len(op.changed)
+        blocks = len(program.constants) + program.registers + len(numbers_of(s)) + len(op.changed)
         is_small = blocks <= MAX_REGISTERS and len(reads) <= MAX_OPERANDS
-        return is_small and all(s[role].shape == s[op.changed[0]].shape for role in summands(s))
+        return is_small and all(s[role].shape == s[op.kept[0]].shape for role in summands(s))
 
     return Kernel("cpu", "update", "expr", attrs=told, when=fits)
 
 
-__all__ = ["SolverOp", "Update", "expression_row", "is_summand", "summands", "total"]
+__all__ = [
+    "TERM",
+    "SolverOp",
+    "Update",
+    "expression_row",
+    "is_summand",
+    "numbers_of",
+    "summands",
+    "total",
+]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from graphc.ir.op import Sig
 from graphc.ops.scalar import Expr, Var, where
-from graphc.ops.update.base import Update, total
+from graphc.ops.update.base import TERM, Update, total
 from graphc.records import record
 
 RATE = "rate"
@@ -46,7 +46,7 @@ class UpdateRule(Update):
     takes_l1: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        cls.changed = ("w", *cls.histories)
+        cls.kept = ("w", *cls.histories)
         super().__init_subclass__(**kwargs)
 
     @classmethod
@@ -57,11 +57,13 @@ class UpdateRule(Update):
 
 def is_plain(a: RuleAttrs, s: Sig) -> bool:
     """Is it the gradient of one pass, whole and with L2 decay, that the rule goes by?"""
-    return FACTOR not in s.ins and a.passes == 1 and not (a.decay and a.is_l1)
+    is_whole = FACTOR not in s.ins and TERM not in s.ins
+    return is_whole and a.passes == 1 and not (a.decay and a.is_l1)
 
 
 def slope(a: RuleAttrs, s: Sig) -> Expr:
-    """The gradient that a rule goes by, in Caffe's order: clipped, averaged, then with decay."""
+    """The gradient that a rule goes by, in Caffe's order: clipped, averaged, then with decay, and
+    what regularizers add."""
     found, w = total(s), Var("w")
     if FACTOR in s.ins:
         found = found * Var(FACTOR)
@@ -70,7 +72,7 @@ def slope(a: RuleAttrs, s: Sig) -> Expr:
     if a.decay:
         sign = where(w > 0, 1.0, where(w < 0, -1.0, 0.0))
         found = found + a.decay * (sign if a.is_l1 else w)
-    return found
+    return found + Var(TERM) if TERM in s.ins else found
 
 
 def local_rate(a: RuleAttrs) -> Expr:
