@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -149,20 +151,35 @@ class Hdf5Writer(_Stacked):
 
     def __init__(self, path: Path, count: int) -> None:
         super().__init__(count)
-        self._file: Any = h5py().File(path, "w")
+        module = h5py()
+        with _hdf5():
+            self._file: Any = module.File(path, "w")
 
     def finish(self) -> None:
         self._flush()
-        self._file.create_dataset(LABEL, data=self.labels.astype(np.float32))
+        with _hdf5():
+            self._file.create_dataset(LABEL, data=self.labels.astype(np.float32))
 
     def close(self) -> None:
-        self._file.close()
+        with _hdf5():
+            self._file.close()
 
     def _begin(self, planes: Planes) -> None:
-        self._data = self._file.create_dataset(DATA, (self.count, *planes.shape), planes.dtype)
+        with _hdf5():
+            self._data = self._file.create_dataset(DATA, (self.count, *planes.shape), planes.dtype)
 
     def _write(self, block: npt.NDArray[Any], end: int) -> None:
-        self._data[end - len(block) : end] = block
+        with _hdf5():
+            self._data[end - len(block) : end] = block
+
+
+@contextmanager
+def _hdf5() -> Iterator[None]:
+    """What h5py raises, errors of many kinds, as OSError."""
+    try:
+        yield
+    except Exception as error:
+        raise OSError(f"HDF5: {error}") from error
 
 
 class NpzWriter(_Stacked):

@@ -135,6 +135,8 @@ class TrainingNet(Executable):
 class TestedNet(Executable):
     """A network that is run on parameters which another one learns, see `TrainingNet.lend`."""
 
+    reads_ahead = True
+
     def positions(self) -> Positions:
         """As `TrainingNet.positions`."""
         return self._executor.positions()

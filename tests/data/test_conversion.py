@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import signal
 import struct
+import subprocess
+import sys
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -238,6 +241,55 @@ def test_nothing_half_made_is_left(photos: Path, tmp_path: Path, name: str) -> N
     assert convert_data(photos, tmp_path / name, replace=True).count == 5
     assert convert_data(tmp_path / name, tmp_path / "again.npz", replace=True).count == 5
     assert not leftovers(tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from graphc.data.conversion import convert_data
+def progress(done, total):
+    if done:
+        os.kill(os.getpid(), signal.SIGKILL)
+convert_data("x.npz", sys.argv[1], replace=True, progress=progress)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.parametrize("name", ["db", "x.h5", "out.npz"])
+def test_killed(tmp_path: Path, name: str) -> None:
+    """Nothing under the name, or what was there before."""
+    np.savez(tmp_path / "x.npz", data=np.stack(pictures(300, 3, 4, 4)))
+    for has_old in (False, True):
+        if has_old:
+            assert convert_data(tmp_path / "x.npz", tmp_path / name).count == 300
+        command = [sys.executable, "-c", KILLED, name]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert (tmp_path / name).exists() is has_old
+    again = convert_data(tmp_path / name, tmp_path / "again.npz")
+    assert again.count == 300
+
+
+FULL = """
+import resource, signal, sys
+from graphc.data.conversion import convert_data
+from graphc.errors import GraphError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    convert_data("x.npz", sys.argv[1])
+except GraphError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file sizes are limited as Linux does")
+@pytest.mark.parametrize("name", ["db", "x.h5", "out.npz"])
+def test_a_full_disk(tmp_path: Path, name: str) -> None:
+    np.savez(tmp_path / "x.npz", data=np.stack(pictures(600, 3, 20, 20)))
+    command = [sys.executable, "-c", FULL, name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("GC-F002\n", 0), done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
 
 
 def test_sources_that_are_none(photos: Path, tmp_path: Path) -> None:
