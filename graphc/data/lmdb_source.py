@@ -92,9 +92,10 @@ class LmdbRecords:
         if self._last[0] == record:
             return self._last  # read already, to learn the shape
         if self._next != record:
-            self._walk, self._next = self.file.records(record), record
-        self._next, found = record + 1, next(self._walk, None)
+            self._walk = self.file.records(record)
+        self._next = -1  # a walk that fails is over
+        found = next(self._walk, None)
         if found is None:
             fail("GC-D001", f"{str(self.path)!r} states {self.count:,} records, but has fewer")
-        self._last = (record, *found)
+        self._last, self._next = (record, *found), record + 1
         return self._last
