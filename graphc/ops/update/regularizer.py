@@ -1,4 +1,4 @@
-"""Regularizer: what else is done to parameters or gradients, at one of three stages of an update."""
+"""Regularizer: what else is done to parameters or gradients, at a stage of an update."""
 
 from __future__ import annotations
 
