@@ -61,8 +61,8 @@ class Solver:
         and with "net." in front of those of its nets, as in `graphc.load`. `target`: "cpu" or
         "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch` replaces that of the
         nets' inputs. `fused_update`: parameters change during the backward, as soon as nobody needs
-        the old ones, and gradients need not be kept (the numbers are the same). `regularizers`: what
-        else is done to parameters, see `graphc.ops.update.regularizer`.
+        the old ones, and gradients need not be kept (the numbers are the same). `regularizers`:
+        what else is done to parameters, see `graphc.ops.update.regularizer`.
 
         Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
         `graphc.load` and `graphc.compile` raise.
