@@ -7,6 +7,7 @@ from functools import partial
 
 from nets import classic, inception, mobile, residual
 from nets.builder import Net
+from nets.trained import SOURCES, with_data
 
 Entry = Callable[[bool], Net]
 
@@ -33,5 +34,8 @@ NETS: dict[str, Entry] = {
 
 
 def build(name: str) -> dict[str, str]:
-    """File name -> text of one net's two files."""
-    return {f"{kind}.prototxt": NETS[name](kind == "train").text() for kind in ("deploy", "train")}
+    """File name -> text of a net's files; where there are weights, of one with data layers, too."""
+    nets = {kind: NETS[name](kind == "train") for kind in ("deploy", "train")}
+    if name in SOURCES:
+        nets["train_test"] = with_data(name, NETS[name](True))
+    return {f"{kind}.prototxt": net.text() for kind, net in nets.items()}
