@@ -8,7 +8,7 @@ from typing import Any
 from graphc.errors import fail
 from graphc.ir.graph import Graph, Node, Role, Value, typed
 from graphc.ir.names import Names
-from graphc.ir.op import Kind
+from graphc.ir.op import Kind, NoAttrs
 from graphc.ir.types import Type
 from graphc.ops.update.accumulate import Accumulate
 from graphc.ops.update.base import TERM, SolverOp
@@ -109,7 +109,7 @@ class _Updates:
     def _summed(self, owner: Value, parts: Mapping[str, Value]) -> Value:
         """The sum over passes, and over summands."""
         kept = self._kept(owner, "sum")
-        self._node(Accumulate, f"sum of gradients of {owner.name}", None, parts, {"sum": kept})
+        self._node(Accumulate, f"sum of gradients of {owner.name}", NoAttrs(), parts, {"sum": kept})
         return kept
 
     def _factor(self, slopes: Sequence[Value], longest: float) -> Value:

@@ -16,8 +16,9 @@
     output "ip"
 
 A value is stated once, with its type, where it is made or first used; `free` states one that no
-node makes, such as the seed of a gradient. What equals its default is left out. What may stand
-after `=` is told in `graphc.ir.literals`.
+node makes, such as the seed of a gradient. `grad` and `update` begin nodes of these roles; the
+table of layer types does not know the types of the latter. What equals its default is left out.
+What may stand after `=` is told in `graphc.ir.literals`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from graphc.errors import GraphError, fail
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.literals import literal, quoted, shown_fields, word
 from graphc.ir.op import Kind
-from graphc.ir.text_parser import HEADERS, VERSION, parse_graph
+from graphc.ir.text_parser import HEADERS, VERSION, parse_graph, tables_of
 from graphc.ir.text_values import default_spec
 
 
@@ -70,7 +71,7 @@ class _Printer:
             except GraphError as error:
                 raise node.located(error) from None
         yield ""
-        for what, table in (("seed", graph.seeds), ("gradient", graph.grads)):
+        for what, table in tables_of(graph).items():
             yield from self._free(table.values())
             for name, value in table.items():
                 yield f"{what} {quoted(name)} {quoted(value.name)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any
+from typing import Any, NoReturn
 
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.graph import Graph, Node, ParamSpec, Role, Value
@@ -31,16 +31,22 @@ _NODE_WORDS = {"of": int, "part": str, "phase": Phase, "file": str, "line": int}
 
 
 def parse_graph(
-    text: str, lookup: OpLookup, *, file: str = "graph.txt", limits: Limits | None = None
+    text: str,
+    lookup: OpLookup,
+    *,
+    updates: OpLookup | None = None,
+    file: str = "graph.txt",
+    limits: Limits | None = None,
 ) -> Graph:
     """The graph that `print_graph` printed; `lookup` finds layer types by name.
 
-    `file` names the text in errors. Raises GC-V002 with the line, GC-S001 for impossible shapes,
-    GC-L001, and what `lookup` raises (GC-N001).
+    `updates` finds types of update nodes; None: there must be none. `file` names the text in
+    errors. Raises GC-V002 with the line, GC-S001 for impossible shapes, GC-L001, and what the
+    look-ups raise (GC-N001).
     """
     limits = limits or Limits()
     limits.check("text_bytes", len(text), "the length of the graph's text")
-    parser = _Parser(lookup, limits)
+    parser = _Parser(lookup, updates or _no_updates, limits)
     number = 0
     try:
         for number, line in enumerate(text.split("\n"), 1):
@@ -48,6 +54,15 @@ def parse_graph(
         return parser.finish()
     except GraphError as error:
         raise error.at(loc=Loc(file, parser.failed_at or number)) from None
+
+
+def tables_of(graph: Graph) -> dict[str, dict[str, Value]]:
+    """The graph's values by keyword, then by another name than their own."""
+    return {"seed": graph.seeds, "gradient": graph.grads, "step": graph.step_params}
+
+
+def _no_updates(type_: str) -> NoReturn:
+    fail("GC-V002", f"an update node ({type_}) in a graph that is not being trained")
 
 
 @record
@@ -70,8 +85,8 @@ class _Draft:
 
 
 class _Parser:
-    def __init__(self, lookup: OpLookup, limits: Limits) -> None:
-        self.lookup = lookup
+    def __init__(self, lookup: OpLookup, updates: OpLookup, limits: Limits) -> None:
+        self.lookups = {role: updates if role is Role.UPDATE else lookup for role in Role}
         self.limits = limits
         self.graph: Graph | None = None
         self.version = 0
@@ -101,7 +116,7 @@ class _Parser:
             self._open(keyword, tokens, number)
         elif self.draft is not None and keyword in _NODE_LINES:
             _NODE_LINES[keyword](self, self.draft, tokens)
-        elif keyword in ("free", "seed", "gradient", "output"):
+        elif keyword in ("free", "output", *tables_of(self.graph)):
             self._close()
             self._net_line(keyword, tokens, self.graph)
         else:
@@ -142,14 +157,13 @@ class _Parser:
         elif keyword == "output":
             graph.outputs.append(self.values.known(tokens))
         else:
-            table = graph.seeds if keyword == "seed" else graph.grads
             name = tokens.name()
-            _put(table, name, self.values.known(tokens))
+            _put(tables_of(graph)[keyword], name, self.values.known(tokens))
 
     def _open(self, keyword: str, tokens: Tokens, number: int) -> None:
-        name, type_ = tokens.name(), tokens.name()
+        name, type_, role = tokens.name(), tokens.name(), _ROLES[keyword]
         words = words_of(tokens, _NODE_WORDS)
-        self.draft = _Draft(self.lookup(type_), name, _ROLES[keyword], words, number)
+        self.draft = _Draft(self.lookups[role](type_), name, role, words, number)
 
     def _close(self) -> None:
         """Make the node whose lines have ended."""
@@ -251,4 +265,4 @@ def _put(table: dict[str, Any], name: str, value: object) -> None:
     table[name] = value
 
 
-__all__ = ["HEADERS", "VERSION", "parse_graph"]
+__all__ = ["HEADERS", "VERSION", "parse_graph", "tables_of"]

@@ -10,7 +10,7 @@ from graphc.ir.op import Filler, Kind, Param
 from graphc.ir.tokens import Tokens
 from graphc.ir.types import ITEM_BYTES, DType, Type
 
-_KIND = Literal["ACT", "PARAM", "STATE", "CARRY"]
+_KIND = Literal["ACT", "PARAM", "STATE", "CARRY", "HISTORY"]
 _SPEC_WORDS = frozenset({"name", "shape", "filler", "out_axis", "in_axis"})
 _VALUE_WORDS: dict[str, Any] = {
     "kind": _KIND,

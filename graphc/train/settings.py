@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc.errors import GraphError, Loc, fail, near
 from graphc.ir.graph import Value
+from graphc.ops.update.registry import RULES, find_rule
 from graphc.ops.update.regularizer import Regularizer
 from graphc.ops.update.rule import RuleAttrs, UpdateRule
 from graphc.ops.update.sgd import SGD
@@ -19,16 +19,6 @@ from graphc.train.rates import Policy
 if TYPE_CHECKING:
     from graphc.front.overrides import Overrides
 
-RULES = {
-    "SGD": "sgd",
-    "Nesterov": "nesterov",
-    "AdaGrad": "adagrad",
-    "RMSProp": "rmsprop",
-    "AdaDelta": "adadelta",
-    "Adam": "adam",
-    "AdamW": "adam",
-}
-"""Type of a solver -> the module of `graphc.ops.update` that declares it."""
 NOT_OBEYED = (
     *("rampup_interval", "momentum_policy", "weight_decay_policy", "larc", "local_lr_auto"),
     *("disabled_update", "force_decay", "kernel_shape_decay", "breadth_decay"),
@@ -194,8 +184,7 @@ def _rule(message: Any) -> type[UpdateRule]:
     if name not in RULES:
         hint = near(name, RULES) or f"there are {', '.join(RULES)}"
         fail("GC-P005", f"no solver type {name!r}", hint)
-    module = importlib.import_module(f"graphc.ops.update.{RULES[name]}")
-    rule: type[UpdateRule] = getattr(module, name)
+    rule = find_rule(name)
     for each in rule.refused:
         if getattr(message, each):
             told = f"solver type {name!r} has no use for {each}"
@@ -210,4 +199,4 @@ def _rule(message: Any) -> type[UpdateRule]:
     return rule
 
 
-__all__ = ["RULES", "Settings", "read_settings"]
+__all__ = ["Settings", "read_settings"]

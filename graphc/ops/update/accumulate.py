@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.ir.op import Sig, Trait
+from graphc.ir.op import NoAttrs, Sig, Trait
 from graphc.ops.scalar import Expr, Var, equal, where
 from graphc.ops.update.base import Update, total
 
@@ -23,7 +23,7 @@ class Accumulate(Update):
     traits = frozenset({Trait.IN_BACKWARD})
 
     @classmethod
-    def outputs(cls, a: None, s: Sig) -> dict[str, Expr]:
+    def outputs(cls, a: NoAttrs, s: Sig) -> dict[str, Expr]:
         return {"sum": where(equal(Var(PASS), 0.0), 0.0, Var("sum")) + total(s)}
 
 
