@@ -58,10 +58,10 @@ void gradient(const GradientJob& job) {
         }
     }
     const float *u = job.u, *v = job.v;
-    for (std::int64_t t = job.depth; t > 0; --t, u += job.u_step, v += job.v_step) {
+    for (std::int64_t t = job.depth; t > 0; --t, u += S::width, v += S::width) {
         Reg right[Vectors];
         GRAPHC_UNROLL
-        for (int j = 0; j < Vectors; ++j) right[j] = S::load(u + j * S::width);
+        for (int j = 0; j < Vectors; ++j) right[j] = S::load(u + j * job.u_step);
         GRAPHC_UNROLL
         for (int i = 0; i < Rows; ++i) {
             const Reg one = S::set(v[i]);
@@ -85,9 +85,14 @@ template <class S, int Rows>
 constexpr void fill_products(Loops& made) {
     made.product[Rows - 1][0] = &product<S, Rows, 1>;
     made.product[Rows - 1][1] = &product<S, Rows, 2>;
+    if constexpr (Rows > 1) fill_products<S, Rows - 1>(made);
+}
+
+template <class S, int Rows>
+constexpr void fill_gradients(Loops& made) {
     made.gradient[Rows - 1][0] = &gradient<S, Rows, 1>;
     made.gradient[Rows - 1][1] = &gradient<S, Rows, 2>;
-    if constexpr (Rows > 1) fill_products<S, Rows - 1>(made);
+    if constexpr (Rows > 1) fill_gradients<S, Rows - 1>(made);
 }
 
 template <class S, int Kernel>
@@ -103,6 +108,9 @@ constexpr Loops make_loops() {
     made.gradient_input = &gradient_input<S, Kernel>;
     made.gradient_output = &gradient_output<S, Kernel>;
     fill_products<S, S::tile_rows>(made);
+    constexpr int rows = S::width < 16 ? 4 : kMaxGradientRows;
+    made.gradient_rows = rows;
+    fill_gradients<S, rows>(made);
     return made;
 }
 

@@ -16,7 +16,7 @@ namespace graphc::winograd {
 
 constexpr int kTile = 4;
 constexpr int patch_of(int kernel) { return kTile + kernel - 1; }
-constexpr int kMaxTaps = 25, kMaxPoints = 64;
+constexpr int kMaxTaps = 25, kMaxPoints = 64, kMaxGradientRows = 8;
 
 // The points along an axis: 0, `at` and -`at` for each pair, and infinity. Those of six points keep
 // all factors of patches and sums floats, with errors of about a quarter of those with 1 and 2.
@@ -82,13 +82,13 @@ struct ProductJob {
     std::int64_t ahead_step;
 };
 
-// Products of a kernel's gradient at one point, m[i][j] += sum_t v[t][i] * u[t][j] for a few
-// channels i of x and vectors of outputs j, over `depth` tiles t; steps lie between tiles, and
-// between rows of m. `starts`: from zero.
+// Products of a kernel's gradient at one point, m[i][j] += sum_t v[t][i] * u[j][t] for a few
+// channels i of x, which lie side by side, and vectors of outputs j, over `depth` tiles t, a vector
+// from tile to tile; steps lie between vectors of outputs, and between rows of m. `starts`: from
+// zero.
 struct GradientJob {
     std::int64_t depth;
     const float* v;
-    std::int64_t v_step;
     const float* u;
     std::int64_t u_step;
     float* m;
@@ -142,8 +142,9 @@ struct Loops {
     void (*gradient_output)(const KernelJob& job);
     // [tiles - 1][vectors - 1]
     void (*product[kMaxTileRows][kTileVectors])(const ProductJob& job);
-    // [channels - 1][vectors - 1]
-    void (*gradient[kMaxTileRows][kTileVectors])(const GradientJob& job);
+    // [channels - 1][vectors - 1], of gradient_rows channels at most, which divide a vector.
+    int gradient_rows;
+    void (*gradient[kMaxGradientRows][kTileVectors])(const GradientJob& job);
 
     int taps() const { return kernel * kernel; }
     int points() const { return patch_of(kernel) * patch_of(kernel); }
