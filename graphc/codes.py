@@ -187,7 +187,8 @@ CODES: dict[str, Code] = {
         MODEL,
         "label out of range",
         "A label or index lies outside what the layer can look up.",
-        "Labels count from 0; the message names the value and the number of classes.",
+        "Labels count from 0; the message names the value, the number of classes, and the record "
+        "if a data layer has read it.",
     ),
     "GC-L001": Code(
         LIMIT,
