@@ -90,5 +90,6 @@ class Limits:
                     return candidate
             except OSError:
                 continue
-        tried = ", ".join(repr(str(c)) for c in candidates)
-        fail("GC-F001", f"no such file: {path!r} (tried {tried})")
+        tried = list(dict.fromkeys(repr(str(c)) for c in candidates))
+        told = f" (tried {', '.join(tried)})" if len(tried) > 1 else ""
+        fail("GC-F001", f"no such file: {path!r}{told}")

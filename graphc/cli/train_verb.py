@@ -25,7 +25,7 @@ from graphc.report.text import duration_text, number_text, rate_text, size_text
 if TYPE_CHECKING:
     from graphc.train.solver import Solver
 
-INTERRUPTED = 130
+IO, INTERRUPTED = 7, 130
 
 
 @click.command("train")
@@ -68,7 +68,7 @@ def command(
     --set changes fields of the solver, as base_lr=0.1, and with net. in front those of its
     networks, as net.layer[mnist@TRAIN].data_param.source=my_lmdb.
 
-    The exit code is 130 after Ctrl-C.
+    The exit code is 130 after Ctrl-C, 7 if the last snapshot could not be written.
     """
     if (solver is None) == (named is None):
         told = "a solver is given twice" if named else "there is no solver"
@@ -81,6 +81,8 @@ def command(
         stack.callback(opened.close)
         found, finished = _trained(opened, stack, log, html, resume is not None)
     emit_json(found) if as_json else _tell(found)
+    if found["lost"]:
+        click.get_current_context().exit(IO)
     if not finished:
         click.get_current_context().exit(INTERRUPTED)
 
@@ -108,7 +110,7 @@ def _trained(
     from graphc.report.history import History
     from graphc.report.memory import peak_rss
     from graphc.report.progress import Progress
-    from graphc.train.events import Event, Snapshot, Tick
+    from graphc.train.events import Event, Snapshot, SnapshotFailed, Tick
 
     print_notes(solver.graph, False)
     settings, start = solver.settings, solver.iter
@@ -122,14 +124,18 @@ def _trained(
         listeners.append(stack.enter_context(CsvLog(log, start=start)))
     events: list[tuple[Any, ...]] = []
     snapshots: list[str] = []
+    lost = False
 
     def listen(event: Event) -> None:
         for each in listeners:
             each(event)
         if not isinstance(event, Tick):
             events.append(event.tuple())
+        nonlocal lost
         if isinstance(event, Snapshot):
             snapshots.append(event.file)
+        if isinstance(event, (Snapshot, SnapshotFailed)):
+            lost = isinstance(event, SnapshotFailed)
 
     began = time.perf_counter()
     try:
@@ -149,6 +155,7 @@ def _trained(
         "images_per_second": history.images / history.seconds if history.seconds else 0.0,
         "finished": finished,
         "snapshot": snapshots[-1] if snapshots else None,
+        "lost": lost,
         "plan": {"peak_bytes": planned},
         "peak_rss_bytes": peak_rss(),
         "events": events,
@@ -179,6 +186,8 @@ def _tell(found: dict[str, Any]) -> None:
         say(f"memory: {size_text(planned)} planned, {size_text(used)} used by the process")
     if found["snapshot"]:
         say(f"weights: {found['snapshot']}")
+    if found["lost"]:
+        note("the last snapshot could not be written, see above")
     if not found["finished"]:
         note("stopped before max_iter; --resume goes on")
 

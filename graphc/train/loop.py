@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, fail
 from graphc.ir.graph import typed
 from graphc.train.debugging import DebugNet
 from graphc.train.events import (
@@ -40,17 +41,30 @@ def solve(
     """Train until max_iter; False if asked to stop before.
 
     A snapshot that cannot be written is told of, and training goes on. `feed`: of every iteration,
-    where the nets have inputs. Raises what `Solver.step` raises.
+    where the nets have inputs. Raises GC-F002 if the folder of snapshots is not there or may not be
+    written into, and what `Solver.step` raises.
     """
+    settings = solver.settings
+    if settings.snapshot_prefix and (settings.snapshot or settings.snapshot_after_train):
+        check_writable(settings.snapshot_prefix)
     run = _Run(solver, listen, request, feed)
     finished = run.iterations()
-    settings = solver.settings
     is_saved = settings.snapshot and solver.iter % settings.snapshot == 0
     if settings.snapshot_after_train and settings.snapshot_prefix and not is_saved:
         run.snapshot()
     if finished:
         run.last_look()
     return finished
+
+
+def check_writable(prefix: str) -> None:
+    """Can snapshots go where they are to? Raises GC-F002; nobody likes to hear it in the end."""
+    folder = os.path.dirname(prefix) or "."
+    if not os.path.isdir(folder):
+        hint = f"make the folder, as by mkdir -p {folder}, or set snapshot_prefix"
+        fail("GC-F002", f"snapshots go to {prefix!r}, but there is no folder {folder!r}", hint)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        fail("GC-F002", f"snapshots go to {prefix!r}, but {folder!r} may not be written into")
 
 
 class _Run:
@@ -128,4 +142,4 @@ def numbers(outputs: Mapping[str, npt.NDArray[np.floating]]) -> Iterator[tuple[i
         yield index, name, float(value)
 
 
-__all__ = ["Request", "solve"]
+__all__ = ["Request", "check_writable", "solve"]

@@ -60,9 +60,13 @@ def restore(solver: Solver, loaded: Loaded) -> None:
 
     Raises GC-K001 for a snapshot of another solver type or network.
     """
-    state = loaded.state
+    state, rule = loaded.state, solver.settings.rule.type
     try:
-        histories = loaded_histories(_slots(solver), state.history, str(loaded.path))
+        written = rule if loaded.extra is None else loaded.extra.meta.get("type")
+        if written != rule:
+            hint = "--set type=... , or the solver prototxt it was written with"
+            fail("GC-K001", f"it is of solver type {written!r}, this solver is {rule!r}", hint)
+        histories = loaded_histories(_slots(solver), state.history, "the snapshot")
     except GraphError as error:
         raise error.at(loc=Loc(str(loaded.path))) from None
     for value, array in histories.items():
@@ -82,9 +86,6 @@ def restore(solver: Solver, loaded: Loaded) -> None:
 
 
 def _go_on(solver: Solver, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    rule = solver.settings.rule.type
-    if meta["type"] != rule:
-        fail("GC-K001", f"it is of solver type {meta['type']!r}, this solver is {rule!r}")
     solver.schedule.restore(meta["schedule"])
     solver.smoothed.restore(meta["smoothed"])
     for index, (net, told) in enumerate(zip(_nets(solver), meta["nets"], strict=False)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -60,6 +61,20 @@ def test_usage(cli, folder: Path) -> None:
     assert (gone.code, "GC-F001" in gone.err) == (7, True)
     mixed = cli("train", "--solver", "solver.prototxt", "--json")
     assert mixed.json["finished"] is True
+
+
+def test_a_last_snapshot_that_fails_shows_in_the_exit_code(
+    cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "solver.prototxt").write_text(SOLVER + "max_iter: 2")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = cli("train", "solver.prototxt", "--json")
+    assert (done.code, done.json["lost"], done.json["snapshot"]) == (7, True, None)
+    assert "No space left" in done.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -116,6 +116,16 @@ def test_intervals(
     assert {tick.images for tick in ticks} <= {4}
 
 
+def test_a_folder_that_is_not_there_is_told_of_before_training(solver: Any) -> None:
+    run = solver("max_iter: 3 ")
+    run = Solver("solver.prototxt", set={"snapshot_prefix": "none/run"})
+    with pytest.raises(GraphError, match=r"GC-F002.*'none'"):
+        run.solve(feed=FEED)
+    assert run.iter == 0
+    run = Solver("solver.prototxt", set={"snapshot_prefix": "none/run", "snapshot_after_train": 0})
+    assert run.solve(feed=FEED)
+
+
 def test_snapshots_need_a_prefix(solver: Any) -> None:
     run = solver()
     with pytest.raises(GraphError, match="GC-P005"):
