@@ -1,7 +1,9 @@
-// "dnnl_conv_dx": reads dy, packed weight; writes dx. "dnnl_conv_dx_pack": reads weight
-// (O, C / group, kernel...), writes the packed weight.
-// "dnnl_conv_dweight": reads dy, x, with attribute accumulate dweight as well, to which it then
-// adds; writes dweight, shaped as the weight.
+// "dnnl_conv_dx": reads dy, packed weight; writes dx. As a deconvolution of dy it may have more to
+// do: with attribute shift it reads a number per channel that it adds, with relu (and slope)
+// negative elements are replaced. "dnnl_conv_dx_pack": reads weight (O, C / group, kernel...),
+// writes the packed weight.
+// "dnnl_conv_dweight": reads dy, x (with attribute transpose x, dy), with attribute accumulate
+// dweight as well, to which it then adds; writes dweight, shaped as the weight.
 //
 // dy is blocked, dx as well, x blocked or plain (attribute plain). Attributes: those of the
 // convolution.
@@ -11,6 +13,8 @@
 #include "dnnl/blocked_weight.h"
 #include "dnnl/convolution.h"
 #include "dnnl/packed_weight.h"
+#include "kernels/gemm_types.h"
+#include "kernels/split.h"
 
 namespace graphc::onednn {
 
@@ -36,17 +40,22 @@ class DataGradient final : public Kernel {
                                              run.out(0) + n * dx_.step};
             if (!call_.execute(run, run.workspace, addresses)) return;
         }
+        if (has_shift_ || act_.activation != Activation::none) finish(run);
     }
 
   private:
     DataGradient(const Problem& told, const ConvolutionProblem& problem)
-        : dy_(placed(problem.y(), told.reads, 0, "dy")),
+        : has_shift_(flag(told.attrs, "shift")),
+          act_(told.attrs),
+          dy_(placed(problem.y(), told.reads, 0, "dy")),
           dx_(placed(problem.x(), told.writes, 0, "dx")),
           batches_(dx_, dy_),
           call_(prepare(told, problem)) {}
 
     Call prepare(const Problem& told, const ConvolutionProblem& problem) {
-        require(told.reads.size() == 2 && told.writes.size() == 1, "number of operands");
+        require(told.reads.size() == 2 + std::size_t(has_shift_) && told.writes.size() == 1,
+                "number of operands");
+        if (has_shift_) require_flat(told.reads[2], dx_.channels, "shift");
         const Desc weight = problem.packed_data_weight();
         packed_ = packed_floats(weight);
         has_weight_ = has_weight(told.reads[1], weight);
@@ -58,6 +67,31 @@ class DataGradient final : public Kernel {
                     told.threads);
     }
 
+    // Lanes that fill up the last block are zeros, and stay so.
+    void finish(const Run& run) const {
+        const std::int64_t lanes = dx_.block, blocks = (dx_.channels + lanes - 1) / lanes;
+        const std::int64_t plane = dx_.height * dx_.width * lanes;
+        const double work = 0.5 * double(dx_.samples) * double(dx_.size());
+        split(dx_.samples * blocks, threads_for(work, run.threads),
+              [&](std::int64_t first, std::int64_t stop) {
+                  for (std::int64_t i = first; i < stop; ++i) {
+                      const std::int64_t c = i % blocks * lanes;
+                      float shift[kMaxWidth] = {};
+                      if (has_shift_) {
+                          std::copy_n(run.in(2) + c, std::min(lanes, dx_.channels - c), shift);
+                      }
+                      float* dx = run.out(0) + i / blocks * dx_.step + i % blocks * plane;
+                      for (float* const end = dx + plane; dx < end; dx += lanes) {
+                          for (std::int64_t k = 0; k < lanes; ++k) {
+                              dx[k] = activate(dx[k] + shift[k], act_.activation, act_.slope);
+                          }
+                      }
+                  }
+              });
+    }
+
+    bool has_shift_;
+    ActivationOptions act_;
     Image dy_, dx_;
     Batches batches_;
     bool has_weight_ = false;
@@ -85,7 +119,7 @@ class WeightGradient final : public Kernel {
 
     void run(const Run& run) const override {
         char* const made = run.workspace + own_;
-        const void* const operands[] = {run.in(0), run.in(1), made};
+        const void* const operands[] = {run.in(int(is_turned_)), run.in(int(!is_turned_)), made};
         if (!call_.execute(run, run.workspace, operands)) return;
         unblock_.run(run, run.workspace, reinterpret_cast<const float*>(made), run.out(0));
     }
@@ -96,7 +130,8 @@ class WeightGradient final : public Kernel {
 
     WeightGradient(const Problem& told, const ConvolutionProblem& problem,
                    const ConvolutionProblem::ToldWeight& primitive)
-        : call_(primitive,
+        : is_turned_(flag(told.attrs, "transpose")),
+          call_(primitive,
                 {{DNNL_ARG_DIFF_DST, primitive.diff_dst_desc()},
                  {DNNL_ARG_SRC, primitive.src_desc()},
                  {DNNL_ARG_DIFF_WEIGHTS, primitive.diff_weights_desc()}},
@@ -111,8 +146,9 @@ class WeightGradient final : public Kernel {
         const bool adds = flag(told.attrs, "accumulate");
         require(told.reads.size() == 2 + std::size_t(adds) && told.writes.size() == 1,
                 "number of operands");
-        const Image dy = placed(problem.y(), told.reads, 0, "dy");
-        const Image x = placed(problem.x(), told.reads, 1, "x");
+        const bool is_turned = flag(told.attrs, "transpose");
+        const Image dy = placed(problem.y(), told.reads, std::size_t(is_turned), "dy");
+        const Image x = placed(problem.x(), told.reads, std::size_t(!is_turned), "x");
         require(!dy.has_gaps() && !x.has_gaps(), "gaps between samples");
         const auto size = std::int64_t(problem.plain_weight().get_size() / sizeof(float));
         require_flat(told.writes[0], size, "dweight");
@@ -120,6 +156,7 @@ class WeightGradient final : public Kernel {
         return problem.tell_weight();
     }
 
+    bool is_turned_;
     Call call_;
     WeightUnblock unblock_;
     std::size_t own_, made_bytes_;

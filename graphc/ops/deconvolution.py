@@ -20,7 +20,7 @@ from graphc.ops._conv import (
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
-from graphc.ops.kernel import Kernel, Pack
+from graphc.ops.kernel import BLOCKED, Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
 from graphc.ops.ties import Algebra
 
@@ -40,6 +40,19 @@ def _told_of_gradients(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
     """Of the convolution, from the top to the bottom, that this layer transposes."""
     size = tuple(w.size for w in deconv_windows(a, s.ins["x0"]))
     return {**_told(a, s), "bias": False, "size": size}
+
+
+def _is_image(a: ConvolutionAttrs, s: Sig) -> bool:
+    """Bottoms (N, C, H, W)."""
+    x = s.ins["x0"]
+    return x.rank == 4 and x.axis(a.axis) == 1
+
+
+def _told_of_image(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
+    """Of that convolution, as oneDNN is told; its outputs are this layer's channels."""
+    batch, channels, *_ = s.ins["x0"].shape
+    sizes = {"batch": batch, "channels": a.num_output, "outputs": channels}
+    return {**_told_of_gradients(a, s), **sizes}
 
 
 def _packed_for_dx(a: ConvolutionAttrs, s: Sig) -> int:
@@ -130,6 +143,18 @@ class Deconvolution(OpSpec):
         ),
         Kernel(
             "cpu",
+            "forward",
+            "dnnl_conv_dx",
+            attrs=lambda a, s: {**_told_of_image(a, s), "shift": a.bias_term},
+            when=lambda a, s: _is_image(a, s) and len(s.many("x")) == 1,
+            packs=(Pack("weight", "dnnl_conv_dx_pack"),),
+            strided=True,
+            fuses=("relu",),
+            formats=((BLOCKED, BLOCKED),),
+            asks=True,
+        ),
+        Kernel(
+            "cpu",
             "dx*",
             "conv",
             attrs=_told_of_gradients,
@@ -138,9 +163,31 @@ class Deconvolution(OpSpec):
         ),
         Kernel(
             "cpu",
+            "dx*",
+            "dnnl_conv",
+            attrs=_told_of_image,
+            when=_is_image,
+            packs=(Pack("weight", "dnnl_conv_pack"),),
+            strided=True,
+            formats=((BLOCKED, BLOCKED),),
+            asks=True,
+        ),
+        Kernel(
+            "cpu",
             "dweight*",
             "conv_dweight",
             attrs=lambda a, s: {**_told_of_gradients(a, s), "transpose": True},
+            adds=True,
+        ),
+        Kernel(
+            "cpu",
+            "dweight*",
+            "dnnl_conv_dweight",
+            deterministic=False,
+            attrs=lambda a, s: {**_told_of_image(a, s), "transpose": True},
+            when=_is_image,
+            formats=((BLOCKED, BLOCKED),),
+            asks=True,
             adds=True,
         ),
         *bias_gradients(),

@@ -70,6 +70,10 @@ LAYERS: dict[str, Layer] = {
     "up by 3, dilated": deconv((1, 8, 6, 5), 4, 3, stride=3, dilation=2),
     "up, groups": deconv((3, 12, 6, 5), 9, 3, stride=2, group=3),
     "up, each channel": deconv((2, 7, 9, 8), 7, 4, stride=2, pad=1, group=7),
+    "up by 2, many channels": deconv((2, 48, 7, 9), 32, 4, stride=2, pad=1),
+    "up by 2, odd channels": deconv((3, 33, 6, 5), 21, 3, stride=2),
+    "up, dilated, many channels": deconv((2, 40, 6, 7), 24, dilation=2, pad=1),
+    "up by 2, depthwise": deconv((2, 32, 9, 8), 32, 4, stride=2, pad=1, group=32),
     "few": product((5, 17), 10),
     "image": product((16, 20, 4, 4), 33),
     "rows of two axes": product((3, 7, 40), 24, axis=2),
@@ -119,6 +123,15 @@ def test_onednn_does_what_can_be_blocked() -> None:
         values = values_of(LAYERS[name])
         assert name == "colour" or "dnnl_conv_dx" in agree(LAYERS[name], "dx0", values), name
         assert "dnnl_conv_dweight" in agree(LAYERS[name], "dweight0", values), name
+
+
+@needs_onednn
+def test_onednn_does_deconvolutions_that_can_be_blocked() -> None:
+    for name in ("up by 2, many channels", "up, dilated, many channels", "up by 2, depthwise"):
+        values = values_of(LAYERS[name])
+        assert "dnnl_conv" in agree(LAYERS[name], "dx0", values), name
+        is_whole = "depthwise" not in name  # the kernel is even there, and padded
+        assert is_whole == ("dnnl_conv_dweight" in agree(LAYERS[name], "dweight0", values)), name
 
 
 @needs_onednn
