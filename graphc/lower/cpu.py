@@ -16,6 +16,7 @@ from graphc.lower._buffers import given_values, program_of, weight_gradients
 from graphc.lower._choices import Choices, choices_text, key_of, read_choices
 from graphc.lower._cost import costs_of
 from graphc.lower._draft import ADDEND, Draft, Uses
+from graphc.lower._early_sums import sum_early
 from graphc.lower._exchange import exchange
 from graphc.lower._forest import Forest
 from graphc.lower._formats import Formats
@@ -132,6 +133,7 @@ def _fused(
     rows = Rows(graph, "cpu", _core.kernel_symbols(), formats, fits, deterministic)
     drafts = without_views(trace(graph, rows.sigs), rows)
     drafts = exchange(drafts, graph, kept, rows.is_plain)
+    drafts = sum_early(drafts, graph, rows.sigs, rows.is_plain)
     drafts, told = fuse(drafts, rows, kept)
     drafts, scaled = fuse_scale(drafts, rows, kept)
     drafts = accumulate(drafts, kept, rows.can_add)
