@@ -12,6 +12,7 @@
 #include "bind_core.h"
 #include "bind_values.h"
 #include "core/crc32.h"
+#include "core/figures.h"
 #include "core/session.h"
 #include "error.h"
 
@@ -98,6 +99,31 @@ std::uint32_t crc32(const py::buffer& told) {
     return graphc::crc32(info.ptr, std::size_t(info.size));
 }
 
+std::uintptr_t address_of(const py::buffer& told) {
+    return reinterpret_cast<std::uintptr_t>(told.request().ptr);
+}
+
+py::buffer_info row_of(const py::buffer& told) {
+    py::buffer_info info = told.request();
+    if (info.ndim != 1 || info.format != "f" || info.strides[0] != 4) {
+        throw graphc::Error("GC-R001", "figures are of float32 numbers in a row");
+    }
+    return info;
+}
+
+std::tuple<double, double, double> figures(const py::buffer& told) {
+    const py::buffer_info row = row_of(told);
+    if (row.size == 0) throw graphc::Error("GC-R001", "there are no figures of nothing");
+    const graphc::Figures found =
+        graphc::figures(static_cast<const float*>(row.ptr), std::size_t(row.size));
+    return {found.least, found.mean, found.greatest};
+}
+
+std::vector<std::size_t> ranked(const py::buffer& told, std::size_t top) {
+    const py::buffer_info row = row_of(told);
+    return graphc::ranked(static_cast<const float*>(row.ptr), std::size_t(row.size), top);
+}
+
 std::uint32_t crc32_of_file(int file, std::uint64_t offset, std::uint64_t size) {
     const py::gil_scoped_release unlocked;
     return graphc::crc32_of_file(file, offset, size);
@@ -115,6 +141,9 @@ py::buffer_info buffer_of(Pages& pages) {
 // what catches exceptions, so that no memory for it would end the process.
 void bind_session(py::module_& m) {
     m.def("crc32", &crc32, py::arg("data"));
+    m.def("address_of", &address_of, py::arg("data"));
+    m.def("figures", &figures, py::arg("data"));
+    m.def("ranked", &ranked, py::arg("data"), py::arg("top"));
     m.def("crc32_of_file", &crc32_of_file, py::arg("file"), py::arg("offset"), py::arg("size"));
     py::class_<Pages, std::shared_ptr<Pages>>(m, "Pages", py::buffer_protocol())
         .def(py::init([](std::size_t nbytes) { return std::make_shared<Pages>(nbytes); }),

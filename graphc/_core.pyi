@@ -20,6 +20,16 @@ def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
 def crc32(data: bytes | memoryview) -> int:
     """CRC-32 of ISO 3309, as zlib's."""
 
+def address_of(data: memoryview[int] | memoryview[float] | npt.NDArray[Any]) -> int:
+    """Where the first byte of a buffer lies."""
+
+def figures(data: memoryview[float]) -> tuple[float, float, float]:
+    """Least, mean and greatest of float32 numbers in a row, at least one; NaN if one is."""
+
+def ranked(data: memoryview[float], top: int) -> list[int]:
+    """Indices of the `top` greatest of float32 numbers in a row, of equal ones the first first, NaN
+    last."""
+
 def crc32_of_file(file: int, offset: int, size: int) -> int:
     """The same of `size` bytes of an open file; GC-A001 where it ends before, GC-F001."""
 

@@ -12,19 +12,18 @@ draw the same numbers. A word w becomes (w >> 8) * 2^-24, which float32 holds ex
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 from zlib import crc32
-
-import numpy as np
-import numpy.typing as npt
 
 from graphc import _core
 from graphc.errors import fail
+from graphc.numpy_later import np, npt
 
-F64 = npt.NDArray[np.float64]
-U32 = npt.NDArray[np.uint32]
-U64 = npt.NDArray[np.uint64]
+F64: TypeAlias = "npt.NDArray[np.float64]"
+U32: TypeAlias = "npt.NDArray[np.uint32]"
+U64: TypeAlias = "npt.NDArray[np.uint64]"
 
-MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
@@ -71,7 +70,7 @@ def philox(counter: U32, key: tuple[int, int]) -> U32:
     c = [row.astype(np.uint64) for row in counter]
     for round_ in range(ROUNDS):
         k0, k1 = (np.uint64((k + round_ * w) & MASK32) for k, w in zip(key, WEYL, strict=True))
-        a, b = MULTIPLIERS[0] * c[0], MULTIPLIERS[1] * c[2]
+        a, b = (np.uint64(m) * row for m, row in zip(MULTIPLIERS, (c[0], c[2]), strict=True))
         c = [(b >> 32) ^ c[1] ^ k0, b & low, (a >> 32) ^ c[3] ^ k1, a & low]
     return np.stack(c).astype(np.uint32)
 

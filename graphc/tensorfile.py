@@ -9,33 +9,41 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import IO, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import fail
+from graphc.floats import Array, Floats, Held, as_array
 from graphc.limits import Limits
+from graphc.numpy_later import np, npt
 from graphc.records import record
 
-F32 = npt.NDArray[np.float32]
 ALIGN = 64  # bytes: a cache line
 MAX_RANK, MAX_DIM, MAX_SIZE = 32, (1 << 31) - 1, 1 << 48
+_IS_LITTLE = sys.byteorder == "little"
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of an element
 _EXACT = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 _EXACT |= {"I8": "|i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1"}
-_EXACT_BYTES = {kind: np.dtype(dtype).itemsize for kind, dtype in _EXACT.items()}
+_EXACT_BYTES = {kind: int(dtype[2:]) for kind, dtype in _EXACT.items()}
 
 
-def parse_tensors(data: memoryview, limits: Limits) -> dict[str, F32]:
+def parse_tensors(data: memoryview, limits: Limits) -> dict[str, Array]:
     """Tensors by name, in the header's order; F32 ones are views of `data`, others are cast.
+
+    Raises as `held_tensors`.
+    """
+    return {name: as_array(held) for name, held in held_tensors(data, limits).items()}
+
+
+def held_tensors(data: memoryview, limits: Limits) -> dict[str, Held]:
+    """As `parse_tensors`, but none is made NumPy's array unless it must be cast.
 
     Raises GC-W003 for anything that is no such block (overlapping, missing or surplus bytes
     included), GC-U001 for element types other than floats, GC-L001.
     """
     return {
-        name: _to_float32(raw, place.dtype).reshape(place.shape)
+        name: _to_float32(raw, place.dtype, place.shape)
         for name, place, raw in _tensors(data, limits, _FLOATS)
     }
 
@@ -49,7 +57,7 @@ def parse_arrays(data: memoryview, limits: Limits) -> dict[str, npt.NDArray[Any]
     }
 
 
-def write_tensors(file: IO[bytes], tensors: Mapping[str, F32]) -> None:
+def write_tensors(file: IO[bytes], tensors: Mapping[str, Array]) -> None:
     """Write float32 tensors, each straight from its array.
 
     Those that fill lines of `ALIGN` bytes come first, in the order given. If the block begins at
@@ -61,7 +69,7 @@ def write_tensors(file: IO[bytes], tensors: Mapping[str, F32]) -> None:
         file.write(raw_bytes(array))
 
 
-def tensors_size(tensors: Mapping[str, F32]) -> int:
+def tensors_size(tensors: Mapping[str, Array]) -> int:
     """How many bytes `write_tensors` will write."""
     header = _make_header({name: ("F32", 4, array) for name, array in _placed(tensors).items()})
     return len(header) + sum(4 * a.size for a in tensors.values())
@@ -83,11 +91,11 @@ def arrays_block(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     return _make_header(entries) + b"".join(data)
 
 
-def _placed(tensors: Mapping[str, F32]) -> dict[str, F32]:
+def _placed(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return dict(sorted(tensors.items(), key=lambda item: 4 * item[1].size % ALIGN != 0))
 
 
-def raw_bytes(array: F32) -> memoryview:
+def raw_bytes(array: Array) -> memoryview:
     """The elements in row-major order, little-endian float32; a view where they lie so."""
     return np.ascontiguousarray(array, "<f4").reshape(-1).view(np.uint8).data
 
@@ -180,14 +188,16 @@ def _are_counts(value: Any, most: int) -> bool:
     return all(type(v) is int and 0 <= v < 1 << 63 for v in value)
 
 
-def _to_float32(raw: memoryview, dtype: str) -> F32:
+def _to_float32(raw: memoryview, dtype: str, shape: tuple[int, ...]) -> Held:
+    if dtype == "F32" and _IS_LITTLE:
+        return Floats.over(raw, shape)
     if dtype == "BF16":  # the upper half of a float32
         upper = np.frombuffer(raw, "<u2").astype(np.uint32)
-        return np.asarray(upper << np.uint32(16), np.uint32).view(np.float32)
+        return np.asarray(upper << np.uint32(16), np.uint32).view(np.float32).reshape(shape)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.frombuffer(raw, {"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype])
-        return np.asarray(numbers, np.float32)
+        return np.asarray(numbers, np.float32).reshape(shape)
 
 
-__all__ = ["ALIGN", "arrays_block", "parse_arrays", "parse_tensors", "raw_bytes", "tensors_size"]
-__all__ += ["write_tensors"]
+__all__ = ["ALIGN", "arrays_block", "held_tensors", "parse_arrays", "parse_tensors", "raw_bytes"]
+__all__ += ["tensors_size", "write_tensors"]

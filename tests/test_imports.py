@@ -16,10 +16,11 @@ PACKAGE = ROOT / "graphc"
 # From top to bottom. A name is a module or a folder of graphc/; it may import itself and names of
 # earlier rows, never one of its own row. `*` is graphc/__init__.py, which only forwards names.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("records",),
+    ("records", "numpy_later"),
     ("codes",),
     ("errors",),
     ("_core", "limits", "config", "files"),
+    ("floats",),
     ("tensorfile",),
     ("rng", "costs"),
     ("ir",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphc.cli.options import parse_numbers
 from graphc.cli.output import note
+from graphc.floats import Held
 from graphc.ir.graph import Array, Graph
 from graphc.limits import Limits
 
@@ -16,7 +17,7 @@ MEANS = (".binaryproto", ".npy")
 
 def read_feeds(
     graph: Graph, files: Sequence[str], options: dict[str, Any]
-) -> tuple[dict[str, Array], list[str]]:
+) -> tuple[dict[str, Held], list[str]]:
     """Arrays for the net's inputs by the values of `input_options`, and the names of the samples
     (files) where they are images. Without files random numbers, and a note says so."""
     from graphc.data.preprocess import Preprocess, read_inputs
@@ -27,7 +28,7 @@ def read_feeds(
 
         if graph.inputs:
             note("note: no input given: feeding random numbers")
-        return sample_inputs(graph), []
+        return dict(sample_inputs(graph)), []
     mean = _mean(options["mean"], options["strict"])
     prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
     return read_inputs(files, input_shapes(graph.inputs), prepare, Limits.of(options["strict"]))

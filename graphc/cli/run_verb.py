@@ -79,7 +79,7 @@ def command(
         print_notes(exe.graph, is_artefact(net))
         feeds, names = read_feeds(exe.graph, files, options)
         started = time.perf_counter()
-        results = exe.run(feeds)
+        results = exe.run_held(feeds)
         elapsed = time.perf_counter() - started
         plan = _plan(exe)
     if target is not None:

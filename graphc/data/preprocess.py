@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from graphc.data.arrays import read_arrays
+from graphc.data.arrays import read_held
 from graphc.data.files import read_bytes, read_lines
 from graphc.errors import GraphError, fail
+from graphc.floats import Floats, Held
 from graphc.ir.graph import near
 from graphc.limits import Limits
+from graphc.numpy_later import np, npt
 from graphc.records import record
 
 Array: TypeAlias = "npt.NDArray[np.float32]"
@@ -37,7 +36,7 @@ class Preprocess:
 
 def read_inputs(
     files: Sequence[str], shapes: Shapes, options: Preprocess, limits: Limits | None = None
-) -> tuple[dict[str, Array], list[str]]:
+) -> tuple[dict[str, Held], list[str]]:
     """Arrays by input name, and the file names of the samples that are images.
 
     `files`: "FILE" or "NAME=FILE". Images of one input are stacked to a batch in order; a .npz
@@ -46,7 +45,7 @@ def read_inputs(
     """
     bounds = limits or Limits()
     images: dict[str, list[Array]] = {}
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, Held] = {}
     names: list[str] = []
     for text in files:
         name, path = _split(text, shapes)
@@ -141,9 +140,9 @@ def _image_input(shapes: Shapes, path: Path) -> str:
     return fitting[0]
 
 
-def _named_arrays(name: str, path: Path, shapes: Shapes, limits: Limits) -> dict[str, Array]:
+def _named_arrays(name: str, path: Path, shapes: Shapes, limits: Limits) -> dict[str, Held]:
     """The arrays of a .npy or .npz file by input."""
-    found = read_arrays(path, limits)
+    found = read_held(path, limits)
     if list(found) == [""] or (name and len(found) == 1):
         (array,) = found.values()
         if not name and len(shapes) != 1:
@@ -163,9 +162,10 @@ def _named_arrays(name: str, path: Path, shapes: Shapes, limits: Limits) -> dict
     return {key: _with_batch_axis(array, key, shapes[key]) for key, array in found.items()}
 
 
-def _with_batch_axis(array: Array, name: str, shape: tuple[int, ...]) -> Array:
+def _with_batch_axis(array: Held, name: str, shape: tuple[int, ...]) -> Held:
     if array.ndim == len(shape) - 1:
-        array = array[None]
+        plain = Floats.of(array)
+        array = Floats(plain.numbers, (1, *plain.shape))
     if array.ndim != len(shape):
         fail("GC-R001", f"input {name!r} is given with shape {array.shape}, expected {shape}")
     return array

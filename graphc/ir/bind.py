@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-import numpy as np
-
 from graphc.errors import GraphError, fail, near
 from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ir.op import Kind
+from graphc.numpy_later import np
 from graphc.records import record
 
 Blobs = Mapping[str, Sequence[Array]]

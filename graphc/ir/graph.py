@@ -6,24 +6,23 @@ the blob's name, an earlier one is called `blob@layer` after the layer that made
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import GraphError, Loc, fail
 from graphc.errors import near as near
+from graphc.floats import Array as Array
+from graphc.floats import Held
 from graphc.ir.op import OURS, Effect, Env, Kind, Op, Param, Sig, Trait
 from graphc.ir.provenance import Record
 from graphc.ir.types import Phase, Type
+from graphc.ir.weights import Weights
 from graphc.limits import Limits
+from graphc.numpy_later import np
 from graphc.records import record
-
-Array = npt.NDArray[np.float32]
 
 
 class Role(Enum):
@@ -158,7 +157,7 @@ class Graph:
     phase: Phase = "TEST"
     nodes: list[Node] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
-    weights: dict[str, Array] = field(default_factory=dict)
+    weights: MutableMapping[str, Array] = field(default_factory=dict)
     fill: Callable[[Value], Array] | None = None
     pending: dict[str, list[Array]] = field(default_factory=dict)
     pending_strict: bool = False
@@ -243,6 +242,13 @@ class Graph:
             else:
                 self.weights[owner.name] = self.fill(owner)
         return self.weights[owner.name]
+
+    def held(self, value: Value) -> Held:
+        """As `weight`; where it is no array yet, as it is."""
+        owner, weights = value.storage.name, self.weights
+        if isinstance(weights, Weights) and owner in weights:
+            return weights.held(owner)
+        return self.weight(value)
 
     def layer_params(self) -> dict[str, list[Value]]:
         """PARAM and STATE values by layer name, in Caffe's order; of equal names the first layer's.

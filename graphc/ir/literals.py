@@ -15,9 +15,9 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, get_type_hints
 
-import numpy as np
-
 from graphc.errors import GraphError, fail
+from graphc.ir.types import to_f32
+from graphc.numpy_later import np
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -54,12 +54,10 @@ def literal(value: Any) -> str:
 def _float(value: float) -> str:
     """The shorter of the exact decimal of a float64, and of a float32 with an `f`."""
     exact = repr(value)
-    with np.errstate(over="ignore"):
-        single = np.float32(value)
-    if float(single) != value:
+    if to_f32(value) != value:
         return exact
-    short = repr(float(str(single)))
-    is_same = len(short) + 1 < len(exact) and float(np.float32(short)) == value
+    short = repr(float(str(np.float32(value))))
+    is_same = len(short) + 1 < len(exact) and to_f32(float(short)) == value
     return short + "f" if is_same else exact
 
 
@@ -72,8 +70,7 @@ def default_of(field: Field[Any]) -> Any:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        with np.errstate(over="ignore"):
-            return float(np.float32(value))
+        return to_f32(value)
     if isinstance(value, tuple):
         return tuple(map(_rounded, value))
     if is_dataclass(value) and not isinstance(value, type):

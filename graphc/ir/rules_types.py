@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.errors import GraphError
+from graphc.floats import Floats
 from graphc.ir.facts import Facts, Problem, Problems, is_typed
 from graphc.ir.graph import Node, Role
 from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
+from graphc.ir.weights import Weights
 
 
 def types_present(facts: Facts) -> Problems:
@@ -37,7 +39,9 @@ def views_same_size(facts: Facts) -> Problems:
 
 
 def weights_fit(facts: Facts) -> Problems:
-    for name, array in facts.graph.weights.items():
+    weights = facts.graph.weights
+    for name in weights:
+        array = weights.held(name) if isinstance(weights, Weights) else weights[name]
         value = facts.by_name.get(name)
         if value is None or value not in facts.params:
             yield Problem(f"there are weights for {name!r}, which is no parameter of the graph")
@@ -46,7 +50,7 @@ def weights_fit(facts: Facts) -> Problems:
         if value.view_of is not None:
             told = f"parameter {name!r} has weights, but is a view of {value.view_of.name!r}"
             yield Problem(told, node)
-        elif str(array.dtype) != "float32":
+        elif not isinstance(array, Floats) and str(array.dtype) != "float32":
             yield Problem(f"weights {name!r} are {array.dtype}, not float32", node)
         elif value.type is not None and array.shape != value.type.shape:
             told = f"weights {name!r} have shape {array.shape}, the parameter {value.type.shape}"

@@ -14,10 +14,9 @@ from collections.abc import Container
 from dataclasses import is_dataclass
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
-import numpy as np
-
 from graphc.errors import GraphError, fail, near
 from graphc.ir.literals import build, hints_of
+from graphc.ir.types import to_f32
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
@@ -219,8 +218,7 @@ def _number(text: str) -> int | float:
                 raise ValueError
             return int(text)
         is_single = text[-1] == "f" and "inf" not in text
-        with np.errstate(over="ignore"):
-            number = float(np.float32(text[:-1])) if is_single else float(text)
+        number = to_f32(float(text[:-1])) if is_single else float(text)
         if math.isinf(number) and "inf" not in text:
             raise ValueError
         return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Literal
 
 from graphc.errors import fail
@@ -14,6 +15,7 @@ ITEM_BYTES: dict[str, int] = {"f32": 4, "i64": 8, "i32": 4, "u8": 1}
 MAX_DIM = (1 << 31) - 1
 MAX_RANK = 32
 MAX_SIZE = 1 << 48
+_F32 = struct.Struct("<f")
 
 
 @record(frozen=True, slots=True)
@@ -69,3 +71,12 @@ class Type:
 
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+def to_f32(number: float) -> float:
+    """The nearest float32; infinite beyond their range."""
+    try:
+        found: float = _F32.unpack(_F32.pack(number))[0]
+        return found
+    except OverflowError:
+        return math.copysign(math.inf, number)

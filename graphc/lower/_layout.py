@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from graphc.numpy_later import np, npt
 from graphc.records import record
 
-Runs = npt.NDArray[np.int64]
+Runs: TypeAlias = "npt.NDArray[np.int64]"
 Levels = list[tuple[int, int]]
 
 
@@ -80,6 +79,8 @@ def overlap(a: Layout, b: Layout) -> bool:
         one, other = inner
     if one[0] + _span(one[1]) <= other[0] or other[0] + _span(other[1]) <= one[0]:
         return False
+    if all(levels in ([], [(_span(levels), 1)]) for _, levels in (one, other)):
+        return True  # neither has gaps
     starts, stops = _runs(*one)
     first, last = _runs(*other)
     after = np.searchsorted(stops, first, "right")  # the first run of `one` that ends behind each

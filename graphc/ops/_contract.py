@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from graphc.numpy_later import np, npt
 
 _COUNTER: ContextVar[list[int] | None] = ContextVar("macs", default=None)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops._windows import Rows, Windows, blocks, fold, kernel_count, unfold
 from graphc.ops.spec import F64

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import fail
 from graphc.ir.types import Type
+from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64, Draw
 from graphc.records import record
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64
 from graphc.records import record
 
-FLT_MAX = float(np.finfo(np.float32).max)
-Index = npt.NDArray[np.int64]
+FLT_MAX = 2.0**128 - 2.0**104
+Index: TypeAlias = "npt.NDArray[np.int64]"
 Array = TypeVar("Array", F64, Index)
 
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
-import numpy as np
-
+from graphc.ir.types import to_f32
+from graphc.numpy_later import np
 from graphc.ops._expression import Apply, Cond, Const, Expr, Var, Where, postorder
 from graphc.ops.scalar import FUNCTIONS, RELATIONS
 from graphc.records import record
@@ -136,7 +136,7 @@ class _Coder:
                 number = self.constants[side[1]]
                 near = _float32(number)
                 if near != number and not math.isnan(number):
-                    toward = np.inf if side == up else -np.inf if side == down else np.nan
+                    toward = math.inf if side == up else -math.inf if side == down else math.nan
                     near = _toward(number, near, toward)
                 side = self.constant(near)
             found.append(side)
@@ -226,8 +226,7 @@ class _Allocator:
 def _float32(number: float) -> float:
     if math.isnan(number):
         return math.nan  # always the same object, so that equal programs compare equal
-    with np.errstate(all="ignore"):
-        return float(np.float32(number))
+    return to_f32(number)
 
 
 def _toward(number: float, near: float, direction: float) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.errors import fail
 from graphc.ir.op import Effect, Filler, Kind, Param, Sig
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops.spec import F64, Forward, Grad, Values
 from graphc.ops.ties import Algebra, Tie

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
-
+from graphc.numpy_later import np
 from graphc.ops._expression import Apply, Cond, Const, Expr, Node, Var, Where, children, postorder
 
 Real = Literal["float", "double"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from graphc.numpy_later import np
 from graphc.ops.spec import F64
 
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import product
 
-import numpy as np
-
+from graphc.numpy_later import np
 from graphc.ops.spec import F64
 from graphc.records import record
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import fail
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
+from graphc.numpy_later import np, npt
 from graphc.ops._loss import class_labels
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np, npt
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_same, class_labels, mean_over
 from graphc.ops.kernel import Kernel

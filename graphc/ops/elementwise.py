@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from graphc.ir.op import Effect, Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._expr_rows import DRAW, Body, expr_rows, gradient_rows
 from graphc.ops.kernel import Kernel
 from graphc.ops.scalar import F64, Expr, Var, evaluate, free_variables

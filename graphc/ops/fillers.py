@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 from zlib import crc32
-
-import numpy as np
-import numpy.typing as npt
 
 from graphc.errors import GraphError, fail
 from graphc.ir.graph import Graph, Value, typed
 from graphc.ir.op import Filler, Kind, Param
+from graphc.numpy_later import np, npt
 
-Array = npt.NDArray[np.float32]
+Array: TypeAlias = "npt.NDArray[np.float32]"
 Shape = tuple[int, ...]
 _WORD = (1 << 64) - 1
 
@@ -62,7 +61,8 @@ def fill_weights(graph: Graph) -> None:
     for node in graph.forward_nodes():
         try:
             for value in node.params.values():
-                graph.weight(value)
+                if value.storage.name not in graph.weights:
+                    graph.weight(value)
         except GraphError as error:
             raise node.located(error) from None
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops._loss import SCALAR, check_labels, class_labels, mean_over, read_labels
 from graphc.ops.kernel import Kernel

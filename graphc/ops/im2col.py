@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._conv import ConvolutionAttrs, conv_told, conv_traits, conv_windows
 from graphc.ops._windows import fold, kernel_count, unfold, window_count
 from graphc.ops.kernel import Kernel

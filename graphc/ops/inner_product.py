@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import fail
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops._conv import packed_size
 from graphc.ops.kernel import Kernel, Pack

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Ordered, same

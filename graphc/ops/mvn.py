@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, Limitation, OpSpec, Sample, Values, prod
 from graphc.ops.ties import Algebra, Tie, same

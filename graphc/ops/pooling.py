@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import MAX_DIM, Type
+from graphc.numpy_later import np
 from graphc.ops._pool import FLT_MAX, Pool, box_sum, maximum, scatter, spread
 from graphc.ops.kernel import BLOCKED, Kernel
 from graphc.ops.spec import F64, Ctx, Grad, Limitation, OpSpec, Sample, Values

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.ir.op import Effect, Param, Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops._expr_rows import Body, expr_rows
 from graphc.ops._recurrent import (

@@ -7,12 +7,11 @@ Nodes may be shared; every traversal visits a node once and needs no recursion. 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from graphc.numpy_later import np, npt
 from graphc.ops._expression import (
     Apply,
     Cond,
@@ -27,29 +26,30 @@ from graphc.ops._expression import (
 )
 from graphc.ops._scalar_c import literal, to_c, to_c_block
 
-F64 = npt.NDArray[np.float64]
+F64: TypeAlias = "npt.NDArray[np.float64]"
+
+
+def _ufunc(name: str) -> Callable[..., Any]:
+    """A function of numpy's by its name, which is looked up when it is called."""
+    return lambda *args: getattr(np, name)(*args)
+
 
 RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
-    "neg": np.negative,
-    "abs": np.fabs,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "tanh": np.tanh,
-    "pow": np.power,
+    "+": _ufunc("add"),
+    "-": _ufunc("subtract"),
+    "*": _ufunc("multiply"),
+    "/": _ufunc("divide"),
+    "neg": _ufunc("negative"),
+    "abs": _ufunc("fabs"),
+    **{name: _ufunc(name) for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh")},
+    "pow": _ufunc("power"),
 }
 
 

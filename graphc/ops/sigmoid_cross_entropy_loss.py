@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np, npt
 from graphc.ops._loss import (
     NO_LOSS_PARAM,
     SCALAR,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._expr_rows import Body, gradient_rows
 from graphc.ops.kernel import Kernel
 from graphc.ops.scalar import Const

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np
 from graphc.ops._axes import around
 from graphc.ops._loss import (
     NO_LOSS_PARAM,
@@ -22,7 +21,7 @@ from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.records import record
 
-SMALLEST = float(np.finfo(np.float32).tiny)  # C's FLT_MIN
+SMALLEST = 2.0**-126  # C's FLT_MIN
 
 
 @record(frozen=True)

@@ -12,17 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, ClassVar, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import GraphError
 from graphc.ir.op import Effect, Op, Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np, npt
 from graphc.ops.kernel import Cost, Kernel
 from graphc.ops.ties import Algebra
 from graphc.records import record
 
-F64 = npt.NDArray[np.float64]
+F64: TypeAlias = "npt.NDArray[np.float64]"
 Values = Mapping[str, F64]
 Draw: TypeAlias = "Callable[[np.random.Generator, tuple[int, ...]], F64]"  # not loaded to run nets
 

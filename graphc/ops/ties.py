@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from graphc.numpy_later import np, npt
 from graphc.records import record
 
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias
 
 from graphc.ir.types import ITEM_BYTES
+from graphc.numpy_later import np, npt
 from graphc.program import Buffer, Program
 from graphc.records import record
 
-Bytes = npt.NDArray[np.int64]
+Bytes: TypeAlias = "npt.NDArray[np.int64]"
 
 
 @record(frozen=True, slots=True)
@@ -64,6 +63,8 @@ class Atoms:
         if all(region == regions[0] for region in regions):
             return 1
         regions = _in_one_period(regions)
+        if not any(region.levels for region in regions):
+            return self._cut_gapless(family, regions)
         runs = [region.runs() for region in regions]
         edges = np.sort(np.concatenate([edge for pair in runs for edge in pair]))
         edges = edges[np.append(True, edges[1:] != edges[:-1])]
@@ -75,6 +76,15 @@ class Atoms:
         for buffer, row in zip(family, columns, strict=True):
             self.of[buffer.id] = tuple(int(atom) for atom in np.nonzero(row)[0])
         return int(columns.shape[1])
+
+    def _cut_gapless(self, family: Sequence[Buffer], regions: Sequence[_Region]) -> int:
+        """As `_cut`, of one run each."""
+        edges = sorted({edge for region in regions for edge in (region.start, region.end)})
+        inside = [[r.start <= edge < r.end for r in regions] for edge in edges]
+        columns = dict.fromkeys(tuple(column) for column in inside if any(column))
+        for at, buffer in enumerate(family):
+            self.of[buffer.id] = tuple(n for n, column in enumerate(columns) if column[at])
+        return len(columns)
 
 
 def _distinct(columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc import _core
 from graphc.errors import fail
+from graphc.floats import Floats, Held, as_array
 from graphc.ir.types import ITEM_BYTES
+from graphc.numpy_later import np, npt
 from graphc.plan.data import WEIGHTS, Plan
-from graphc.program import PERSISTENT, BufferKind, Call, Program
+from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Program
 from graphc.runtime._steps import LEARNED, places_of, steps_of
 from graphc.runtime._weights import WeightMemory, memory_of
 
-DTYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32, "u8": np.uint8}
+DTYPES = {"f32": "float32", "i64": "int64", "i32": "int32", "u8": "uint8"}
 PARAMS, KEPT, FIRST = 0, 1, 2
 """Region numbers. The plan's arena of what persists is in two pieces: learned parameters, which
 stay where they are when the network is planned anew, and the rest. Its other arenas follow."""
@@ -50,6 +50,29 @@ class Prepared:
         root, inner = self.program.buffers[buffer].view_of or (buffer, 0)
         region, offset = self._homes[root]
         return self._array(buffer, region, offset + inner)
+
+    def put(self, buffer: int, array: Held) -> None:
+        """Fill a buffer that has a home with as many elements."""
+        memory = self._row(buffer)
+        if isinstance(array, Floats) and memory is not None:
+            memory[:] = array.numbers.cast("B")
+        else:
+            self.array(buffer)[...] = as_array(array)
+
+    def copy(self, buffer: int) -> Floats | None:
+        """What a buffer that has a home holds; None if it is no float32 numbers in a row."""
+        memory, dims = self._row(buffer), self.program.buffers[buffer].dims
+        return None if memory is None else Floats.over(bytes(memory), dims)
+
+    def _row(self, buffer: int) -> memoryview | None:
+        """The bytes of a buffer whose elements are float32 and follow each other."""
+        found = self.program.buffers[buffer]
+        if found.dtype != "f32" or 0 in found.dims or not _is_row(found):
+            return None
+        root, inner = found.view_of or (buffer, 0)
+        region, offset = self._homes[root]
+        start, nbytes = offset + inner, ITEM_BYTES["f32"] * math.prod(found.dims)
+        return self._memories[region][start : start + nbytes]
 
     def operands(self, entry: str, at: int) -> list[npt.NDArray[Any]]:
         """New arrays on what the step at a position of an entry reads, then on what it writes."""
@@ -102,6 +125,16 @@ def _arenas(sizes: Sequence[int], free: Sequence[_core.Pages]) -> list[_core.Pag
         pages if pages is not None and pages.nbytes >= size else _core.Pages(size)
         for size, pages in zip(sizes, found, strict=False)
     ]
+
+
+def _is_row(buffer: Buffer) -> bool:
+    """Do the elements follow each other?"""
+    step = 1
+    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
+        if dim != 1 and stride != step:
+            return False
+        step *= dim
+    return True
 
 
 def _kept_offsets(program: Program) -> tuple[dict[int, int], int]:

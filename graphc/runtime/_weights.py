@@ -5,14 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from mmap import mmap
-from typing import Any
-
-import numpy as np
 
 from graphc import _core
 from graphc.errors import fail
+from graphc.floats import Floats, Held
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import OURS
+from graphc.numpy_later import np
 
 _LINE = 64  # bytes; kernels like their operands aligned
 
@@ -40,15 +39,16 @@ class WeightMemory:
         self._lent: list[weakref.ref[Array]] = []
         self._changed = True
         values = [v for v in graph.param_values() if v.kind not in OURS]
-        mapped = _mapping([graph.weight(value) for value in values if typed(value).size])
+        held = {value: graph.held(value) for value in values if typed(value).size}
+        mapped = _mapping(held.values())
         self.offsets: dict[str, int] = {}
         if mapped is not None:
             self.pages = _core.Pages.over(mapped)
             self._memory = memory_of(self.pages)
-            start = _address(np.frombuffer(mapped, np.uint8))
+            start = _core.address_of(mapped)
             for value in values:
-                size = typed(value).size
-                self.offsets[value.name] = _address(graph.weight(value)) - start if size else 0
+                place = _core.address_of(_buffer(held[value])) if value in held else start
+                self.offsets[value.name] = place - start
             return
         end = 0
         for value in values:
@@ -115,26 +115,28 @@ class SharedWeights(WeightMemory):
         return True
 
 
-def _mapping(arrays: Iterable[Array]) -> memoryview | None:
+def _mapping(arrays: Iterable[Held]) -> memoryview | None:
     """The mapped file that all of these arrays are writable, aligned views of, if there is one."""
     found: memoryview | None = None
     for array in arrays:
         owner = _owner(array)
-        fits = array.flags.writeable and array.flags.aligned and array.flags.c_contiguous
+        if isinstance(array, Floats):
+            fits = not array.numbers.readonly
+        else:
+            fits = array.flags.writeable and array.flags.aligned and array.flags.c_contiguous
         if owner is None or not fits or (found is not None and owner.obj is not found.obj):
             return None
         found = owner
     return None if found is None else memoryview(found.obj)
 
 
-def _owner(array: Array) -> memoryview | None:
+def _buffer(array: Held) -> memoryview[float] | Array:
+    return array.numbers if isinstance(array, Floats) else array
+
+
+def _owner(array: Held) -> memoryview | None:
     """The view of a mapped file that an array lies in."""
-    base: object = array
-    while isinstance(base, np.ndarray):
+    base: object = _buffer(array)
+    while not isinstance(base, memoryview) and isinstance(base, np.ndarray):
         base = base.base
     return base if isinstance(base, memoryview) and isinstance(base.obj, mmap) else None
-
-
-def _address(array: np.ndarray[Any, Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

@@ -15,17 +15,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
+from graphc import _core
 from graphc.errors import GraphError, Loc, fail
-from graphc.ir.graph import Array, Graph, typed
+from graphc.floats import Floats, Held
+from graphc.ir.graph import Graph, typed
 from graphc.ir.op import Kind, OpLookup
 from graphc.ir.provenance import Record
 from graphc.ir.text import parse_graph, print_graph
 from graphc.ir.verify import verify
+from graphc.ir.weights import Weights
 from graphc.limits import Limits
+from graphc.numpy_later import np
 from graphc.runtime.archive import read_members, write_members
-from graphc.tensorfile import parse_tensors, tensors_size, write_tensors
+from graphc.tensorfile import held_tensors, tensors_size, write_tensors
 
 FORMAT = 1
 GRAPH, WEIGHTS, META = "graph.txt", "weights.safetensors", "meta.json"
@@ -79,7 +81,7 @@ def read_artefact(
             _text(members[GRAPH], GRAPH), lookup or _registered, file=GRAPH, limits=limits
         )
         graph.base, graph.limits = Path(path).parent, replace(limits, confined=True)
-        _take_weights(graph, parse_tensors(members[WEIGHTS], limits))
+        _take_weights(graph, held_tensors(members[WEIGHTS], limits))
         _take_provenance(graph, _object(_text(members[PROVENANCE], PROVENANCE), PROVENANCE))
         for key, member in APART.items():
             meta.pop(key, None)
@@ -153,20 +155,23 @@ def _object(text: str, name: str) -> dict[str, Any]:
     return found
 
 
-def _take_weights(graph: Graph, tensors: dict[str, Array]) -> None:
+def _take_weights(graph: Graph, tensors: dict[str, Held]) -> None:
     """Put the tensors behind the graph's parameters; each must have its own, and no other."""
+    weights = Weights()
     for value in graph.param_values():
         shape = typed(value).shape
         if value.kind is Kind.CARRY:
-            graph.weights[value.name] = np.zeros(shape, np.float32)
+            weights[value.name] = np.zeros(shape, np.float32)
             continue
-        array = tensors.pop(value.name, None)
-        if array is None or array.shape != shape:
-            found = "none" if array is None else str(array.shape)
+        held = tensors.pop(value.name, None)
+        if held is None or held.shape != shape:
+            found = "none" if held is None else str(held.shape)
             fail("GC-A001", f"weight {value.name!r} has shape {found}, the graph states {shape}")
-        graph.weights[value.name] = array if array.flags.aligned else np.array(array)
+        is_aligned = not isinstance(held, Floats) or _core.address_of(held.numbers) % 4 == 0
+        weights.hold(value.name, held if is_aligned else np.array(held))
     if tensors:
         fail("GC-A001", f"weight {next(iter(tensors))!r} belongs to nothing in the graph")
+    graph.weights = weights
 
 
 def _take_provenance(graph: Graph, told: dict[str, Any]) -> None:

@@ -10,18 +10,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import GraphError, fail
+from graphc.floats import Held
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
 from graphc.ir.op import OURS
 from graphc.lower.cpu import ADDEND, Choices, choices_text, lower_again, read_choices
+from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
 from graphc.program import Call, Program
 from graphc.runtime._plans import plan_for, plan_text
 from graphc.runtime._prepared import FIRST, Prepared
+from graphc.runtime._shown import Shown
 from graphc.runtime._steps import PREPARE
 from graphc.runtime._weights import SharedWeights, WeightMemory
 from graphc.runtime.feeds import double
@@ -64,6 +64,7 @@ class CpuExecutor(ReferenceExecutor):
         self.weights = weights or WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
+        self.env: Shown = Shown(self._seen)
         self.prepared = self._prepare(plan, choices)
         self._shapes_of_plan = self._input_shapes()
 
@@ -95,14 +96,14 @@ class CpuExecutor(ReferenceExecutor):
         shared.arenas = self.prepared.regions[FIRST:]
         return shared
 
-    def forward(self, feeds: Mapping[Value, Array]) -> None:
+    def forward(self, feeds: Mapping[Value, Held]) -> None:
         """Run the plan; `feeds` holds every FEED value."""
-        self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
+        self.env, self.shapes, self.sigs, self.drawn = Shown(self._seen), {}, {}, self.step
         if self._input_shapes() != self._shapes_of_plan:
             self.prepared = self._prepare()
             self._shapes_of_plan, self._stale = self._input_shapes(), True
         for value, array in feeds.items():
-            self._array(value)[...] = array
+            self.prepared.put(self.program.values[value.name], array)
         self._stale |= self.weights.changed()
         if self._stale:
             self._run(PREPARE, drop=not self.weights.is_lent)
@@ -136,7 +137,8 @@ class CpuExecutor(ReferenceExecutor):
         if "backward" in self.prepared.entries:
             self._run("backward")
             self._stale |= self.updates
-        self.env = dict(self._losses)
+        self.env = Shown(self._seen)
+        self.env.update(self._losses)
         self._show_pinned("backward")
 
     def update(self) -> None:
@@ -189,8 +191,19 @@ class CpuExecutor(ReferenceExecutor):
             made_by = value.producer.role if value.producer is not None else Role.GRAD
             is_here = (made_by is Role.FWD) == (entry == "forward")
             if is_here and value.name in program.values:
-                shape = self.shapes.setdefault(value, typed(value).shape)
-                self.env[value] = _live(self._array(value), shape)
+                self.shapes.setdefault(value, typed(value).shape)
+                self.env.show(value)
+
+    def _seen(self, value: Value) -> npt.NDArray[Any]:
+        return _live(self._array(value), self.shapes[value])
+
+    def result(self, value: Value) -> Held:
+        """As `ReferenceExecutor`."""
+        if self.shapes[value] == typed(value).shape and value.name in self.program.values:
+            found = self.prepared.copy(self.program.values[value.name])
+            if found is not None:
+                return found
+        return super().result(value)
 
     def _run(self, entry: str, **checks: bool) -> None:
         prepared = self.prepared

@@ -9,14 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import GraphError, fail
+from graphc.floats import Held
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Effect, Kind
 from graphc.ir.versions import blob_of, first_versions
+from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64
 from graphc.plan.data import Plan
 from graphc.program import Program
@@ -164,15 +163,24 @@ class Executable:
         executable then is as it was.
         """
         with self._lock:
-            shapes = self.inputs
-            arrays = checked_feeds({} if feeds is None else feeds, shapes)
-            self._reshape(shapes, {name: array.shape for name, array in arrays.items()})
-            self._ran = False
-            self._executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
-            self._ran = True
+            self._forward({} if feeds is None else feeds)
             return {name: single(self._executor.env[v]) for name, v in self._blobs.items()}
 
     run = forward
+
+    def run_held(self, feeds: Mapping[str, Any]) -> dict[str, Held]:
+        """As `forward`, without NumPy where that can be: feeds may be `Floats`, results may be."""
+        with self._lock:
+            self._forward(feeds)
+            return {name: self._executor.result(v) for name, v in self._blobs.items()}
+
+    def _forward(self, feeds: Mapping[str, Any]) -> None:
+        shapes = self.inputs
+        arrays = checked_feeds(feeds, shapes)
+        self._reshape(shapes, {name: array.shape for name, array in arrays.items()})
+        self._ran = False
+        self._executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
+        self._ran = True
 
     def backward(self, seeds: Mapping[str, npt.ArrayLike] | None = None) -> Gradients:
         """Differentiate the last forward; `seeds` maps net outputs and blobs kept by name to their

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.errors import GraphError, fail, near
+from graphc.floats import Floats, Held
 from graphc.ir.graph import Array, Graph, Value
 from graphc.ir.versions import blob_of
+from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64
 
 Shape = tuple[int, ...]
@@ -52,18 +51,22 @@ def check_names(what: str, given: object, expected: Mapping[str, Any]) -> None:
 
 def checked_feeds(
     feeds: Mapping[str, npt.ArrayLike], expected: Mapping[str, Shape]
-) -> dict[str, Array]:
-    """An array for every input, of the expected number of axes. Raises GC-R001."""
+) -> dict[str, Held]:
+    """An array of either kind for every input, of the expected number of axes. Raises GC-R001."""
     check_names("input", feeds, expected)
     missing = [name for name in expected if name not in feeds]
     if missing:
         shapes = ", ".join(f"{m!r} {expected[m]}" for m in missing)
         fail("GC-R001", f"inputs are missing: {shapes}")
-    arrays = {name: numeric(name, feeds[name]) for name in expected}
+    arrays = {name: _held(name, feeds[name]) for name in expected}
     for name, array in arrays.items():
         if array.ndim != len(expected[name]):
             fail("GC-R001", f"input {name!r} has shape {array.shape}, expected {expected[name]}")
     return arrays
+
+
+def _held(name: str, given: Any) -> Held:
+    return given if isinstance(given, Floats) else numeric(name, given)
 
 
 def reshape(

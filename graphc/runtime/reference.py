@@ -11,20 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-import numpy.typing as npt
-
 from graphc.data.prefetch import prefetched
 from graphc.errors import GraphError, fail
+from graphc.floats import Held, as_array
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
 from graphc.ir.op import Effect, Kind, Sig, Trait
 from graphc.ir.types import Type
+from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64, Ctx, OpSpec
 from graphc.plan.data import Plan
 from graphc.program import Program
 from graphc.rng import uniform
 from graphc.runtime._origins import traced
-from graphc.runtime.feeds import double
+from graphc.runtime.feeds import double, single
 
 if TYPE_CHECKING:
     from graphc.runtime._weights import WeightMemory
@@ -103,14 +102,14 @@ class ReferenceExecutor:
     def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory | None:
         """Let another graph have parameters of this one: its own name of each -> that of ours.
         Returns what its executor is to be told."""
-        graph.weights |= {own: self.graph.weights[other] for own, other in names.items()}
+        graph.weights.update({own: self.graph.weights[other] for own, other in names.items()})
         return None
 
-    def forward(self, feeds: Mapping[Value, Array]) -> None:
+    def forward(self, feeds: Mapping[Value, Held]) -> None:
         """Run the forward nodes; `feeds` holds every FEED value."""
         self.env, self.shapes, self.sigs, self.drawn = {}, {}, {}, self.step
         for value, array in feeds.items():
-            self._put(value, double(array))
+            self._put(value, double(as_array(array)))
         self._times = []
         for node in self.forward_nodes:
             if not node.has(Trait.FEED):
@@ -119,6 +118,10 @@ class ReferenceExecutor:
                 self._times.append(1e6 * (time.perf_counter() - start))
             self._release(node)
         self.step += 1
+
+    def result(self, value: Value) -> Held:
+        """A value that the last forward shows, as a float32 array of the caller's own."""
+        return single(self.env[value])
 
     def times(self, entries: Sequence[str] = ("forward",)) -> list[float]:
         """Microseconds of each call of the last forward: one per node that is not fed. Raises

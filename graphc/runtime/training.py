@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-import numpy.typing as npt
-
 from graphc.errors import fail
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Kind
 from graphc.ir.versions import blob_of
+from graphc.numpy_later import npt
 from graphc.ops.update.accumulate import PASS
 from graphc.runtime.executable import Executable, Gradients
 from graphc.runtime.feeds import Shape, checked_feeds, single

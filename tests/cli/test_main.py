@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from graphc import __version__
@@ -269,6 +270,40 @@ def test_running_an_artefact_imports_neither_protobuf_nor_front_nor_passes(artef
         assert "graphc.runtime.artefact" in loaded
         banned = ("google", "graphc.front", "graphc.passes", "PIL", "h5py", "lmdb")
         assert not {m for m in loaded if m.startswith(banned)}
+
+
+CLASSIFIER = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 17 dim: 17 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 32 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "bn" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "sc" type: "Scale" bottom: "c" top: "c" }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "n" type: "LRN" bottom: "p" top: "n" }
+layer { name: "d" type: "Convolution" bottom: "n" top: "d"
+  convolution_param { num_output: 32 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "a" type: "Eltwise" bottom: "d" bottom: "n" top: "a" }
+layer { name: "m" type: "Pooling" bottom: "n" top: "m"
+  pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 } }
+layer { name: "j" type: "Concat" bottom: "a" bottom: "m" bottom: "d" top: "j" }
+layer { name: "o" type: "Dropout" bottom: "j" top: "j" }
+layer { name: "i" type: "InnerProduct" bottom: "j" top: "i"
+  inner_product_param { num_output: 20 weight_filler { type: "xavier" } } }
+layer { name: "y" type: "Softmax" bottom: "i" top: "y" }
+"""
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 17, 17), (3, 17, 17)])
+def test_running_a_classifier_on_numbers_imports_no_numpy(cli, tmp_path, shape):
+    """Importing it takes as long as all the rest of a small network's start."""
+    (tmp_path / "n.prototxt").write_text(CLASSIFIER)
+    assert cli("compile", tmp_path / "n.prototxt", "-o", tmp_path / "n.gcz").code == 0
+    np.save(tmp_path / "x.npy", np.ones(shape, np.float32))
+    command = "run", str(tmp_path / "n.gcz"), "--input", str(tmp_path / "x.npy")
+    for more in ((), ("--json",)):
+        loaded = modules_after(*command, *more, cwd=tmp_path)
+        assert "graphc.runtime.cpu" in loaded and "numpy" not in loaded
 
 
 def test_invoke_returns_the_status():

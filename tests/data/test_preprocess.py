@@ -11,9 +11,10 @@ import pytest
 from data.makers import pictures, png
 from PIL import Image
 
-from graphc.data.arrays import read_arrays
+from graphc.data.arrays import read_arrays, read_held
 from graphc.data.preprocess import Preprocess, read_inputs, read_labels
 from graphc.errors import GraphError
+from graphc.floats import Floats, as_array
 from graphc.limits import Limits
 
 SHAPES = {"data": (10, 3, 6, 8)}
@@ -78,6 +79,32 @@ def test_images_make_a_batch(image: str) -> None:
     assert refused([f"none={image}"]) == "GC-R001"
 
 
+@pytest.mark.parametrize(
+    ("array", "version", "is_plain"),
+    [
+        (np.arange(6, dtype="<f4").reshape(2, 3), (1, 0), True),
+        (np.arange(4, dtype="<f4"), (1, 0), True),
+        (np.arange(6, dtype="<f4").reshape(2, 3).T, (1, 0), False),
+        (np.arange(6, dtype=">f4"), (1, 0), False),
+        (np.arange(6, dtype="<f8"), (1, 0), False),
+        (np.arange(6, dtype="<f4"), (2, 0), False),
+        (np.zeros((0, 3), "<f4"), (1, 0), False),
+        (np.array(3, "<f4"), (1, 0), False),
+    ],
+)
+def test_plain_numpy_files_need_no_numpy(
+    tmp_path: Path, array: np.ndarray, version: tuple[int, int], is_plain: bool
+) -> None:
+    path = tmp_path / "x.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, array, version)
+    found = read_held(path, Limits())[""]
+    assert isinstance(found, Floats) is is_plain
+    assert as_array(found).dtype == np.float32 and np.array_equal(as_array(found), array)
+    path.write_bytes(path.read_bytes() + b"more")
+    assert np.array_equal(read_arrays(path, Limits())[""], array)  # as np.load, which stops there
+
+
 def test_numpy_files(tmp_path: Path) -> None:
     array = np.arange(144.0).reshape(1, 3, 6, 8)
     np.save(tmp_path / "a.npy", array)
@@ -85,7 +112,8 @@ def test_numpy_files(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "c.npz", data=array, other=np.ones(3, bool))
     for name in ("a.npy", "b.npy"):
         feeds, names = read_inputs([str(tmp_path / name)], SHAPES, PLAIN)
-        assert feeds["data"].dtype == np.float32 and np.array_equal(feeds["data"], array)
+        found = as_array(feeds["data"])
+        assert found.dtype == np.float32 and np.array_equal(found, array)
         assert names == []
     both = {**SHAPES, "other": (3,)}
     feeds, _ = read_inputs([str(tmp_path / "c.npz")], both, PLAIN)

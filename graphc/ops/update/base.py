@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
 from graphc.errors import fail
 from graphc.ir.op import Effect, Sig
+from graphc.numpy_later import np
 from graphc.ops._expr_rows import ALL
 from graphc.ops._program import MAX_OPERANDS, MAX_REGISTERS, Program, encode
 from graphc.ops.kernel import Kernel

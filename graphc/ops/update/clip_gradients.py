@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from graphc.ir.op import Sig
+from graphc.numpy_later import np
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Forward, Values
 from graphc.ops.update.base import SolverOp
