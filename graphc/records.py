@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 FEW = 16
 """Instances for which compiling `__init__` takes longer than doing without."""
 
+_set = object.__setattr__
+
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
 else:
@@ -64,42 +66,33 @@ def _methods(cls: Any, eq: bool, frozen: bool, slots: bool) -> dict[str, Any]:
 def _init_of(cls: Any, frozen: bool) -> Callable[..., None]:
     """An `__init__` that sets the fields one by one, and where it is called often, or wrongly, puts
     a compiled one in its place."""
+    told = fields(cls)
+    names = [field.name for field in told]
+    usual = {field.name: field.default for field in told if field.default is not MISSING}
+    makers = {f.name: f.default_factory for f in told if f.default_factory is not MISSING}
+    is_checked = hasattr(cls, "__post_init__")
     made = 0
 
     def __init__(self: Any, *args: Any, **given: Any) -> None:
         nonlocal made
         made += 1
-        if made > FEW or not _fill(self, args, given):
+        values = given | dict(zip(names, args, strict=False))
+        is_twice = len(values) < len(args) + len(given)
+        values = usual | {n: make() for n, make in makers.items() if n not in values} | values
+        if made > FEW or is_twice or len(values) != len(names) or not values.keys() >= set(names):
             cls.__init__ = _compile_init(cls, frozen)
             cls.__init__(self, *args, **given)
-        elif hasattr(cls, "__post_init__"):
+            return
+        for name in names:
+            _set(self, name, values[name])
+        if is_checked:
             self.__post_init__()
 
     return __init__
 
 
-def _fill(record: Any, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
-    """Set all fields; False if the arguments are not right."""
-    told = fields(record)
-    values = dict(zip((field.name for field in told), args, strict=False))
-    if len(args) > len(told) or values.keys() & given.keys():
-        return False
-    values |= given
-    for field in told:
-        if field.name in values:
-            value = values.pop(field.name)
-        elif field.default_factory is not MISSING:
-            value = field.default_factory()
-        elif field.default is not MISSING:
-            value = field.default
-        else:
-            return False
-        object.__setattr__(record, field.name, value)
-    return not values
-
-
 def _compile_init(cls: Any, frozen: bool) -> Callable[..., None]:
-    names: dict[str, Any] = {"_set": object.__setattr__, "_missing": MISSING}
+    names: dict[str, Any] = {"_set": _set, "_missing": MISSING}
     arguments, lines = ["self"], []
     for field in fields(cls):
         name, value = field.name, field.name
