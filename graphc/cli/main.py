@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import importlib
 import io
 import os
 import sys
@@ -13,74 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import click
-
-from graphc import __version__
 from graphc.config import Config
-from graphc.errors import GraphError, fail, near
+from graphc.errors import GraphError
 
-VERBS = {
-    "compile": "Compile a network into an artefact (.gcz).",
-    "run": "Run a network or artefact on images or arrays.",
-    "train": "Train a network as a solver prototxt says.",
-    "test": "Score a network on the data it names.",
-    "compare": "Compare what two networks compute, layer by layer.",
-    "bench": "Time a network against what the machine can do.",
-    "check-grad": "Check gradients against finite differences.",
-    "plan": "Say how much memory a network takes, and what for.",
-    "inspect": "Show layers, shapes and history of a network or artefact.",
-    "tune": "Measure kernels on this machine, so that the fastest are chosen.",
-    "count": "Count multiply-adds, parameters and activations.",
-    "demo": "Train, compile and run a small network, here and now.",
-    "ops": "List layer types, or describe one.",
-    "data": "Convert data sets, take their mean, show what they hold.",
-    "passes": "List passes and their options.",
-    "explain": "Explain an error code.",
-    "doctor": "Say what this installation can do.",
-}
 SELDOM = 100_000
 """Objects made before garbage is looked for: modules and networks, which stay, are made of many,
 and looking through them every 700 takes a while."""
-
-
-class Verbs(click.Group):
-    """Finds a verb's module by its name: `run` is graphc.cli.run_verb:command."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
-            return None
-        module = importlib.import_module(f"graphc.cli.{name.replace('-', '_')}_verb")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in VERBS:
-            known = f"`graphc --help` lists the verbs: {', '.join(VERBS)}"
-            fail("GC-C001", f"no verb {args[0]!r}", near(args[0], VERBS) or known)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(
-    cls=Verbs,
-    subcommand_metavar="VERB ...",
-    options_metavar="",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-@click.version_option(__version__, prog_name="graphc", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Compile, run and inspect Caffe-style networks.
-
-    `graphc VERB --help` lists a verb's options.
-    """
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -97,7 +34,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         _abandon_stdout()
         status = 0
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        from graphc.cli.output import note
+
+        note("interrupted")
         status = 130
     except GraphError as error:
         status = error.exit_code
@@ -135,18 +74,9 @@ def invoke(argv: Sequence[str]) -> int:
     """
     try:
         Config.load()
-        if "_GRAPHC_COMPLETE" in os.environ:
-            cli.main(list(argv), prog_name="graphc")
-        with cli.make_context("graphc", list(argv) or ["--help"]) as ctx:
-            cli.invoke(ctx)
+        status = 0 if _is_plain_run(argv) else _obey(argv)
         sys.stdout.flush()
-    except click.exceptions.Exit as done:
-        sys.stdout.flush()
-        return done.exit_code
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    except click.ClickException as error:
-        raise _usage_error(error, argv) from None
+        return status
     except MemoryError:
         raise GraphError("GC-M002", "out of memory", "use a smaller batch or input") from None
     except (GraphError, BrokenPipeError):
@@ -158,18 +88,21 @@ def invoke(argv: Sequence[str]) -> int:
         raise GraphError("GC-F002", f"cannot write the output: {error.strerror}") from error
     except Exception as error:
         raise _unexpected(error) from error
-    return 0
 
 
-def _usage_error(error: click.ClickException, argv: Sequence[str]) -> GraphError:
-    verb = f" {argv[0]}" if argv and argv[0] in VERBS else ""
-    hint = f"`graphc{verb} --help` lists the options"
-    possible = getattr(error, "possibilities", None)
-    if possible:
-        hint = f"did you mean {' or '.join(sorted(possible))}?"
-    if isinstance(error, click.NoSuchOption):
-        return GraphError("GC-C001", f"no option {error.option_name!r}", hint)
-    return GraphError("GC-C001", error.format_message().strip().rstrip("."), hint)
+def _is_plain_run(argv: Sequence[str]) -> bool:
+    """Run a network, if the command line is plain enough to be read without click."""
+    if list(argv[:1]) != ["run"] or "_GRAPHC_COMPLETE" in os.environ:
+        return False
+    from graphc.cli.running import run_plain
+
+    return run_plain(argv[1:])
+
+
+def _obey(argv: Sequence[str]) -> int:
+    from graphc.cli.verbs import obey
+
+    return obey(argv)
 
 
 def _unexpected(error: Exception) -> GraphError:

@@ -141,9 +141,11 @@ def open_training(net: str, options: dict[str, Any]) -> Executable:
     return compile_training(graph, target=options["target"], threads=options["threads"])
 
 
-def open_executable(net: str, options: dict[str, Any], keep: Keep = ()) -> Executable:
+def open_executable(
+    net: str, options: dict[str, Any], keep: Keep = (), *, is_plain: bool = False
+) -> Executable:
     """A prototxt or artefact, ready to run; an artefact where it was compiled for, unless told.
-    Options "threads" may be left out."""
+    Options "threads" may be left out. `is_plain`: the command line had none of `FIXED`."""
     from graphc import driver
 
     target, threads = options["target"], options.get("threads")
@@ -152,7 +154,8 @@ def open_executable(net: str, options: dict[str, Any], keep: Keep = ()) -> Execu
     if not is_artefact(net):
         graph = load_net(net, options)
         return driver.compile(graph, keep=keep, target=target, threads=threads)
-    refuse_fixed(net)
+    if not is_plain:
+        refuse_fixed(net)
     use_ops(options["ops_files"])
     return driver.open(
         existing(net),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import click
-
+from graphc.cli.declared import at_least, decorated, one_of, option
 from graphc.errors import fail
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -15,127 +14,121 @@ F = TypeVar("F", bound=Callable[..., Any])
 FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights", "set")
 
 
-def net_options(function: F) -> F:
-    """Everything that says which network is meant: weights, phase, shapes, limits, own layers."""
-    for option in reversed(
-        (
-            click.option(
-                "-w",
-                "--weights",
-                metavar="FILE",
-                help="Weights: caffemodel, HDF5, safetensors or npz; told by content.",
-            ),
-            click.option(
-                "--phase",
-                type=click.Choice(["TEST", "TRAIN"], case_sensitive=False),
-                default="TEST",
-                show_default=True,
-                help="Which layers the include and exclude rules keep.",
-            ),
-            click.option("--level", type=int, default=0, help="Level for these rules."),
-            click.option(
-                "--stage",
-                "stages",
-                multiple=True,
-                metavar="NAME",
-                help="Stage, likewise (repeatable).",
-            ),
-            click.option(
-                "--shape",
-                "shapes",
-                multiple=True,
-                metavar="BLOB=DIMS",
-                help="Shape of an input or a data layer's top, as data=1x3x224x224 (repeatable).",
-            ),
-            click.option(
-                "--batch", type=click.IntRange(min=1), metavar="N", help="Batch size of all inputs."
-            ),
-            ops_option,
-            click.option("--strict", is_flag=True, help="Limits for files you do not trust."),
-            click.option(
-                "--strict-weights/--no-strict-weights",
-                default=True,
-                help="Must the weight file have every layer? Else those missing keep their "
-                "fillers.  [default: yes]",
-            ),
-            click.option(
-                "--dialect", default="auto", metavar="FORK", help="The fork a binary net is from."
-            ),
-            click.option("--seed", type=int, default=1, metavar="N", help="Seed of the fillers."),
-            set_option,
-        )
-    ):
-        function = option(function)
-    return function
+def _setting() -> Any:
+    """click's type of a field's path, and what the field is to be."""
+    import click
+
+    class Setting(click.ParamType[tuple[str, str]]):
+        name = "setting"
+
+        def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+            from graphc.front.override_paths import parse_set
+
+            return value if isinstance(value, tuple) else parse_set(value)
+
+    return Setting()
 
 
-def input_options(function: F) -> F:
-    """What a network is fed: files, and what is done to images."""
-    for option in reversed(
-        (
-            click.option(
-                "--input",
-                "inputs",
-                multiple=True,
-                metavar="[NAME=]FILE",
-                help="Image, .npy or .npz; several images make a batch (repeatable).",
-            ),
-            click.option(
-                "--mean",
-                metavar="B,G,R|FILE",
-                help="Subtracted from images: one number, one each, or a .binaryproto or .npy.",
-            ),
-            click.option(
-                "--scale",
-                type=float,
-                default=1.0,
-                metavar="S",
-                help="Images are multiplied by it after the mean.",
-            ),
-            click.option("--rgb", is_flag=True, help="Feed channels in RGB order, not BGR."),
-        )
-    ):
-        function = option(function)
-    return function
-
-
-class Setting(click.ParamType[tuple[str, str]]):
-    """A field's path, and what it is to be."""
-
-    name = "setting"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        from graphc.front.override_paths import parse_set
-
-        return value if isinstance(value, tuple) else parse_set(value)
-
-
-set_option = click.option(
+set_option = option(
     "--set",
     "set",
-    type=Setting(),
+    kind=_setting,
     multiple=True,
     metavar="PATH=VALUE",
     help="Change a field that the file gives, as layer[conv1].convolution_param.num_output=8 "
     "(repeatable).",
 )
-ops_option = click.option(
+ops_option = option(
     "--ops",
     "ops_files",
     multiple=True,
     metavar="FILE.py",
     help="A file with layers of your own (repeatable).",
 )
-target_option = click.option(
+target_option = option(
     "--target", metavar="T", help="Where to run.  [default: cpu, or where it was compiled for]"
 )
-threads_option = click.option(
+threads_option = option(
     "--threads",
-    type=click.IntRange(min=1, max=1024),
+    kind=at_least(1, 1024),
     metavar="N",
     help="Threads of target cpu.  [default: one per CPU]",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+json_option = option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+NET_OPTIONS = (
+    option(
+        "-w",
+        "--weights",
+        metavar="FILE",
+        help="Weights: caffemodel, HDF5, safetensors or npz; told by content.",
+    ),
+    option(
+        "--phase",
+        kind=one_of("TEST", "TRAIN"),
+        default="TEST",
+        show_default=True,
+        help="Which layers the include and exclude rules keep.",
+    ),
+    option("--level", type=int, default=0, help="Level for these rules."),
+    option(
+        "--stage",
+        "stages",
+        multiple=True,
+        metavar="NAME",
+        help="Stage, likewise (repeatable).",
+    ),
+    option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        metavar="BLOB=DIMS",
+        help="Shape of an input or a data layer's top, as data=1x3x224x224 (repeatable).",
+    ),
+    option("--batch", kind=at_least(1), metavar="N", help="Batch size of all inputs."),
+    ops_option,
+    option("--strict", is_flag=True, help="Limits for files you do not trust."),
+    option(
+        "--strict-weights/--no-strict-weights",
+        default=True,
+        help="Must the weight file have every layer? Else those missing keep their "
+        "fillers.  [default: yes]",
+    ),
+    option("--dialect", default="auto", metavar="FORK", help="The fork a binary net is from."),
+    option("--seed", type=int, default=1, metavar="N", help="Seed of the fillers."),
+    set_option,
+)
+INPUT_OPTIONS = (
+    option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="[NAME=]FILE",
+        help="Image, .npy or .npz; several images make a batch (repeatable).",
+    ),
+    option(
+        "--mean",
+        metavar="B,G,R|FILE",
+        help="Subtracted from images: one number, one each, or a .binaryproto or .npy.",
+    ),
+    option(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="Images are multiplied by it after the mean.",
+    ),
+    option("--rgb", is_flag=True, help="Feed channels in RGB order, not BGR."),
+)
+
+
+def net_options(function: F) -> F:
+    """Everything that says which network is meant: weights, phase, shapes, limits, own layers."""
+    return decorated(function, NET_OPTIONS)
+
+
+def input_options(function: F) -> F:
+    """What a network is fed: files, and what is done to images."""
+    return decorated(function, INPUT_OPTIONS)
 
 
 def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
@@ -162,12 +155,16 @@ def parse_numbers(option: str, text: str | None) -> tuple[float, ...]:
 
 def given(name: str) -> bool:
     """Was the option on the command line, rather than left at its default?"""
+    import click
+
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
 
 
 def spelled(name: str) -> str:
     """How the user writes the option whose value is called `name`."""
+    import click
+
     for parameter in click.get_current_context().command.params:
         if parameter.name == name:
             return max(parameter.opts, key=len)

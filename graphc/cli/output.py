@@ -8,9 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Any
-
-import click
+from typing import Any, TextIO
 
 from graphc.report.text import count_text as count_text
 from graphc.report.text import plain as plain
@@ -22,7 +20,7 @@ NARROWEST = 12  # a column that wraps on a terminal keeps this many characters
 
 def emit_json(value: Any) -> None:
     """Print one JSON object on stdout; non-finite numbers become strings, which JSON has not."""
-    click.echo(json.dumps(_finite(value), indent=2))
+    _print(json.dumps(_finite(value), indent=2))
 
 
 def _finite(value: Any) -> Any:
@@ -37,18 +35,23 @@ def _finite(value: Any) -> Any:
 
 def say(text: str) -> None:
     """A result for the reader of stdout."""
-    click.echo(plain(text))
+    _print(plain(text))
 
 
 def note(text: str) -> None:
     """A remark for the person at the terminal; stderr, so that stdout stays machine-readable."""
-    click.echo(plain(text), err=True)
+    _print(plain(text), sys.stderr)
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """At once, so that stdout and stderr keep their order where they are one."""
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def strong(text: str) -> str:
     """`text` in bold where stdout is a terminal that wants it."""
     wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return click.style(text, bold=True) if wanted else text
+    return f"\x1b[1m{text}\x1b[0m" if wanted else text
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str = "") -> None:
@@ -72,7 +75,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: str =
                 for cell, width, is_flush in zip(line, widths, flush, strict=True)
             )
             text = GAP.join(padded).rstrip()
-            click.echo(text if index else strong(text))
+            _print(text if index else strong(text))
 
 
 def _fitted(widths: list[int], available: int) -> list[int]:

@@ -15,7 +15,7 @@ import pytest
 
 from graphc import __version__
 from graphc.cli import main as main_module
-from graphc.cli.main import VERBS
+from graphc.cli.verbs import VERBS
 
 GRAPHC = [sys.executable, "-m", "graphc"]
 ELSEWHERE = (
@@ -295,15 +295,15 @@ layer { name: "y" type: "Softmax" bottom: "i" top: "y" }
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 17, 17), (3, 17, 17)])
-def test_running_a_classifier_on_numbers_imports_no_numpy(cli, tmp_path, shape):
-    """Importing it takes as long as all the rest of a small network's start."""
+def test_running_a_classifier_on_numbers_imports_neither_numpy_nor_click(cli, tmp_path, shape):
+    """Importing them takes as long as all the rest of a small network's start."""
     (tmp_path / "n.prototxt").write_text(CLASSIFIER)
     assert cli("compile", tmp_path / "n.prototxt", "-o", tmp_path / "n.gcz").code == 0
     np.save(tmp_path / "x.npy", np.ones(shape, np.float32))
     command = "run", str(tmp_path / "n.gcz"), "--input", str(tmp_path / "x.npy")
     for more in ((), ("--json",)):
         loaded = modules_after(*command, *more, cwd=tmp_path)
-        assert "graphc.runtime.cpu" in loaded and "numpy" not in loaded
+        assert "graphc.runtime.cpu" in loaded and not {"numpy", "click"} & loaded
 
 
 def test_invoke_returns_the_status():

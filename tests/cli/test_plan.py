@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from graphc.cli.main import cli
+from graphc.cli.verbs import cli
 from graphc.errors import GraphError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import graphc
-from graphc.cli.main import VERBS
+from graphc.cli.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 LENET = ROOT / "models/lenet"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.cli.results import Labels, describe, show
-from graphc.cli.run_verb import split_arguments
+from graphc.cli.running import split_arguments
 from graphc.data.blob import write_mean
 
 

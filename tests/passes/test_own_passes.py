@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import graphc
-from graphc.cli.main import cli
+from graphc.cli.verbs import cli
 from graphc.passes.base import Pass
 from graphc.passes.recipe import read_recipe
 
