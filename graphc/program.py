@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from enum import Enum
 from typing import TypeAlias
 
-from graphc.ir.op import Effect
+from graphc.ir.op import Effect, Symbol
 from graphc.ir.types import DType
 from graphc.records import record
 
@@ -20,7 +19,7 @@ Scalar: TypeAlias = "bool | int | float | str"
 Attrs: TypeAlias = Mapping[str, "Scalar | tuple[int, ...] | tuple[float, ...]"]
 
 
-class BufferKind(Enum):
+class BufferKind(Symbol):
     """What a buffer is charged to in the plan's breakdown."""
 
     ACT = "activations"

@@ -18,7 +18,14 @@ from graphc.limits import Limits
 from graphc.records import record
 
 
-class Kind(Enum):
+class Symbol(Enum):
+    """An enumeration whose members are looked up in sets all the time: Python would hash their
+    names each time."""
+
+    __hash__ = object.__hash__
+
+
+class Kind(Symbol):
     """What a value is kept for: see design 2, "Effects"."""
 
     ACT = "act"  # an activation; lives within one run
@@ -32,7 +39,7 @@ OURS = frozenset({Kind.CARRY, Kind.HISTORY})
 """Kinds that no file of weights holds; they start from zero."""
 
 
-class Trait(Enum):
+class Trait(Symbol):
     """What a pass or stage may ask a layer type, instead of its name."""
 
     LINEAR = "linear"  # y is linear in x (and in weight), plus a bias
@@ -46,7 +53,7 @@ class Trait(Enum):
     SLOW_COMPILE = "slow_compile"  # reference is a Python loop over time steps
 
 
-class Effect(Enum):
+class Effect(Symbol):
     """What a call does beside computing its tops; a call without effects is pure."""
 
     STATE = "state"  # writes a STATE value

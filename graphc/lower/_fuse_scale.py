@@ -8,13 +8,13 @@ gradients in between, never get there: of 19 passes over an image 10 are left.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from graphc.ir.graph import Value
 from graphc.lower._draft import Draft
 from graphc.lower._rows import Rows
 from graphc.ops.relu import ReLU
 from graphc.ops.scale import Scale
+from graphc.records import record
 
 SCALE = "scale"
 """What rows fuse that can do this."""
@@ -39,7 +39,7 @@ def fuse_scale(
     return [d for at, d in enumerate(drafts) if at not in search.absorbed], search.told
 
 
-@dataclass
+@record
 class _Search:
     drafts: Sequence[Draft]
     rows: Rows

@@ -17,13 +17,17 @@ Shape = tuple[int, ...]
 
 def numeric(name: str, given: npt.ArrayLike) -> Array:
     """`given` as a new float32 array. Raises GC-R001 for what is no number."""
+    return single(_numbers(name, given))
+
+
+def _numbers(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
         array = np.asarray(given)
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         fail("GC-R001", f"{name!r} is no array: {error}")
     if array.dtype.kind not in "fiub":
         fail("GC-R001", f"{name!r} has element type {array.dtype}, expected numbers")
-    return single(array)
+    return array
 
 
 def double(array: npt.NDArray[Any]) -> F64:
@@ -66,7 +70,11 @@ def checked_feeds(
 
 
 def _held(name: str, given: Any) -> Held:
-    return given if isinstance(given, Floats) else numeric(name, given)
+    """`given` itself where it is float32, since whoever runs copies it into memory of its own."""
+    if isinstance(given, Floats):
+        return given
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(_numbers(name, given), np.float32)
 
 
 def reshape(

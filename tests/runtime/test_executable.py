@@ -11,6 +11,7 @@ from texts import conv, fc, feed, graph, layer
 import graphc
 from graphc.driver import assemble, shape
 from graphc.errors import GraphError
+from graphc.floats import Floats, as_array
 from graphc.ir.clone import clone
 from graphc.ir.graph import Graph
 from graphc.ir.text import print_graph
@@ -89,6 +90,31 @@ def test_what_is_handed_out_is_the_callers():
     out["a"][...] = 0
     given[...] = 0
     np.testing.assert_array_equal(exe.run({"data": X})["a"], X)
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_runs_without_numpy_give_the_same(target):
+    net = graph(
+        feed(data=(2, 6)),
+        layer("Slice", "data", "a b", "slice_param { axis: 1 }"),
+        layer("ReLU", "a", "r"),
+        layer("Reduction", "b", "sum"),
+        fc("data", "y", 3),
+    )
+    exe = graphc.compile(net, target=target, keep="all")
+    for shape_ in ((2, 6), (3, 6)):
+        x = np.random.default_rng(3).normal(size=shape_).astype(np.float32)
+        wanted = exe.run({"data": x})
+        for given in (Floats.of(x), x, x.astype(float), x.tolist()):
+            found = exe.run_held({"data": given})
+            assert found.keys() == wanted.keys()
+            for name, array in wanted.items():
+                held = as_array(found[name])
+                assert held.shape == array.shape and held.tobytes() == array.tobytes(), name
+            assert exe.run({"data": given})["y"].tobytes() == wanted["y"].tobytes()
+    for wrong in ({}, {"data": Floats.of(X[0])}, {"other": Floats.of(X)}, {"data": "x"}):
+        with pytest.raises(GraphError, match="GC-R001"):
+            exe.run_held(wrong)
 
 
 def test_the_same_run_gives_the_same_bits():
