@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,11 +14,10 @@ from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Effect, Kind
 from graphc.ir.versions import blob_of, first_versions
-from graphc.numpy_later import np, npt
+from graphc.numpy_later import npt
 from graphc.ops.spec import F64
 from graphc.plan.data import Plan
 from graphc.program import Program
-from graphc.records import record
 from graphc.runtime.artefact import write_artefact
 from graphc.runtime.feeds import (
     Shape,
@@ -31,20 +29,13 @@ from graphc.runtime.feeds import (
     reshape,
     single,
 )
+from graphc.runtime.gradients import Gradients as Gradients
+from graphc.runtime.gradients import param_gradients
 from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.targets import make_executor
 
 if TYPE_CHECKING:
     from graphc.runtime._weights import WeightMemory
-
-
-@record
-class Gradients:
-    """`params[layer][i]` as in `Executable.params`; `blobs[name]`: gradients of net inputs and kept
-    blobs, those that have one. float32."""
-
-    params: dict[str, list[Array]] = field(default_factory=dict)
-    blobs: dict[str, Array] = field(default_factory=dict)
 
 
 class Executable:
@@ -197,7 +188,7 @@ class Executable:
             self._executor.backward(self._checked_seeds({} if seeds is None else seeds))
             env = self._executor.env
             blobs = {blob: single(env[slope]) for blob, slope in self._slopes.items()}
-            return Gradients(self._param_gradients(), blobs)
+            return Gradients(param_gradients(self.graph, env), blobs)
 
     def set_arrays(self, layer: str, data: npt.ArrayLike, label: npt.ArrayLike) -> None:
         """Hand a MemoryData layer its arrays: data (N, C, H, W), label (N,), N a multiple of the
@@ -285,26 +276,3 @@ class Executable:
             if name in self.graph.seeds:
                 checked[name] = array
         return checked
-
-    def _param_gradients(self) -> dict[str, list[Array]]:
-        totals = self._shared_totals()
-        return {
-            layer: [
-                totals[v.storage].reshape(typed(v).shape)
-                if v.storage in totals
-                else np.zeros(typed(v).shape, np.float32)
-                for v in blobs
-            ]
-            for layer, blobs in self.graph.layer_params().items()
-        }
-
-    def _shared_totals(self) -> dict[Value, Array]:
-        """The gradient of each parameter storage, summed over differently shaped views of it."""
-        totals: dict[Value, F64] = {}
-        for value in self.graph.values():
-            grad = self.graph.grads.get(value.name)
-            if value.kind is Kind.PARAM and grad is not None:
-                owner, array = value.storage, self._executor.env[grad]
-                flat = array.reshape(typed(owner).shape)
-                totals[owner] = totals[owner] + flat if owner in totals else flat
-        return {owner: single(total) for owner, total in totals.items()}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from graphc.data.prefetch import prefetched
 from graphc.errors import GraphError, fail
 from graphc.floats import Held, as_array
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
@@ -176,6 +175,8 @@ class ReferenceExecutor:
     def source(self, node: Node) -> Any:
         """The opened source or sink behind a data layer; opened on first use."""
         if node not in self.sources:
+            from graphc.data.prefetch import prefetched  # which most networks do without
+
             op = cast("type[OpSpec]", node.op)
             source = op.open(node.attrs, node.sig(self.graph.env), self.seed)
             self.sources[node] = prefetched(source) if self.reads_ahead else source

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from graphc.errors import fail
+from graphc.floats import Held
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import Kind
 from graphc.ir.versions import blob_of
@@ -73,7 +74,7 @@ class TrainingNet(Executable):
         with self._lock:
             return self._run_forward(self._checked(feeds), True)
 
-    def _checked(self, feeds: Mapping[str, npt.ArrayLike] | None) -> Mapping[str, Array]:
+    def _checked(self, feeds: Mapping[str, npt.ArrayLike] | None) -> Mapping[str, Held]:
         arrays = checked_feeds({} if feeds is None else feeds, self.inputs)
         self._reshape(self.inputs, {name: array.shape for name, array in arrays.items()})
         return arrays
@@ -82,7 +83,7 @@ class TrainingNet(Executable):
         known = self._executor.step_params
         known.update({name: value for name, value in step_params.items() if name in known})
 
-    def _run_forward(self, arrays: Mapping[str, Array], tell: bool) -> float:
+    def _run_forward(self, arrays: Mapping[str, Held], tell: bool) -> float:
         self._ran = False
         self._executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
         self._ran = True
