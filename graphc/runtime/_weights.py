@@ -117,26 +117,27 @@ class SharedWeights(WeightMemory):
 
 def _mapping(arrays: Iterable[Held]) -> memoryview | None:
     """The mapped file that all of these arrays are writable, aligned views of, if there is one."""
-    found: memoryview | None = None
+    found: mmap | None = None
     for array in arrays:
         owner = _owner(array)
         if isinstance(array, Floats):
             fits = not array.numbers.readonly
         else:
             fits = array.flags.writeable and array.flags.aligned and array.flags.c_contiguous
-        if owner is None or not fits or (found is not None and owner.obj is not found.obj):
+        if owner is None or not fits or (found is not None and owner is not found):
             return None
         found = owner
-    return None if found is None else memoryview(found.obj)
+    return None if found is None else memoryview(found)
 
 
 def _buffer(array: Held) -> memoryview[float] | Array:
     return array.numbers if isinstance(array, Floats) else array
 
 
-def _owner(array: Held) -> memoryview | None:
-    """The view of a mapped file that an array lies in."""
+def _owner(array: Held) -> mmap | None:
+    """The mapped file that an array lies in."""
     base: object = _buffer(array)
-    while not isinstance(base, memoryview) and isinstance(base, np.ndarray):
+    while not isinstance(base, memoryview | mmap) and isinstance(base, np.ndarray):
         base = base.base
-    return base if isinstance(base, memoryview) and isinstance(base.obj, mmap) else None
+    owner = base.obj if isinstance(base, memoryview) else base
+    return owner if isinstance(owner, mmap) else None

@@ -44,9 +44,10 @@ def _unaligned(path: Path) -> Path:
     return other
 
 
-def test_weights_lie_in_the_file(path: Path) -> None:
+@pytest.mark.parametrize("batch", [None, 1])
+def test_weights_lie_in_the_file(path: Path, batch: int | None) -> None:
     needs_smaps()
-    exe = graphc.open(path)
+    exe = graphc.open(path, batch=batch)
     before = {name: address(array) for name, array in exe.graph.weights.items()}
     exe.run(X)
     arrays = [*exe.graph.weights.values(), *(a for each in exe.params.values() for a in each)]
@@ -69,10 +70,11 @@ def test_tensors_begin_at_lines_of_the_file(path: Path) -> None:
         assert at % ALIGN == 0 or array.nbytes % ALIGN, f"{name} lies at {at}"
 
 
-def test_only_packed_weights_leave_memory(path: Path) -> None:
+@pytest.mark.parametrize("batch", [None, 1])
+def test_only_packed_weights_leave_memory(path: Path, batch: int | None) -> None:
     """Those that the forward itself reads stay."""
     needs_smaps()
-    exe = graphc.open(path)
+    exe = graphc.open(path, batch=batch)
     exe.run(X)
     exe.graph.weights["ip:weight"].sum()
     kept = kib_of(path, "Rss")
