@@ -154,7 +154,7 @@ class Executable:
         executable then is as it was.
         """
         with self._lock:
-            self._forward({} if feeds is None else feeds)
+            self._run_fed({} if feeds is None else feeds)
             return {name: single(self._executor.env[v]) for name, v in self._blobs.items()}
 
     run = forward
@@ -162,10 +162,10 @@ class Executable:
     def run_held(self, feeds: Mapping[str, Any]) -> dict[str, Held]:
         """As `forward`, without NumPy where that can be: feeds may be `Floats`, results may be."""
         with self._lock:
-            self._forward(feeds)
+            self._run_fed(feeds)
             return {name: self._executor.result(v) for name, v in self._blobs.items()}
 
-    def _forward(self, feeds: Mapping[str, Any]) -> None:
+    def _run_fed(self, feeds: Mapping[str, Any]) -> None:
         shapes = self.inputs
         arrays = checked_feeds(feeds, shapes)
         self._reshape(shapes, {name: array.shape for name, array in arrays.items()})
