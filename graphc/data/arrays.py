@@ -15,7 +15,7 @@ from graphc.limits import Limits
 from graphc.numpy_later import np, npt
 
 _PLAIN = re.compile(
-    rb"{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,9}(?:, \d{1,9})*),?\), } *\n"
+    rb"{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,9}(?:, \d{1,9}){0,31}),?\), } *\n"
 )
 
 

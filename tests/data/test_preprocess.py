@@ -105,6 +105,19 @@ def test_plain_numpy_files_need_no_numpy(
     assert np.array_equal(read_arrays(path, Limits())[""], array)  # as np.load, which stops there
 
 
+@pytest.mark.parametrize("shape", ["1, " * 99 + "1", "2", "0", "999999999999", "-1", "1 1", ""])
+def test_strange_shapes_are_left_to_numpy(tmp_path: Path, shape: str) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape},), }}\n".encode()
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + bytes(4))
+    try:
+        found = read_held(path, Limits())[""]
+    except GraphError as error:
+        assert error.code == "GC-D001"
+    else:
+        assert not isinstance(found, Floats) and shape == "0"
+
+
 def test_numpy_files(tmp_path: Path) -> None:
     array = np.arange(144.0).reshape(1, 3, 6, 8)
     np.save(tmp_path / "a.npy", array)
