@@ -95,7 +95,8 @@ def demo(
     write_file(place / "net.prototxt", NET)
     write_file(place / "solver.prototxt", solver(seed))
     history = History()
-    training = Solver(place / "solver.prototxt", threads=THREADS)
+    own = {"net": str((place / "net.prototxt").resolve())}  # not one of this name where we are
+    training = Solver(place / "solver.prototxt", set=own, threads=THREADS)
     _train(training, images[:known], labels[:known], seed, (history, *listeners))
     optimized, report = driver.optimize(_learned(training, place))
     target, meta = driver.DEFAULT_TARGET, {"recipe": report.recipe}

@@ -34,9 +34,13 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Any:
-    """What the demo did, in its folder."""
+    """What the demo did, in its folder; where it was run lies another network of that name."""
     pytest.importorskip("sklearn")
-    return graphc.demo(tmp_path_factory.mktemp("demo") / "out", seed=3)
+    place = tmp_path_factory.mktemp("demo")
+    (place / "net.prototxt").write_text("this is another one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        return graphc.demo(place / "out", seed=3)
 
 
 def test_it_learns(made):
