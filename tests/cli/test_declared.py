@@ -11,11 +11,13 @@ from graphc.cli.declared import at_least, decorated, one_of, option, read_plain
 from graphc.cli.options import FIXED
 from graphc.cli.run_verb import command
 from graphc.cli.running import OPTIONS
+from graphc.cli.verbs import cli
 
 
 def by_click(words: list[str]) -> dict[str, Any]:
     """What click reads of the words after `graphc run`."""
-    return dict(command.make_context("run", list(words)).params)
+    parent = cli.make_context("graphc", ["run"])
+    return dict(command.make_context("run", list(words), parent).params)
 
 
 PLAIN = [
