@@ -108,13 +108,15 @@ inline void interpolate(const typename S::Reg (&m)[Patch], typename S::Reg (&y)[
         y[n] = n == 0 ? S::add(m[0], from[0]) : S::multiply(S::set(by.powers[0][n]), from[0]);
         GRAPHC_UNROLL
         for (int i = 1; i < by.pairs; ++i) {
-            y[n] = S::multiply_add(S::set(by.powers[i][n]), from[i], y[n]);
+            y[n] = n == 0 ? S::add(y[n], from[i])
+                          : S::multiply_add(S::set(by.powers[i][n]), from[i], y[n]);
         }
     }
     y[Sums - 1] = S::add(m[Patch - 1], y[Sums - 1]);
 }
 
-// `map` along columns and then along rows: `load` of row i and column j to `store` of them.
+// `map` along columns and then along rows: `load` of row i and column j to `store` of them, which
+// should hold values, as references would be followed anew after each vector that is stored.
 template <class S, int From, int To, class Map, class Load, class Store>
 inline void map_both(const Map& map, const Load& load, const Store& store) {
     using Reg = typename S::Reg;

@@ -36,31 +36,41 @@ inline void copy_inside(const float* from, std::int64_t pitch, std::int64_t lane
     }
 }
 
-// Squares of Extent pixels to Patch by Patch points, by `map`.
+// Squares of Extent pixels to Patch by Patch points, by `map`. Of those that reach outside, large
+// ones are copied first: so many loads that each ask where they are would take longer.
 template <class S, int Extent, int Patch, class Map>
 inline void take_to_points(const InputJob& job, const Map& map) {
+    constexpr bool copies = Extent > 6;
     const TileRun& run = job.tiles;
-    const std::int64_t pitch = run.width * run.lanes;
+    const std::int64_t lanes = run.lanes, pitch = run.width * lanes, point_step = job.point_step;
     const Inside<S> rows(run.top, Extent, run.height);
-    float copy[Extent * Extent * S::width];
+    float copy[copies ? Extent * Extent * S::width : 1];
     for (std::int64_t t = 0; t < run.count; ++t) {
         const std::int64_t left = run.left + t * kTile;
         const Inside<S> columns(left, Extent, run.width);
         const bool is_whole = rows.is_whole(Extent) && columns.is_whole(Extent);
-        const std::int64_t row_step = is_whole ? pitch : Extent * S::width;
-        const std::int64_t column_step = is_whole ? run.lanes : S::width;
+        const float* x = job.x + run.top * pitch + left * run.lanes;
         float* v = job.v + t * job.tile_step;
         for (std::int64_t c = 0; c < run.lanes; c += S::width, v += job.vector_step) {
-            const float* x = job.x + run.top * pitch + left * run.lanes + c;
-            if (!is_whole) {
-                copy_inside<S, Extent>(x, pitch, run.lanes, rows, columns, copy);
-                x = copy;
+            const auto store = [=](int i, int j, typename S::Reg value) {
+                S::store(v + (i * Patch + j) * point_step, value);
+            };
+            const auto load = [=](int i, int j) { return S::load(x + i * pitch + j * lanes + c); };
+            if (is_whole) {
+                map_both<S, Extent, Patch>(map, load, store);
+            } else if constexpr (copies) {
+                copy_inside<S, Extent>(x + c, pitch, lanes, rows, columns, copy);
+                map_both<S, Extent, Patch>(
+                    map, [&](int i, int j) { return S::load(copy + (i * Extent + j) * S::width); },
+                    store);
+            } else {
+                map_both<S, Extent, Patch>(
+                    map,
+                    [=](int i, int j) {
+                        return rows.has(i) && columns.has(j) ? load(i, j) : S::zero();
+                    },
+                    store);
             }
-            map_both<S, Extent, Patch>(
-                map, [&](int i, int j) { return S::load(x + i * row_step + j * column_step); },
-                [&](int i, int j, typename S::Reg value) {
-                    S::store(v + (i * Patch + j) * job.point_step, value);
-                });
         }
     }
 }
@@ -84,28 +94,36 @@ void output(const OutputJob& job) {
     using Reg = typename S::Reg;
     constexpr int patch = patch_of(Kernel);
     const TileRun& run = job.tiles;
-    const std::int64_t pitch = run.width * run.lanes;
+    const std::int64_t lanes = run.lanes, pitch = run.width * lanes, point_step = job.point_step;
     const Reg bias = job.bias ? S::load_first(job.bias, job.used) : S::zero();
     const Reg slope = S::set(job.slope);
     const int rows = Inside<S>(run.top, kTile, run.height).stop;
+    const bool rectifies = job.activation == Activation::rectify;
+    const bool is_simple = rows == kTile && job.used == S::width && !job.residual &&
+                           job.activation != Activation::leaky;
+    const auto map = [](const auto& m, auto& y) { interpolate<S, patch, kTile>(m, y); };
     for (std::int64_t t = 0; t < run.count; ++t) {
-        Reg sums[kTile][kTile];
-        map_both<S, patch, kTile>(
-            [](const auto& m, auto& y) { interpolate<S, patch, kTile>(m, y); },
-            [&](int i, int j) {
-                return S::load(job.m + (i * patch + j) * job.point_step + t * S::width);
-            },
-            [&](int i, int j, Reg value) { sums[i][j] = value; });
-        const std::int64_t left = run.left + t * kTile;
+        const float* m = job.m + t * S::width;
+        const auto load = [=](int i, int j) { return S::load(m + (i * patch + j) * point_step); };
+        const std::int64_t left = run.left + t * kTile, first = run.top * pitch + left * lanes;
         const int columns = Inside<S>(left, kTile, run.width).stop;
+        if (is_simple && columns == kTile) {
+            float* y = job.y + first;
+            map_both<S, patch, kTile>(map, load, [=](int i, int j, Reg value) {
+                value = S::add(value, bias);
+                S::store(y + i * pitch + j * lanes, rectifies ? S::rectify(value) : value);
+            });
+            continue;
+        }
+        Reg sums[kTile][kTile];
+        map_both<S, patch, kTile>(map, load, [&](int i, int j, Reg value) { sums[i][j] = value; });
         for (int i = 0; i < rows; ++i) {
-            const std::int64_t at = (run.top + i) * pitch + left * run.lanes;
             for (int j = 0; j < columns; ++j) {
-                const std::int64_t pixel = at + j * run.lanes;
+                const std::int64_t pixel = first + i * pitch + j * lanes;
                 Reg value = sums[i][j];
                 if (job.residual) value = S::add(S::load(job.residual + pixel), value);
                 value = S::add(value, bias);
-                if (job.activation == Activation::rectify) value = S::rectify(value);
+                if (rectifies) value = S::rectify(value);
                 if (job.activation == Activation::leaky) value = S::rectify(value, slope);
                 S::store(job.y + pixel, value);
                 for (int c = job.used; c < S::width; ++c) job.y[pixel + c] = 0;

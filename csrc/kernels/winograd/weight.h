@@ -33,15 +33,14 @@ template <class S, int Kernel>
 void weight(const WeightJob& job) {
     using Reg = typename S::Reg;
     constexpr int patch = patch_of(Kernel);
+    const std::int64_t point_step = job.point_step;
     const float* from = job.kernels;
     float* to = job.to;
     for (std::int64_t n = job.channels * job.vectors; n > 0; --n) {
         map_both<S, Kernel, patch>(
             [](const auto& g, auto& u) { evaluate_kernel<S, patch, Kernel>(g, u); },
-            [&](int i, int j) { return S::load(from + (i * Kernel + j) * S::width); },
-            [&](int i, int j, Reg value) {
-                S::store(to + (i * patch + j) * job.point_step, value);
-            });
+            [=](int i, int j) { return S::load(from + (i * Kernel + j) * S::width); },
+            [=](int i, int j, Reg value) { S::store(to + (i * patch + j) * point_step, value); });
         from += Kernel * Kernel * S::width;
         to += S::width;
     }
