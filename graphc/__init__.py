@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphc.gradient_check import check_grad
     from graphc.ir.graph import Graph
     from graphc.limits import Limits
-    from graphc.memory import lowered, plan
+    from graphc.memory import largest_batch, lowered, plan, sweep_batches
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
     from graphc.train.solver import Solver
@@ -43,12 +43,14 @@ _HOME = {
     "convert_data": "graphc.data.conversion",
     "describe_data": "graphc.data.summary",
     "demo": "graphc.demonstration.demo",
+    "largest_batch": "graphc.memory",
     "load": "graphc.driver",
     "lowered": "graphc.memory",
     "mean_image": "graphc.data.summary",
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
+    "sweep_batches": "graphc.memory",
     "tune": "graphc.tuning",
 }
 
@@ -68,12 +70,14 @@ __all__ = [
     "convert_data",
     "demo",
     "describe_data",
+    "largest_batch",
     "load",
     "lowered",
     "mean_image",
     "open",
     "optimize",
     "plan",
+    "sweep_batches",
     "tune",
 ]
 

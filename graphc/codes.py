@@ -229,8 +229,8 @@ CODES: dict[str, Code] = {
     "GC-R004": Code(
         USAGE,
         "setting is wrong",
-        "An environment variable that graphc obeys, a count of threads, or what --set or `set=` "
-        "gives to a field, cannot be what it is.",
+        "An environment variable that graphc obeys, a count of threads, a memory budget, or what "
+        "--set or `set=` gives to a field, cannot be what it is.",
         "The message names it; leave it out for the default.",
     ),
     "GC-A001": Code(
@@ -297,6 +297,13 @@ CODES: dict[str, Code] = {
         "The loss of an iteration is infinite or no number. The message names the first blob that "
         "is; parameters are those of before the iteration, and snapshots are untouched.",
         "Lower base_lr, add clip_gradients or a warm-up, or look at the data and at that layer.",
+    ),
+    "GC-M001": Code(
+        MEMORY,
+        "plan is larger than the budget",
+        "The network's memory plan, made before anything runs, needs more device memory than "
+        "--memory or `memory=` allows.",
+        "Use a smaller batch: `graphc plan NET --memory SIZE --largest-batch` finds it.",
     ),
     "GC-M002": Code(
         MEMORY,

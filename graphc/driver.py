@@ -201,14 +201,15 @@ def compile(  # the name the API promises
 ) -> Executable:
     """Compile a network into something that runs; a Graph given is not changed.
 
-    `target` None: cpu. `train=True`: forward and backward, gradients of
-    parameters and net inputs; the default passes are then off. `keep`: names of blobs to return
-    beside the outputs and to protect from passes, or "all". `batch` replaces the batch size of all
-    inputs. `seed`: of dropout, shuffles and crops. `threads` of target cpu: None, one for each CPU
-    this process may use. `deterministic`: only kernels whose bits do not depend on the number of
-    threads. `pin_variants` makes no difference so far. `measure`: as in `optimize`. `set`: as in
-    `load`, for a path. Raises GC-X001 for a target that is not built or cannot do this, GC-U001 for
-    `memory`, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
+    `target` None: cpu. `train=True`: forward and backward, gradients of parameters and net inputs;
+    the default passes are then off. `keep`: names of blobs to return beside the outputs and to
+    protect from passes, or "all". `memory`: bytes, or a size as "6GiB", that no plan may exceed.
+    `batch` replaces the batch size of all inputs. `seed`: of dropout, shuffles and crops. `threads`
+    of target cpu: None, one for each CPU this process may use. `deterministic`: only kernels whose
+    bits do not depend on the number of threads. `pin_variants` makes no difference so far.
+    `measure`: as in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan over
+    `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built or cannot
+    do this, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
     """
     from graphc.passes.registry import resolve
 
@@ -219,16 +220,9 @@ def compile(  # the name the API promises
     graph = own(net, set=set)
     shape(graph, batch=batch)
     report = _optimize(graph, chosen, kept, passes == "default", calibration, measure, train=train)
-    return assemble(
-        graph,
-        target=target,
-        train=train,
-        keep=kept,
-        seed=seed,
-        threads=threads,
-        deterministic=deterministic,
-        meta={"recipe": report.recipe},
-    )
+    how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
+    how |= {"threads": threads, "deterministic": deterministic, "memory": memory}
+    return assemble(graph, **how, meta={"recipe": report.recipe})
 
 
 def assemble(
@@ -242,13 +236,14 @@ def assemble(
     deterministic: bool = False,
     meta: Mapping[str, Any] | None = None,
     verified: bool = False,
+    memory: str | int | None = None,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
 
-    `meta` goes into the artefact. `verified`: the graph has been, as it is. Raises GC-X001 for a
-    target that cannot do this, GC-M002.
+    `meta` goes into the artefact. `verified`: the graph has been, as it is. `memory`: as in
+    `compile`. Raises GC-X001 for a target that cannot do this, GC-M001, GC-M002.
     """
-    check_target(target)
+    budget = check_target(target, memory)
     kept = kept_names(keep)
     fill_weights(graph)
     if train:
@@ -266,6 +261,7 @@ def assemble(
         target=target,
         threads=threads,
         deterministic=deterministic,
+        memory=budget,
     )
 
 

@@ -36,6 +36,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("lower",),
     ("plan",),
     ("lowering",),
+    ("budget",),
     ("runtime",),
     ("services",),
     ("driver",),

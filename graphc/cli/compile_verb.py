@@ -12,8 +12,8 @@ import click
 
 from graphc import __version__
 from graphc.cli.nets import existing, is_artefact, keep_option, load_net, shape_hint
-from graphc.cli.options import json_option, net_options
-from graphc.cli.output import emit_json, note, say, shape_text, size_text
+from graphc.cli.options import json_option, memory_option, net_options
+from graphc.cli.output import emit_json, note, note_budget, say, shape_text, size_text
 from graphc.driver import PassLike
 from graphc.errors import fail
 from graphc.ir.graph import Graph
@@ -46,7 +46,7 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
     metavar="T",
     help="Where it will run: cpu or reference.  [default: cpu, with --train reference]",
 )
-@click.option("--memory", metavar="SIZE", help="Memory budget, as 512MiB.")
+@memory_option
 @click.option(
     "--keep",
     multiple=True,
@@ -75,6 +75,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     if options["target"] is None:
         options["target"] = driver.DEFAULT_TARGET
     driver.check_target(options["target"], options["memory"])
+    note_budget(options["memory"])
     passes = _passes(options)
     target = _target(net, output)
     with shape_hint():
@@ -93,7 +94,12 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     )
     meta = {"recipe": report.recipe, "source": _source(net, graph, options)}
     exe = driver.assemble(
-        optimized, target=options["target"], train=options["train"], keep=keep, meta=meta
+        optimized,
+        target=options["target"],
+        train=options["train"],
+        keep=keep,
+        meta=meta,
+        memory=options["memory"],
     )
     exe.save(target)
     elapsed = time.perf_counter() - started

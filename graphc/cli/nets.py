@@ -105,10 +105,24 @@ def open_lowering(
     keep: Keep,
     **update: Any,
 ) -> Lowering:
-    """What a prototxt or artefact is lowered to; an artefact as it is, with what it keeps, a
-    prototxt after the default passes. Training is in phase TRAIN unless told; `update`: `solver`
-    and `fused_update` of `graphc.plan`."""
+    """What a prototxt or artefact is lowered to; see `open_planned`."""
     from graphc.memory import lowered
+
+    graph, how = open_planned(net, options, train, target, keep, **update)
+    return lowered(graph, **how)
+
+
+def open_planned(
+    net: str,
+    options: dict[str, Any],
+    train: bool,
+    target: str,
+    keep: Keep,
+    **update: Any,
+) -> tuple[Graph, dict[str, Any]]:
+    """The graph of a prototxt or artefact, and how `graphc.lowered` is to lower it: an artefact as
+    it is, with what it keeps, a prototxt after the default passes. Training is in phase TRAIN
+    unless told; `update`: `solver` and `fused_update` of `graphc.plan`."""
     from graphc.runtime.artefact import settings
 
     if train and not given("phase"):
@@ -120,15 +134,8 @@ def open_lowering(
     graph, meta = open_graph(net, options)
     kept = settings(meta, net)[3] if meta else ()
     both: Keep = "all" if "all" in (keep, kept) else (*kept, *keep)
-    return lowered(
-        graph,
-        train=train,
-        target=target,
-        keep=both,
-        threads=options["threads"],
-        passes=() if meta else None,
-        **update,
-    )
+    how = {"train": train, "target": target, "keep": both, "threads": options["threads"]}
+    return graph, how | {"passes": () if meta else None} | update
 
 
 def open_training(net: str, options: dict[str, Any]) -> Executable:

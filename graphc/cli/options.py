@@ -29,6 +29,27 @@ def _setting() -> Any:
     return Setting()
 
 
+def _size() -> Any:
+    """click's type of a number of bytes, as 6GiB."""
+    import click
+
+    class Size(click.ParamType[int]):
+        name = "size"
+
+        def convert(self, value: Any, param: Any, ctx: Any) -> int:
+            from graphc.budget import checked_size
+
+            return checked_size(value)
+
+    return Size()
+
+
+memory_option = option(
+    "--memory",
+    kind=_size,
+    metavar="SIZE",
+    help="Device memory that the plan must not exceed, as 6GiB or 500MB.",
+)
 set_option = option(
     "--set",
     "set",

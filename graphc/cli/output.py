@@ -48,6 +48,16 @@ def _print(text: str, stream: TextIO | None = None) -> None:
     print(text, file=stream or sys.stdout, flush=True)
 
 
+def note_budget(memory: int | None) -> None:
+    """Remark that a budget is more than this machine has, if it is."""
+    from graphc.budget import physical_memory
+
+    physical = physical_memory()
+    if memory is not None and physical is not None and memory > physical:
+        told = f"{size_text(memory)} is more than the {size_text(physical)} of this machine"
+        note(f"note: the budget of {told}")
+
+
 def strong(text: str) -> str:
     """`text` in bold where stdout is a terminal that wants it."""
     wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

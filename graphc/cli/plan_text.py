@@ -57,6 +57,29 @@ def tell(found: dict[str, Any]) -> None:
     )
     per_sample = size_text(found["activation_bytes"] // batch)
     say(f"activations, their gradients and inputs: at most {per_sample} per sample")
+    _tell_budget(found)
+
+
+def _tell_budget(found: dict[str, Any]) -> None:
+    """What there is of --memory, --largest-batch and --sweep."""
+    if "memory" in found:
+        budget, left = found["memory"]["budget_bytes"], found["memory"]["left_bytes"]
+        told = f"fits in {size_text(budget)}, {size_text(left)} ({left:,} B) are left over"
+        say(told if left >= 0 else f"does not fit in {size_text(budget)}: {-left:,} B over")
+    if "largest_batch" in found:
+        after = found["next_bytes"]
+        needs = "is beyond the limits on tensors" if after is None else f"needs {after:,} B"
+        say(f"largest batch {found['largest_batch']:,}; {found['largest_batch'] + 1:,} {needs}")
+    if "sweep" in found:
+        say("")
+        rows = [
+            (f"{row['batch']:,}", f"{row['peak_bytes']:,}", size_text(row["peak_bytes"]), fits)
+            for row in found["sweep"]
+            for fits in ("yes" if row["fits"] else "no",)
+        ]
+        table(("batch", "peak bytes", "", "fits"), rows, right="batch,peak bytes,")
+    if "plans_made" in found:
+        say(f"{count_text(found['plans_made'], 'plan')} made and verified")
 
 
 def draw(program: Program, plan: Plan) -> Iterator[str]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from graphc.cli.nets import keep_option, open_lowering
-from graphc.cli.options import json_option, net_options, threads_option
-from graphc.cli.output import emit_json, say
+from graphc.cli.nets import keep_option, open_planned
+from graphc.cli.options import given, json_option, memory_option, net_options, threads_option
+from graphc.cli.output import emit_json, note, note_budget, say
 from graphc.cli.plan_text import draw, tell
 from graphc.count import batch_size
+from graphc.errors import fail
+from graphc.ir.graph import Graph
 from graphc.plan import Plan
 from graphc.plan.timeline import timeline
 from graphc.program import BufferKind, Program
@@ -41,6 +43,14 @@ from graphc.program import BufferKind, Program
 )
 @click.option("--keep", multiple=True, metavar="BLOB", help="A blob to keep, or all (repeatable).")
 @click.option("--timeline", "as_timeline", is_flag=True, help="Draw the bytes needed, by step.")
+@memory_option
+@click.option(
+    "--largest-batch", "as_largest", is_flag=True, help="Of --memory: find the batch that fits."
+)
+@click.option(
+    "--sweep", is_flag=True, help="Of --memory: what batches 1, 2, 4, ... need, until it is full."
+)
+@click.option("--html", metavar="FILE.html", help="Draw where every buffer lies, as one page.")
 @threads_option
 @net_options
 @json_option
@@ -52,6 +62,10 @@ def command(
     target: str,
     keep: tuple[str, ...],
     as_timeline: bool,
+    memory: int | None,
+    as_largest: bool,
+    sweep: bool,
+    html: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -62,10 +76,27 @@ def command(
     without a loss takes its outputs' gradients as inputs. The peak is all device memory: the
     weights, what the solver remembers of each, and the work arena, which holds all else.
     """
-    low = open_lowering(
+    from graphc.memory import lowered, require_fit
+
+    _check(memory, as_largest, sweep)
+    note_budget(memory)
+    graph, how = open_planned(
         net, options, train, target, keep_option(keep), solver=solver, fused_update=fused_update
     )
-    found = describe(low.program, low.plan, batch_size(low.graph) or 1)
+    batches = _batches(graph, how, memory, as_largest, sweep)
+    batch = batches.get("largest_batch")
+    low = lowered(graph, batch=batch, **how)
+    if memory is not None and not sweep:
+        require_fit(low.plan, memory, graph, **how)
+    found = describe(low.program, low.plan, batch or batch_size(graph) or 1)
+    if memory is not None:
+        left = memory - low.plan.peak_bytes
+        found["memory"] = {"budget_bytes": memory, "left_bytes": left, "fits": left >= 0}
+    found |= batches
+    if html is not None:
+        from graphc.report import memory_page
+
+        memory_page.write(html, low, title=_title(low.graph.name or net, found))
     if as_json:
         emit_json(found | ({"timeline": list(low.plan.live)} if as_timeline else {}))
         return
@@ -74,6 +105,39 @@ def command(
         say("")
         for line in draw(low.program, low.plan):
             say(line)
+    if html is not None:
+        note(f"wrote {html}")
+
+
+def _check(memory: int | None, as_largest: bool, sweep: bool) -> None:
+    for name, is_asked in (("--largest-batch", as_largest), ("--sweep", sweep)):
+        if is_asked and memory is None:
+            fail("GC-C001", f"{name} needs a budget", "add --memory SIZE, as 6GiB")
+        if is_asked and given("batch"):
+            fail("GC-C001", f"{name} and --batch exclude each other", "leave one of them out")
+
+
+def _batches(
+    graph: Graph, how: dict[str, Any], memory: int | None, as_largest: bool, sweep: bool
+) -> dict[str, Any]:
+    """What --largest-batch and --sweep find."""
+    if memory is None or not (as_largest or sweep):
+        return {}
+    from graphc.memory import batch_search
+
+    search = batch_search(graph, memory=memory, **how)
+    found: dict[str, Any] = {}
+    if sweep:
+        rows = ((row.batch, row.peak_bytes, row.fits) for row in search.powers())
+        found["sweep"] = [dict(zip(("batch", "peak_bytes", "fits"), r, strict=True)) for r in rows]
+    if as_largest:
+        best = search.largest()
+        found |= {"largest_batch": best.batch, "next_bytes": best.next_bytes}
+    return found | {"plans_made": search.plans}
+
+
+def _title(name: str, found: dict[str, Any]) -> str:
+    return f"{name}: memory of batch {found['batch']}, target {found['target']}"
 
 
 def describe(program: Program, plan: Plan, batch: int) -> dict[str, Any]:

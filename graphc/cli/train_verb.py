@@ -13,12 +13,13 @@ from graphc.cli.inputs import print_notes
 from graphc.cli.nets import use_ops
 from graphc.cli.options import (
     json_option,
+    memory_option,
     ops_option,
     set_option,
     target_option,
     threads_option,
 )
-from graphc.cli.output import emit_json, note, say
+from graphc.cli.output import emit_json, note, note_budget, say
 from graphc.errors import fail
 from graphc.report.text import duration_text, number_text, rate_text, size_text
 
@@ -45,6 +46,7 @@ IO, INTERRUPTED = 7, 130
 @click.option("--log", metavar="FILE.csv", help="Write a row per iteration; resumed runs go on.")
 @click.option("--html", metavar="FILE.html", help="Write the curves as one page.")
 @click.option("--deterministic", is_flag=True, help="The same bits with any number of threads.")
+@memory_option
 @set_option
 @target_option
 @threads_option
@@ -76,6 +78,7 @@ def command(
     if weights is not None and resume is not None:
         fail("GC-C001", "--weights and --resume exclude each other", "a snapshot has weights")
     use_ops(options["ops_files"])
+    note_budget(options["memory"])
     opened = _open(solver or named or "", weights, resume, options)
     with ExitStack() as stack:
         stack.callback(opened.close)
@@ -96,6 +99,7 @@ def _open(path: str, weights: str | None, resume: str | None, options: dict[str,
         "threads": options["threads"],
         "deterministic": options["deterministic"],
         "set": options["set"],
+        "memory": options["memory"],
     }
     if resume is not None:
         return Solver.resume(resume, path, **how)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from graphc.budget import check_budget
 from graphc.errors import GraphError, fail
 from graphc.floats import Held
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
@@ -37,8 +38,9 @@ class CpuExecutor(ReferenceExecutor):
     Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
     process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
     "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
-    `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already. Raises GC-R004 for
-    an impossible number of threads, GC-M002 where memory is short; it can then be used again.
+    `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already; `memory`:
+    bytes that no plan may exceed. Raises GC-R004 for an impossible number of threads, GC-M001 for
+    a plan over `memory`, GC-M002 where memory is short; it can then be used again.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class CpuExecutor(ReferenceExecutor):
         deterministic: bool = False,
         fused_update: bool = True,
         weights: WeightMemory | None = None,
+        memory: int | None = None,
     ) -> None:
         self.pinned: set[Value] = set()
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
@@ -61,6 +64,7 @@ class CpuExecutor(ReferenceExecutor):
         self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
         self._deterministic, self._fused_update = deterministic, fused_update
+        self._memory = memory
         self.weights = weights or WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
@@ -179,7 +183,9 @@ class CpuExecutor(ReferenceExecutor):
             deterministic=self._deterministic,
             known=known,
         )
-        return Prepared(program, plan_for(program, plan), self.weights, self.threads)
+        made = plan_for(program, plan)
+        check_budget(made, self._memory)
+        return Prepared(program, made, self.weights, self.threads)
 
     def _array(self, value: Value) -> npt.NDArray[Any]:
         return self.prepared.array(self.prepared.program.values[value.name])

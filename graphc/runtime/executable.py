@@ -61,9 +61,11 @@ class Executable:
         deterministic: bool = False,
         fused_update: bool = True,
         weights: WeightMemory | None = None,
+        memory: int | None = None,
     ) -> None:
         """`graph` is the executable's from now on; `graphc.driver.assemble` makes one. `weights`:
-        what `lend` gave, of an executable whose parameters these are."""
+        what `lend` gave, of an executable whose parameters these are. `memory`: bytes that no plan
+        may exceed, now or for other shapes."""
         self.graph = graph
         self.target = target
         self.train = train
@@ -85,6 +87,7 @@ class Executable:
             deterministic=deterministic,
             fused_update=fused_update,
             weights=weights,
+            memory=memory,
         )
         self._executor.reads_ahead = self.reads_ahead
         self._ran = False

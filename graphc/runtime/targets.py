@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphc.budget import checked_size
 from graphc.errors import fail
 from graphc.ir.graph import Graph, Value
 from graphc.runtime.reference import ReferenceExecutor
@@ -19,16 +20,21 @@ DEFAULT_TARGET = "cpu"
 """The fastest one that runs everywhere."""
 
 
-def check_target(target: str, memory: str | int | None = None) -> None:
-    """Raise GC-R002 for an unknown target, GC-X001 for one that is not built, GC-U001 for a memory
-    budget, which none obeys yet."""
+def check_target(target: str, memory: str | int | None = None) -> int | None:
+    """The budget in bytes. Raises GC-R002 for an unknown target, GC-X001 for one that is not built, GC-U001 for a memory
+    budget for the reference, which has no plan, GC-R004 for one that is no size."""
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
     if target not in BUILT:
         told = " and ".join(map(repr, BUILT))
         fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
     if memory is not None:
-        fail("GC-U001", f"target {target!r} obeys no memory budget yet", "leave it out")
+        budget = checked_size(memory)
+        if target == "reference":
+            told = f"target {target!r} has no memory plan, and obeys no budget"
+            fail("GC-U001", told, "leave it out, or choose target cpu")
+        return budget
+    return None
 
 
 def make_executor(
@@ -42,10 +48,12 @@ def make_executor(
     deterministic: bool = False,
     fused_update: bool = True,
     weights: WeightMemory | None = None,
+    memory: int | None = None,
 ) -> ReferenceExecutor:
     """The executor of a target; `plan`, `choices`: an artefact's, see `graphc.runtime._plans` and
     `graphc.lower.cpu.lower_again`. The reference is deterministic, and updates when all gradients
-    are there. `weights`: what `ReferenceExecutor.lend` gave."""
+    are there. `weights`: what `ReferenceExecutor.lend` gave; `memory`: bytes that no plan may
+    exceed."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
     from graphc.runtime.cpu import CpuExecutor
@@ -60,6 +68,7 @@ def make_executor(
         deterministic=deterministic,
         fused_update=fused_update,
         weights=weights,
+        memory=memory,
     )
 
 

@@ -49,10 +49,12 @@ def training_net(
     deterministic: bool = False,
     fused_update: bool = True,
     kind: type[TrainingNet] = TrainingNet,
+    memory: int | None = None,
 ) -> TrainingNet:
-    """The executable of a shaped, expanded graph, which is then its own. Raises GC-X001 for a
-    target that cannot do this, GC-M002, and what `training_graph` raises."""
-    driver.check_target(target)
+    """The executable of a shaped, expanded graph, which is then its own. `memory`: bytes that its
+    plan must not exceed. Raises GC-X001 for a target that cannot do this, GC-M001, GC-M002, and
+    what `training_graph` raises."""
+    driver.check_target(target, memory)
     expanded, _ = driver.optimize(graph, ())
     fill_weights(expanded)
     training_graph(expanded, settings)
@@ -64,6 +66,7 @@ def training_net(
         threads=threads,
         deterministic=deterministic,
         fused_update=fused_update,
+        memory=memory,
     )
 
 

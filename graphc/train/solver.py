@@ -54,6 +54,7 @@ class Solver:
         threads: int | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
+        memory: str | int | None = None,
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
         then beside it. `weights`: a file to start from, or several, as a list or with commas
@@ -62,7 +63,8 @@ class Solver:
         "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch` replaces that of the
         nets' inputs. `fused_update`: parameters change during the backward, as soon as nobody needs
         the old ones, and gradients need not be kept (the numbers are the same). `regularizers`:
-        what else is done to parameters, see `graphc.ops.update.regularizer`.
+        what else is done to parameters, see `graphc.ops.update.regularizer`. `memory`: as in
+        `graphc.compile`, for the plan of each net by itself.
 
         Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
         `graphc.load` and `graphc.compile` raise.
@@ -75,6 +77,7 @@ class Solver:
         self.iter, self.rate = 0, float("nan")
         self.loss = float("nan")
         self._how: dict[str, Any] = {"threads": threads, "deterministic": deterministic}
+        self._how["memory"] = driver.check_target(target, memory)
         self._batch = batch
         self.graph = self._loaded(self.settings.net, "TRAIN")
         for file in self.settings.weights if weights is None else _files(weights):

@@ -1,4 +1,4 @@
-"""lowered, plan: what runs, and the memory it will take, to the byte; without weights or a run."""
+"""lowered: what runs, and the memory it will take, to the byte; without weights or a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.verify import verify
 from graphc.lower import cpu, model
 from graphc.lowering import Lowering
-from graphc.plan import Plan, plan_program, verify_plan
+from graphc.plan import plan_program, verify_plan
 from graphc.runtime.cpu import checked_threads
 from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.services import Services
@@ -26,43 +26,6 @@ if TYPE_CHECKING:
     from graphc.front.overrides import NetOverrides, Overrides
 
 TARGETS = ("model", "cpu")
-
-
-def plan(
-    net: Graph | str | Path,
-    *,
-    train: bool = False,
-    batch: int | None = None,
-    target: str = "model",
-    keep: Keep = (),
-    threads: int | None = None,
-    solver: str | Path | None = None,
-    fused_update: bool = True,
-    set: Overrides = (),
-) -> Plan:
-    """The memory plan of a network; a Graph given is not changed.
-
-    `train=True`: what a Solver runs, forward, backward and update, in phase TRAIN if `net` is a
-    file; a net without a loss takes its outputs' gradients as inputs. `solver`: the solver prototxt
-    that says how parameters are updated, None: SGD with momentum. `fused_update=False`: gradients
-    are kept until all are there, and then updates run. `target`: "model", plain float32 NCHW
-    without workspaces, the measure of published figures, or "cpu", what the C++ core runs. `keep`:
-    blobs that must not be overwritten, or "all". `threads` of target cpu: as in `graphc.compile`;
-    workspaces depend on them. `set`: fields to change, as in `graphc.load`; with a `solver`, its
-    own, and those of `net` with "net." in front. Raises GC-R002 for what does not exist, GC-X001
-    for a target without gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
-    """
-    return lowered(
-        net,
-        train=train,
-        batch=batch,
-        target=target,
-        keep=keep,
-        threads=threads,
-        solver=solver,
-        fused_update=fused_update,
-        set=set,
-    ).plan
 
 
 def lowered(
@@ -165,4 +128,4 @@ def pinned_values(graph: Graph, keep: Keep) -> set[Value]:
     return {tops[name] for name in names}
 
 
-__all__ = ["TARGETS", "lowered", "pinned_values", "plan", "prepared"]
+__all__ = ["TARGETS", "lowered", "pinned_values", "prepared"]

@@ -1,0 +1,69 @@
+"""Budgets of memory: how they are spelled, and whether a plan stays within one."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from graphc.errors import fail
+from graphc.plan import Plan
+
+MAX_BYTES = 1 << 62
+UNITS: dict[str, int] = {
+    "b": 1,
+    **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)},
+    **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)},
+}
+SPELLED = "write 6GiB, 500MB or 12000000000B"
+_SIZE = re.compile(r"([0-9]+)(?:\.([0-9]+))?\s*([A-Za-z]+)")
+
+
+def checked_size(told: Any) -> int:
+    """Bytes of "6GiB", "1.5 GB", "12000000000B", or of a whole number of bytes; a fraction of a
+    byte is dropped. Raises GC-R004 for anything else, and for what is not positive."""
+    size = told if type(told) is int else _read(told)
+    if not 0 < size <= MAX_BYTES:
+        fail("GC-R004", f"a memory budget of {told!r}; 1 B to 2^62 B are possible", SPELLED)
+    return size
+
+
+def _read(told: Any) -> int:
+    text = told.strip() if isinstance(told, str) else ""
+    found = _SIZE.fullmatch(text[:100]) if len(text) <= 100 else None
+    unit = UNITS.get(found[3].lower()) if found is not None else None
+    if found is None or unit is None:
+        shown = repr(told)
+        shown = shown if len(shown) <= 40 else f"{shown[:40]}.."
+        fail("GC-R004", f"a memory budget of {shown} is no size", SPELLED)
+    tail = found[2] or ""
+    return int(found[1] + tail) * unit // int(10 ** len(tail))
+
+
+def over_budget(plan: Plan, memory: int | None) -> str:
+    """By how much, and where, a plan needs more than `memory` bytes; "" if it does not."""
+    if memory is None or plan.peak_bytes <= memory:
+        return ""
+    owner = plan.owner
+    where = f", at step {owner.step}, layer {owner.name!r} ({owner.part})" if owner else ""
+    return (
+        f"the plan for target {plan.target} needs {plan.peak_bytes:,} B, "
+        f"{plan.peak_bytes - memory:,} B over the budget of {memory:,} B{where}"
+    )
+
+
+def check_budget(plan: Plan, memory: int | None) -> None:
+    """Raise GC-M001 for a plan that needs more device memory than `memory` bytes; None: any."""
+    if told := over_budget(plan, memory):
+        fail("GC-M001", told, "`graphc plan --memory SIZE --largest-batch` says which batch fits")
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory that this machine has; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+__all__ = ["check_budget", "checked_size", "over_budget", "physical_memory"]

@@ -1,0 +1,20 @@
+"""Memory of a network before it runs: what is planned, and what fits in a budget."""
+
+from graphc.memory.budgets import batch_search, largest_batch, plan, require_fit, sweep_batches
+from graphc.memory.plans import TARGETS, lowered, pinned_values, prepared
+from graphc.memory.search import BatchPeak, LargestBatch, Search
+
+__all__ = [
+    "TARGETS",
+    "BatchPeak",
+    "LargestBatch",
+    "Search",
+    "batch_search",
+    "largest_batch",
+    "lowered",
+    "pinned_values",
+    "plan",
+    "prepared",
+    "require_fit",
+    "sweep_batches",
+]

@@ -1,0 +1,163 @@
+"""plan, largest_batch, sweep_batches: whether a network fits in a budget, and which batch does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphc import driver
+from graphc.budget import checked_size, over_budget
+from graphc.count import batch_size
+from graphc.errors import GraphError, fail
+from graphc.ir.clone import forward_part
+from graphc.ir.graph import Graph, typed
+from graphc.ir.op import Kind
+from graphc.ir.types import Phase
+from graphc.memory.plans import lowered
+from graphc.memory.search import BatchPeak, LargestBatch, Search, allowed_plans
+from graphc.plan import Plan
+from graphc.runtime.keeping import Keep
+
+if TYPE_CHECKING:
+    from graphc.front.overrides import Overrides
+
+TOO_LARGE = ("GC-L001", "GC-S001", "GC-M002")
+FIXED = "write sizes that depend on it as 0, the bottom's, or -1, what is left"
+
+
+def plan(
+    net: Graph | str | Path,
+    *,
+    train: bool = False,
+    batch: int | None = None,
+    target: str = "model",
+    keep: Keep = (),
+    threads: int | None = None,
+    solver: str | Path | None = None,
+    fused_update: bool = True,
+    set: Overrides = (),
+    memory: str | int | None = None,
+) -> Plan:
+    """The memory plan of a network; a Graph given is not changed.
+
+    `train=True`: what a Solver runs, forward, backward and update, in phase TRAIN if `net` is a
+    file; a net without a loss takes its outputs' gradients as inputs. `solver`: the solver prototxt
+    that says how parameters are updated, None: SGD with momentum. `fused_update=False`: gradients
+    are kept until all are there, and then updates run. `target`: "model", plain float32 NCHW
+    without workspaces, the measure of published figures, or "cpu", what the C++ core runs. `keep`:
+    blobs that must not be overwritten, or "all". `threads` of target cpu: as in `graphc.compile`;
+    workspaces depend on them. `set`: fields to change, as in `graphc.load`; with a `solver`, its
+    own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
+    plan must not exceed. Raises GC-M001 if it does, GC-R002 for what does not exist, GC-X001 for a
+    target without gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
+    """
+    how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
+    how |= {"solver": solver, "fused_update": fused_update, "set": set}
+    budget = None if memory is None else checked_size(memory)
+    found = lowered(net, batch=batch, **how).plan
+    if budget is not None:
+        require_fit(found, budget, net, **how)
+    return found
+
+
+def require_fit(found: Plan, memory: int, net: Graph | str | Path, **how: Any) -> None:
+    """Raise GC-M001 for a plan over `memory` bytes, with what would make it smaller; `net` and
+    `how`: what it is the plan of, and arguments of `plan`."""
+    told = over_budget(found, memory)
+    if not told:
+        return
+    hints = []
+    try:
+        best = batch_search(net, memory=memory, **how).largest()
+        hints.append(f"batch {best.batch} fits, with {best.peak_bytes:,} B ({best.plans} plans)")
+    except GraphError as error:
+        if error.code not in ("GC-M001", "GC-R003", "GC-L001"):
+            raise
+        hints.append(error.message)
+    if how.get("train") and not how.get("fused_update", True):
+        hints.append("updates that are fused need less: leave out --no-fused-update")
+    if how.get("keep"):
+        hints.append("what --keep keeps takes memory")
+    fail("GC-M001", told, "; ".join(hints))
+
+
+def largest_batch(
+    net: Graph | str | Path, *, memory: str | int, train: bool = False, **how: Any
+) -> LargestBatch:
+    """The batch that fits in `memory`, while the next one does not; `how`: as in `plan`.
+
+    Both are planned and verified. A still larger one could fit where packing happens to be better.
+    Raises GC-M001 if batch 1 does not fit, GC-R003 for a net whose batch cannot be changed, GC-L001
+    if a very long net needs too many plans, and what `plan` raises.
+    """
+    return batch_search(net, memory=memory, train=train, **how).largest()
+
+
+def sweep_batches(
+    net: Graph | str | Path, *, memory: str | int, train: bool = False, **how: Any
+) -> list[BatchPeak]:
+    """What batches 1, 2, 4, ... need, up to the first over `memory`; `how`: as in `plan`. Raises
+    GC-R003, GC-L001 as `largest_batch`."""
+    return batch_search(net, memory=memory, train=train, **how).powers()
+
+
+def batch_search(
+    net: Graph | str | Path, *, memory: str | int, train: bool = False, **how: Any
+) -> Search:
+    """A search over the batches of a network. Raises GC-R003, and what `lowered` raises."""
+    budget = checked_size(memory)
+    if "batch" in how:
+        fail("GC-R002", "a batch is given, but is to be found", "leave it out")
+    how = {"target": "model"} | how
+    if not isinstance(net, Graph) and how.get("solver") is None:
+        phase: Phase = "TRAIN" if train else "TEST"
+        net = driver.load(net, phase=phase, set=how.pop("set", ()))
+    elif not isinstance(net, Graph):
+        from graphc.front.overrides import split_overrides
+
+        own, of_net = split_overrides(how.pop("set", ()))
+        net = driver.load(net, phase="TRAIN", set=of_net)
+        of_net.check()
+        how["set"] = own
+    graph = driver.shape(net if net.shaped else forward_part(net))
+    _check_batch_axis(graph)
+
+    def peak(batch: int) -> int | None:
+        try:
+            return lowered(graph, train=train, batch=batch, **how).plan.peak_bytes
+        except GraphError as error:
+            if error.code in TOO_LARGE:
+                return None
+            raise
+
+    steps = len(graph.nodes) * (3 if train else 1)
+    return Search(peak, budget, allowed_plans(steps))
+
+
+def _check_batch_axis(graph: Graph) -> None:
+    """Raise GC-R003 for a graph that cannot have another batch and the same weights."""
+    weights = _weight_shapes(graph)
+    for batch in (1, 2):
+        other = forward_part(graph)
+        other.weights = dict(graph.weights)
+        try:
+            driver.shape(other, batch=batch)
+        except GraphError as error:
+            told = f"the batch cannot be {batch}: {error.message}"
+            raise GraphError("GC-R003", told, FIXED).at(
+                loc=error.loc, layer=error.layer, type_=error.type_
+            ) from None
+        if batch_size(other) != batch:
+            fail("GC-R003", "no input has a batch that could be changed", FIXED)
+        for name, shape in _weight_shapes(other).items():
+            if shape != weights[name]:
+                told = f"with batch {batch} weight {name!r} would have shape {shape}"
+                fail("GC-R003", f"{told}, not {weights[name]}", FIXED)
+
+
+def _weight_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    values = (value for value in graph.param_values() if value.kind is not Kind.CARRY)
+    return {value.name: typed(value).shape for value in values}
+
+
+__all__ = ["batch_search", "largest_batch", "plan", "sweep_batches"]
