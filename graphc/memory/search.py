@@ -9,7 +9,7 @@ from graphc.records import record
 
 MAX_BATCH = (1 << 31) - 1
 MAX_PLANS = 60
-MAX_STEPS = 1_000_000
+MAX_STEPS = 500_000
 """Steps of all plans of one search together: a minute or two for each 100,000."""
 Peak = Callable[[int], int | None]
 """Batch -> peak bytes of its plan; None for one that is beyond the limits on tensors."""
@@ -102,13 +102,15 @@ class Search:
 
     def _on_line(self, before: int, low: int, high: int) -> tuple[int, bool]:
         """Between `low` and `high`, where the line through two known peaks meets the budget, and
-        True; where there is no such line twice `low`, or the middle, and False."""
+        True; without such a line the middle, or twice `low`, and False."""
         a, b = (low, high) if self.known.get(high) is not None else (before, low)
         first, second = self.known.get(a), self.known.get(b)
-        if first is None or second is None or second <= first:
-            return min(2 * low, (low + high) // 2), False
-        found = a + (self.memory - first) * (b - a) // (second - first)
-        return max(low + 1, min(found, high - 1)), True
+        is_open = high > MAX_BATCH
+        if first is not None and second is not None and second > first:
+            found = a + (self.memory - first) * (b - a) // (second - first)
+            if found < high or is_open:
+                return max(low + 1, min(found, high - 1)), True
+        return min(2 * low, MAX_BATCH) if is_open else (low + high) // 2, False
 
     def _give_up(self, low: int, high: int) -> None:
         above = f" and under {high:,}" if high <= MAX_BATCH else ""

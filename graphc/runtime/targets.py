@@ -21,8 +21,9 @@ DEFAULT_TARGET = "cpu"
 
 
 def check_target(target: str, memory: str | int | None = None) -> int | None:
-    """The budget in bytes. Raises GC-R002 for an unknown target, GC-X001 for one that is not built, GC-U001 for a memory
-    budget for the reference, which has no plan, GC-R004 for one that is no size."""
+    """The budget in bytes. Raises GC-R002 for an unknown target, GC-X001 for one that is not built,
+    GC-U001 for a memory budget for the reference, which has no plan, GC-R004 for one that is no
+    size."""
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
     if target not in BUILT:

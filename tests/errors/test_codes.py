@@ -237,6 +237,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-T002": inexact_pass,
     "GC-X001": lambda b: b.compile(INPUT + IP, target="cuda"),
     "GC-V003": unsound_plan,
+    "GC-M001": lambda b: b.compile(INPUT + IP, memory="100B"),
     "GC-M002": out_of_memory,
     "GC-C001": lambda b: invoke(["compyle"]),
     "GC-C002": internal_mistake,
