@@ -96,7 +96,9 @@ def command(
     if html is not None:
         from graphc.report import memory_page
 
-        memory_page.write(html, low, title=_title(low.graph.name or net, found))
+        rows = [(row["batch"], row["peak_bytes"]) for row in found.get("sweep", ())]
+        title = _title(low.graph.name or net, found)
+        memory_page.write(html, low, title=title, batches=rows, memory=memory or 0)
     if as_json:
         emit_json(found | ({"timeline": list(low.plan.live)} if as_timeline else {}))
         return

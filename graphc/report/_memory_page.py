@@ -16,7 +16,8 @@ figure { margin: 1rem 0; position: relative }
 .k0 { --c: var(--k0) } .k1 { --c: var(--k1) } .k2 { --c: var(--k2) } .k3 { --c: var(--k3) }
 .k4 { --c: var(--k4) } .k5 { --c: var(--k5) } .k6 { --c: var(--k6) } .k7 { --c: var(--k7) }
 .k8 { --c: var(--k8) }
-svg { display: block } figure > svg { width: 100%; height: auto }
+svg { display: block } figure > svg, .bars { width: 100%; height: auto }
+section > div { flex: 1 0 100%; margin: 1rem 0 } .bars path + text { fill: var(--ink) }
 svg text { fill: var(--pale); font-size: 11px; font-variant-numeric: tabular-nums }
 path { vector-effect: non-scaling-stroke }
 .rect { fill: var(--c) } .other { opacity: .75 }

@@ -21,17 +21,22 @@ LEFT, WIDTH = 90, 900
 LIVE, MAP, STRIP = 120, 460, 40  # heights
 DRAWN = 20_000  # more rectangles make a page that no browser likes
 NAMED = 25
+BAR = 18  # pixels
+Batches = Sequence[tuple[int, int]]
 
 
-def write(path: str | Path, low: Lowering, *, title: str = "") -> None:
+def write(
+    path: str | Path, low: Lowering, *, title: str = "", batches: Batches = (), memory: int = 0
+) -> None:
     """Write the page, all or nothing. Raises GC-F002."""
-    write_file(path, page(low, title=title or low.graph.name))
+    name = title or low.graph.name
+    write_file(path, page(low, title=name, batches=batches, memory=memory))
 
 
-def page(low: Lowering, *, title: str) -> str:
+def page(low: Lowering, *, title: str, batches: Batches = (), memory: int = 0) -> str:
     """The bytes that are alive over the plan's steps; below, each buffer as a rectangle, its life
     by its addresses; what persists; and what the peak is made of. At most `DRAWN` rectangles, those
-    of the largest area."""
+    of the largest area. `batches`: (batch, peak bytes) to compare with `memory` bytes."""
     plan = low.plan
     found = [each for each in residents(low) if plan.arenas[each.arena].name == WORK]
     drawn = sorted(found, key=lambda r: -r.nbytes * (r.last - r.first + 1))[:DRAWN]
@@ -55,6 +60,7 @@ def page(low: Lowering, *, title: str) -> str:
     body = (
         f"<h1>{_text(title)}</h1>{_legend()}"
         f"{_live(plan, steps)}{_map(plan, drawn, steps)}{more}{_strip(plan, kept[:DRAWN])}"
+        f"{_sweep(batches, memory)}"
         f"<section>{_table('Plan', _figures(low))}{_at_peak(plan, found)}{_largest(kept)}</section>"
     )
     return (
@@ -127,6 +133,24 @@ def _strip(plan: Plan, kept: Sequence[Resident]) -> str:
         f'width="{WIDTH}" height="{STRIP}" viewBox="0 0 {WIDTH} {STRIP}" '
         f'preserveAspectRatio="none">{"".join(_rects(kept, box))}</svg></svg>'
         '<div class="tip" hidden></div></figure>'
+    )
+
+
+def _sweep(batches: Batches, memory: int) -> str:
+    """A bar for each batch, as long as its peak; the dashed line is the budget."""
+    if not batches:
+        return ""
+    most, tall = max(1, memory, *(peak for _, peak in batches)), BAR * len(batches)
+    bars = "".join(
+        f'<text x="{LEFT - 6}" y="{at * BAR + 13}" text-anchor="end">batch {batch:,}</text>'
+        f'<path class="rect k0" d="M{LEFT} {at * BAR + 2}h{_px(peak / most)}v{BAR - 4}H{LEFT}z"/>'
+        f'<text x="{LEFT + 6}" y="{at * BAR + 13}">{size_text(peak)}</text>'
+        for at, (batch, peak) in enumerate(batches)
+    )
+    line = f'<path class="bound" d="M{LEFT + memory / most * WIDTH:.2f} 0V{tall}"/>'
+    return (
+        f"<section><div><b>Peak by batch</b>, budget {size_text(memory)}"
+        f'<svg class="bars" viewBox="0 0 {LEFT + WIDTH} {tall}">{bars}{line}</svg></div></section>'
     )
 
 

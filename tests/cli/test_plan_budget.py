@@ -132,8 +132,11 @@ def test_page(cli, tiny: Path, tmp_path: Path) -> None:
     assert "<title>tiny: memory of batch 1, target model</title>" in text
     assert "wrote page.html" in cli("plan", tiny, "--html", "page.html").err
     assert cli("plan", tiny, "--html", "no/page.html").code == 7
-    best = cli("plan", tiny, "--memory", "200kB", "--largest-batch", "--html", "page.html")
+    assert "Peak by batch" not in text
+    asked = ("--memory", "200kB", "--largest-batch", "--sweep")
+    best = cli("plan", tiny, *asked, "--html", "page.html")
     assert best.code == 0
+    assert "Peak by batch" in (tmp_path / "page.html").read_text()
     assert "memory of batch 1," not in (tmp_path / "page.html").read_text()
 
 

@@ -194,6 +194,20 @@ def test_many_buffers_are_capped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert any(f"{left} small or short-lived buffers" in text for text in page.texts["p"])
 
 
+def test_batches_are_bars_beside_the_budget() -> None:
+    low = lowered("model train")
+    page = Page(memory_page.page(low, title="", batches=[(1, 50), (2, 100)], memory=80))
+    bars = [
+        float(found[1])
+        for tag, attrs in page.tags
+        if tag == "path" and (found := re.fullmatch(r"M90 \d+h([\d.]+)v14H90z", attrs["d"]))
+    ]
+    assert bars == [450.0, 900.0]
+    assert any(attrs.get("d") == "M810.00 0V36" for _, attrs in page.tags)
+    assert {"batch 1", "batch 2", "50 B", "100 B"} <= {*page.texts["text"]}
+    assert "Peak by batch" not in memory_page.page(low, title="")
+
+
 def test_a_net_that_needs_nothing() -> None:
     low = graphc.lowered(graph(feed(data=(0, 3))), target="model")
     page = Page(memory_page.page(low, title="empty"))
