@@ -18,7 +18,7 @@ from graphc.report.text import number_text
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 WIDTH, HEIGHT = 860, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 62, 34, 10, 34  # pixels; room for half of a label of millions
 COLUMNS = WIDTH - LEFT - RIGHT
 COLOURS = 6
 LARGEST = 1e100
