@@ -31,12 +31,12 @@ class ClipFactor final : public Kernel {
 
     void run(const Run& run) const override {
         const int threads = threads_for(0.1 * double(size_), run.threads);
-        const double squares = ordered_sum(
-            std::int64_t(pieces_.size()), reinterpret_cast<double*>(run.workspace), threads,
-            [&](std::int64_t i) {
-                const Piece& piece = pieces_[std::size_t(i)];
-                return loops_.sum_squares(run.in(piece.read) + piece.at, piece.count);
-            });
+        const double squares =
+            ordered_sum(std::int64_t(pieces_.size()), reinterpret_cast<double*>(run.workspace),
+                        threads, [&](std::int64_t i) {
+                            const Piece& piece = pieces_[std::size_t(i)];
+                            return loops_.sum_squares(run.in(piece.read) + piece.at, piece.count);
+                        });
         const double norm = std::sqrt(squares);
         run.out(0)[0] = norm > longest_ ? float(longest_ / norm) : 1.0f;
     }
