@@ -121,7 +121,7 @@ EXITS = {
     1: ("compile", "tiny.prototxt", "--passes", "spoil.py:Spoil"),
     2: ("run", "tiny.prototxt", "--keep", "nope"),
     3: ("compile", "tiny.prototxt", "--shape", "data=1x3x2x2"),
-    4: ("compile", "tiny.prototxt", "--memory", "1GiB"),
+    4: ("compile", "tiny.prototxt", "--memory", "1GiB", "--target", "reference"),
     6: ("run", "tiny.prototxt", "--gpu"),
     7: ("run", "missing.gcz"),
     8: ("inspect", "long.prototxt", "--strict"),
