@@ -11,7 +11,6 @@ from core.gemm_cases import ISAS, filled, products
 from core.rows import Array, Layer, close, packed, rows_of, spec
 
 from graphc import _core
-from graphc.errors import GraphError
 from graphc.ops._winograd import KERNELS, winograd_cost, winograd_size
 from graphc.ops.convolution import Convolution, ConvolutionAttrs
 
@@ -264,58 +263,3 @@ def test_what_it_costs() -> None:
     assert sizes == [9 * 256 * 256, 36 * 256 * 256]
     cheap, dear = (winograd_cost(layer.attrs, layer.sig) for layer in (few, many))
     assert dear.macs < 8 * cheap.macs and dear.read > 8 * cheap.read / 4
-
-
-X, Y = ("f32", (2, 2, 8, 8, 16), None), ("f32", (2, 1, 8, 8, 16), None)
-W, B = ("f32", (9 * 16 * 20,), None), ("f32", (9,), None)
-TOLD = told(conv((2, 20, 8, 8), 9, pad=1), 16)
-
-
-@pytest.mark.parametrize(
-    ("reads", "y", "attrs", "word"),
-    [
-        ([], Y, {}, "number of operands"),
-        ([X, W, B, Y], Y, {}, "number of operands"),
-        ([X, W], Y, {}, "number of operands"),
-        ([("f32", (2, 20, 8, 8), None), W, B], Y, {}, "blocks of 8 or 16"),
-        ([X, W, B], ("f32", (2, 2, 8, 8, 8), None), {}, "attribute block"),
-        ([X, W, B], Y, {"block": 8}, "attribute block"),
-        ([X, W, B], Y, {"block": 4}, "attribute block"),
-        ([X, W, B], ("f32", (2, 1, 8, 7, 16), None), {}, "y"),
-        ([X, W, B], ("f32", (1, 1, 8, 8, 16), None), {}, "samples"),
-        ([("f32", (2, 2, 9, 8, 16), None), W, B], Y, {}, "x"),
-        ([X, ("f32", (36 * 16 * 20,), None), B], Y, {}, "packed weight"),
-        ([X, W, ("f32", (16,), None)], Y, {}, "bias"),
-        ([X, W, B, X], Y, {"residual": True}, "blocks of 8 or 16"),
-        ([X, W, B, ("f32", (2, 1, 7, 8, 16), None)], Y, {"residual": True}, "residual"),
-        ([X, W, B], Y, {"kernel": (3, 5)}, "attribute kernel"),
-        ([X, W, B], Y, {"kernel": (4, 4)}, "attribute kernel"),
-        ([X, W, B], Y, {"kernel": (5, 5), "pad": (2, 2)}, "packed weight"),
-        ([X, W, B], Y, {"stride": (2, 1)}, "attribute stride"),
-        ([X, W, B], Y, {"dilation": (1, 2)}, "attribute dilation"),
-        ([X, W, B], Y, {"group": 2}, "attribute group"),
-        ([X, W, B], Y, {"channels": 16}, "blocks of 8 or 16"),
-    ],
-)
-def test_wrong_problems_are_refused(reads: Any, y: Any, attrs: Any, word: str) -> None:
-    with pytest.raises(GraphError, match=word) as caught:
-        _core.make_kernel("conv_winograd", reads, [y], TOLD | attrs)
-    assert caught.value.code == "GC-A001"
-
-
-@pytest.mark.parametrize(
-    ("weight", "to", "word"),
-    [
-        ((9, 20, 3, 3), 36 * 16 * 20, "packed weight"),
-        ((9, 20, 3, 1), 9 * 16 * 20, "weight"),
-        ((9, 20, 5, 5), 25 * 16 * 20, "weight"),
-        ((9, 20, 9), 9 * 16 * 20, "weight"),
-        ((9, 0, 3, 3), 0, "channels"),
-    ],
-)
-def test_wrong_weights_are_refused(weight: Any, to: int, word: str) -> None:
-    with pytest.raises(GraphError, match=word) as caught:
-        _core.make_kernel(
-            "conv_winograd_pack", [("f32", weight, None)], [("f32", (to,), None)], TOLD
-        )
-    assert caught.value.code == "GC-A001"
