@@ -55,14 +55,16 @@ class Search:
     def largest(self) -> LargestBatch:
         """The batch that fits, while the next one does not; both have been planned.
 
-        Peaks grow with the batch by nearly the same for each sample, so the next guess is where the
-        line through the two ends reaches the budget, and every third one the middle. Raises GC-M001
-        if batch 1 does not fit, GC-L001 if too many plans were needed.
+        Peaks grow with the batch by nearly the same for each sample, and weights are a fixed part:
+        the budget over batch 1's peak is the first guess, and from there the next one is where the
+        line through the two ends reaches the budget, and every third one the middle.
+        Raises GC-M001 if batch 1 does not fit, GC-L001 if too many plans were needed.
         """
         if not self.fits(1):
             told = f"batch 1 needs {self.known[1]:,} B" if self.known[1] else "batch 1 is too large"
             fail("GC-M001", f"no batch fits in {self.memory:,} B: {told}")
-        before, low, high, guess = 1, 1, MAX_BATCH + 1, 2
+        before, low, high = 1, 1, MAX_BATCH + 1
+        guess = max(2, min(self.memory // max(1, self.known[1] or 0), MAX_BATCH))
         is_aimed = False
         while high - low > 1:
             if self.plans >= self._allowed and guess not in self.known:
