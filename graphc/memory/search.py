@@ -9,6 +9,7 @@ from graphc.records import record
 
 MAX_BATCH = (1 << 31) - 1
 MAX_PLANS = 60
+PATIENCE = 12  # 31 halvings more settle any search
 MAX_STEPS = 500_000
 """Steps of all plans of one search together: a minute or two for each 100,000."""
 Peak = Callable[[int], int | None]
@@ -57,7 +58,7 @@ class Search:
 
         Peaks grow with the batch by nearly the same for each sample, and weights are a fixed part:
         the budget over batch 1's peak is the first guess, and from there the next one is where the
-        line through the two ends reaches the budget, and every third one the middle.
+        line through the two ends reaches the budget, or, if that leads nowhere soon, the middle.
         Raises GC-M001 if batch 1 does not fit, GC-L001 if too many plans were needed.
         """
         if not self.fits(1):
@@ -75,7 +76,7 @@ class Search:
                 high = guess
             if is_aimed and low == guess:  # on a line the next one is too large
                 guess, is_aimed = low + 1, False
-            elif self.plans % 3 == 0 and high <= MAX_BATCH:
+            elif high <= MAX_BATCH and self.plans > PATIENCE:
                 guess, is_aimed = (low + high) // 2, False
             else:
                 guess, is_aimed = self._on_line(before, low, high)
