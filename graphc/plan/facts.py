@@ -1,0 +1,83 @@
+"""Facts: what of a Program's forward can be thrown away and computed once more in the backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.ir.op import Effect
+from graphc.plan.lifetimes import ORDER, given_roots
+from graphc.program import PERSISTENT, Call, Program
+
+REPEATABLE = frozenset({Effect.RNG})
+"""Draws are counter-based: a replay makes the same."""
+
+
+class Facts:
+    """`root_of[buffer]`; `forward`, `later`: calls in the order they run, without "prepare";
+    `writers[root]`: calls of the forward that write it; `droppable`: roots that can be replayed;
+    `wanted`: those of them that a later entry reads; `us[call]`,
+    `space[call]`: time and workspace of its fastest variant.
+
+    A root is droppable if nobody but pure calls of the forward writes it, each byte at most once,
+    and if it is neither the caller's nor kept. Of what persists, such a call may read only what the
+    forward does not change.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.root_of = [program.root(b.id).id for b in program.buffers]
+        entries = sorted(program.entries, key=_position)
+        self.forward = list(program.entries.get("forward", ()))
+        later = [e for e in entries if e not in ("prepare", "forward")]
+        self.later = [index for entry in later for index in program.entries[entry]]
+        fastest = [min(call.variants, key=lambda v: v.est_us) for call in program.calls]
+        self.us = [variant.est_us for variant in fastest]
+        self.space = [variant.workspace_bytes for variant in fastest]
+        self.writers: dict[int, list[int]] = {}
+        changed: set[int] = set()
+        for index in self.forward:
+            for operand in program.calls[index].writes:
+                root = self.root_of[operand.buffer]
+                self.writers.setdefault(root, []).append(index)
+                if operand.version != 1 or program.buffers[root].kind in PERSISTENT:
+                    changed.add(root)
+        self._changed = changed
+        self.droppable = frozenset(self._find())
+        self.wanted = frozenset(
+            root
+            for index in self.later
+            for root in self.roots(program.calls[index], writes=False)
+            if root in self.droppable
+        )
+
+    def roots(self, call: Call, *, reads: bool = True, writes: bool = True) -> list[int]:
+        """Root buffers a call touches, each once."""
+        found = [o.buffer for o in call.reads] if reads else []
+        found += [o.buffer for o in call.writes] if writes else []
+        return list(dict.fromkeys(self.root_of[buffer] for buffer in found))
+
+    def _find(self) -> Iterator[int]:
+        program = self.program
+        taken = {self.root_of[buffer] for buffer in program.kept | program.lasting}
+        taken |= {root for root, _ in given_roots(program)} | self._changed
+        taken |= {
+            self.root_of[operand.buffer]
+            for entry, calls in program.entries.items()
+            for index in calls
+            if entry != "forward"
+            for operand in program.calls[index].writes
+        }
+        for root, writers in self.writers.items():
+            if root not in taken and all(self._is_pure(program.calls[w]) for w in writers):
+                yield root
+
+    def _is_pure(self, call: Call) -> bool:
+        reads = self.roots(call, writes=False)
+        return call.effects <= REPEATABLE and self._changed.isdisjoint(reads)
+
+
+def _position(entry: str) -> int:
+    return ORDER.index(entry) if entry in ORDER else len(ORDER)
+
+
+__all__ = ["Facts"]

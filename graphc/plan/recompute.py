@@ -1,0 +1,42 @@
+"""plan_replayed: a plan that drops activations after the forward and computes them once more."""
+
+from __future__ import annotations
+
+from graphc.plan.data import Place, Plan, Step
+from graphc.plan.facts import Facts
+from graphc.plan.planner import plan_program
+from graphc.plan.replays import Choice, Unrolled, unrolled
+
+
+def plan_replayed(facts: Facts, choice: Choice) -> Plan:
+    """The plan of a Program that replays what a choice drops; see `Choice`.
+
+    Results are the same to the bit, for replays run the same calls on the same bytes. Raises what
+    `unrolled` and `plan_program` raise.
+    """
+    made = unrolled(facts, choice)
+    plan = plan_program(made.program)
+    return Plan(
+        plan.target,
+        tuple(_told(step, made) for step in plan.steps),
+        plan.entries,
+        plan.arenas,
+        plan.homes,
+        plan.breakdown,
+        plan.live,
+        plan.op_bound,
+        plan.est_us,
+        plan.owner,
+    )
+
+
+def _told(step: Step, made: Unrolled) -> Step:
+    """A step in the words of the Program that has no replays."""
+    call, instance = made.calls[step.call]
+    operands = tuple(
+        Place(made.buffers[p.buffer], p.version, p.arena, p.offset) for p in step.operands
+    )
+    return Step(step.kind, call, operands, instance, step.variant, step.workspace)
+
+
+__all__ = ["plan_replayed"]

@@ -1,0 +1,182 @@
+"""unrolled: a Program with replays written out, in which every instance of a call is a call.
+
+So lifetimes, in-place chains, offsets and timelines of a plan with replays are those of a plan
+without: each instance of a buffer is a buffer too, with a life of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphc.plan.facts import Facts
+from graphc.program import Buffer, Call, Operand, Program
+from graphc.records import record
+
+Choice = Mapping[int, int]
+"""Root buffer that is dropped after its last use in the forward -> its group. Group 0: once
+replayed, it stays until its last use. Another: it does if a call of the backward asked for a
+buffer of that group; what is replayed on the way to others is dropped again at once."""
+
+
+class StaleError(Exception):
+    """A replay comes too late: something that it reads has been overwritten by then."""
+
+    def __init__(self, roots: list[int]) -> None:
+        super().__init__(f"root buffers {roots} cannot be dropped")
+        self.roots = roots
+
+
+@record(frozen=True, slots=True)
+class Unrolled:
+    """`calls[call]`: the (call, instance) it is of the Program's; `buffers[buffer]`: that one's;
+    `replay_us`: what replays take."""
+
+    program: Program
+    calls: list[tuple[int, int]]
+    buffers: list[int]
+    replay_us: float
+
+
+def unrolled(facts: Facts, choice: Choice) -> Unrolled:
+    """The Program that replays what a choice drops, right before the first call that reads it.
+
+    A replay's operands are replayed first if they were dropped too. Raises StaleError if one reads
+    what has been overwritten by then (weights that were updated), ValueError for a root that is not
+    droppable.
+    """
+    if not facts.droppable.issuperset(choice):
+        raise ValueError("not droppable")
+    return _Unroller(facts, choice).run()
+
+
+class _Unroller:
+    def __init__(self, facts: Facts, choice: Choice) -> None:
+        self.facts, self.choice = facts, choice
+        program = facts.program
+        self.buffers, self.calls = list(program.buffers), list(program.calls)
+        self.buffer_of = [b.id for b in program.buffers]
+        self.call_of = [(c.id, 0) for c in program.calls]
+        self.instances: dict[int, int] = {}
+        self.now: dict[int, int] = {}  # dropped root -> its instance that is there
+        self.views: dict[tuple[int, int], int] = {}
+        self.place = {index: at for at, index in enumerate(facts.forward)}
+        self.spoiled: set[int] = set()
+        self.us = 0.0
+
+    def run(self) -> Unrolled:
+        program, choice = self.facts.program, self.choice
+        entries = dict(program.entries)
+        for entry in ("backward", "update"):
+            order: list[int] = []
+            for index in program.entries.get(entry, ()):
+                call = self.calls[index]
+                reads = self.facts.roots(call, writes=False)
+                missing = [r for r in reads if r in choice and r not in self.now]
+                fresh = self._replay(missing, order) if missing else ()
+                if not choice.keys().isdisjoint(reads):
+                    self.calls[index] = self._call(call, index, self.now, self.now)
+                order.append(index)
+                stay = {choice[root] for root in missing}
+                for root in fresh:
+                    if choice[root] and choice[root] not in stay:
+                        del self.now[root]
+                self.spoiled.update(self.facts.roots(call, reads=False))
+            if entry in entries:
+                entries[entry] = tuple(order)
+        unrolled = Program(
+            program.target,
+            tuple(self.buffers),
+            tuple(self.calls),
+            entries,
+            program.inputs,
+            program.outputs,
+            program.kept,
+            program.lasting,
+            program.values,
+            program.seeds,
+        )
+        return Unrolled(unrolled, self.call_of, self.buffer_of, self.us)
+
+    def _replay(self, missing: list[int], order: list[int]) -> list[int]:
+        """Emit the calls that bring dropped roots back; returns all roots that are there again."""
+        facts, program = self.facts, self.facts.program
+        needed: set[int] = set()
+        asked = list(missing)
+        seen = set(asked)
+        while asked:
+            for index in facts.writers[asked.pop()]:
+                if index in needed:
+                    continue
+                needed.add(index)
+                reads = facts.roots(program.calls[index], writes=False)
+                if not self.spoiled.isdisjoint(reads):
+                    raise StaleError(facts.roots(program.calls[index], reads=False))
+                lost = [
+                    r for r in reads if r in self.choice and r not in self.now and r not in seen
+                ]
+                seen.update(lost)
+                asked += lost
+        fresh: list[int] = []
+        made: dict[int, int] = {}
+        for index in sorted(needed, key=self.place.__getitem__):
+            call = program.calls[index]
+            for root in facts.roots(call, reads=False):
+                if root not in made:
+                    made[root] = self._instance(root)
+                    if root in self.choice and root in seen:
+                        self.now[root] = made[root]
+                        fresh.append(root)
+            order.append(len(self.calls))
+            self.instances[index] = self.instances.get(index, 0) + 1
+            self.call_of.append((index, self.instances[index]))
+            self.calls.append(self._call(call, len(self.calls), self.now, made))
+            self.us += facts.us[index]
+        return fresh
+
+    def _instance(self, root: int) -> int:
+        """A new buffer for what a replay writes."""
+        b = self.buffers[root]
+        made = len(self.buffers)
+        self.buffers.append(
+            Buffer(made, b.name, b.kind, b.dtype, b.dims, b.strides, b.nbytes, b.align)
+        )
+        self.buffer_of.append(root)
+        return made
+
+    def _call(
+        self, call: Call, index: int, reads: Mapping[int, int], writes: Mapping[int, int]
+    ) -> Call:
+        return Call(
+            index,
+            call.name,
+            call.node,
+            call.part,
+            call.variants,
+            tuple(self._operand(operand, reads) for operand in call.reads),
+            tuple(self._operand(operand, writes) for operand in call.writes),
+            call.may_overwrite,
+            call.effects,
+            call.batch_axis,
+            call.attrs,
+        )
+
+    def _operand(self, operand: Operand, instances: Mapping[int, int]) -> Operand:
+        root = self.facts.root_of[operand.buffer]
+        instance = instances.get(root)
+        if instance is None:
+            return operand
+        b = self.facts.program.buffers[operand.buffer]
+        if b.view_of is None:
+            return Operand(operand.role, instance, operand.version)
+        key = operand.buffer, instance
+        if key not in self.views:
+            made = self.views[key] = len(self.buffers)
+            place = instance, b.view_of[1]
+            self.buffers.append(
+                Buffer(made, b.name, b.kind, b.dtype, b.dims, b.strides, b.nbytes, b.align, place)
+            )
+            self.buffer_of.append(operand.buffer)
+        return Operand(operand.role, self.views[key], operand.version)
+
+
+__all__ = ["Choice", "StaleError", "Unrolled", "unrolled"]
