@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graphc.ir.op import Effect
 from graphc.plan.lifetimes import ORDER, given_roots
-from graphc.program import PERSISTENT, Call, Program
+from graphc.program import PERSISTENT, Operand, Program
 
 REPEATABLE = frozenset({Effect.RNG})
 """Draws are counter-based: a replay makes the same."""
 
 
 class Facts:
-    """`root_of[buffer]`; `forward`, `later`: calls in the order they run, without "prepare";
+    """`root_of[buffer]`; `reads[call]`, `writes[call]`: root buffers, each once; `forward`,
+    `later`: calls in the order they run, without "prepare";
     `writers[root]`: calls of the forward that write it; `droppable`: roots that can be replayed;
     `wanted`: those of them that a later entry reads; `us[call]`,
     `space[call]`: time and workspace of its fastest variant.
@@ -26,6 +27,8 @@ class Facts:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.root_of = [program.root(b.id).id for b in program.buffers]
+        self.reads = [self._roots(call.reads) for call in program.calls]
+        self.writes = [self._roots(call.writes) for call in program.calls]
         entries = sorted(program.entries, key=_position)
         self.forward = list(program.entries.get("forward", ()))
         later = [e for e in entries if e not in ("prepare", "forward")]
@@ -44,36 +47,30 @@ class Facts:
         self._changed = changed
         self.droppable = frozenset(self._find())
         self.wanted = frozenset(
-            root
-            for index in self.later
-            for root in self.roots(program.calls[index], writes=False)
-            if root in self.droppable
+            root for index in self.later for root in self.reads[index] if root in self.droppable
         )
 
-    def roots(self, call: Call, *, reads: bool = True, writes: bool = True) -> list[int]:
-        """Root buffers a call touches, each once."""
-        found = [o.buffer for o in call.reads] if reads else []
-        found += [o.buffer for o in call.writes] if writes else []
-        return list(dict.fromkeys(self.root_of[buffer] for buffer in found))
+    def _roots(self, operands: Sequence[Operand]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(self.root_of[operand.buffer] for operand in operands))
 
     def _find(self) -> Iterator[int]:
         program = self.program
         taken = {self.root_of[buffer] for buffer in program.kept | program.lasting}
         taken |= {root for root, _ in given_roots(program)} | self._changed
         taken |= {
-            self.root_of[operand.buffer]
+            root
             for entry, calls in program.entries.items()
             for index in calls
             if entry != "forward"
-            for operand in program.calls[index].writes
+            for root in self.writes[index]
         }
         for root, writers in self.writers.items():
-            if root not in taken and all(self._is_pure(program.calls[w]) for w in writers):
+            if root not in taken and all(map(self._is_pure, writers)):
                 yield root
 
-    def _is_pure(self, call: Call) -> bool:
-        reads = self.roots(call, writes=False)
-        return call.effects <= REPEATABLE and self._changed.isdisjoint(reads)
+    def _is_pure(self, index: int) -> bool:
+        is_repeatable = self.program.calls[index].effects <= REPEATABLE
+        return is_repeatable and self._changed.isdisjoint(self.reads[index])
 
 
 def _position(entry: str) -> int:

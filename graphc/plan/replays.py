@@ -18,11 +18,19 @@ replayed, it stays until its last use. Another: it does if a call of the backwar
 buffer of that group; what is replayed on the way to others is dropped again at once."""
 
 
+MOST = 8
+"""Replays for each call of the Program from which on a choice is given up."""
+
+
+class TooManyError(Exception):
+    """A choice has too many replays to be worth a plan."""
+
+
 class StaleError(Exception):
     """A replay comes too late: something that it reads has been overwritten by then."""
 
-    def __init__(self, roots: list[int]) -> None:
-        super().__init__(f"root buffers {roots} cannot be dropped")
+    def __init__(self, roots: tuple[int, ...]) -> None:
+        super().__init__(f"root buffers {list(roots)} cannot be dropped")
         self.roots = roots
 
 
@@ -41,8 +49,8 @@ def unrolled(facts: Facts, choice: Choice) -> Unrolled:
     """The Program that replays what a choice drops, right before the first call that reads it.
 
     A replay's operands are replayed first if they were dropped too. Raises StaleError if one reads
-    what has been overwritten by then (weights that were updated), ValueError for a root that is not
-    droppable.
+    what has been overwritten by then (weights that were updated), TooManyError for over `MOST`
+    replays for each call, ValueError for a root that is not droppable.
     """
     if not facts.droppable.issuperset(choice):
         raise ValueError("not droppable")
@@ -70,7 +78,7 @@ class _Unroller:
             order: list[int] = []
             for index in program.entries.get(entry, ()):
                 call = self.calls[index]
-                reads = self.facts.roots(call, writes=False)
+                reads = self.facts.reads[index]
                 missing = [r for r in reads if r in choice and r not in self.now]
                 fresh = self._replay(missing, order) if missing else ()
                 if not choice.keys().isdisjoint(reads):
@@ -80,7 +88,7 @@ class _Unroller:
                 for root in fresh:
                     if choice[root] and choice[root] not in stay:
                         del self.now[root]
-                self.spoiled.update(self.facts.roots(call, reads=False))
+                self.spoiled.update(self.facts.writes[index])
             if entry in entries:
                 entries[entry] = tuple(order)
         unrolled = Program(
@@ -108,9 +116,9 @@ class _Unroller:
                 if index in needed:
                     continue
                 needed.add(index)
-                reads = facts.roots(program.calls[index], writes=False)
+                reads = facts.reads[index]
                 if not self.spoiled.isdisjoint(reads):
-                    raise StaleError(facts.roots(program.calls[index], reads=False))
+                    raise StaleError(facts.writes[index])
                 lost = [
                     r for r in reads if r in self.choice and r not in self.now and r not in seen
                 ]
@@ -120,12 +128,14 @@ class _Unroller:
         made: dict[int, int] = {}
         for index in sorted(needed, key=self.place.__getitem__):
             call = program.calls[index]
-            for root in facts.roots(call, reads=False):
+            for root in facts.writes[index]:
                 if root not in made:
                     made[root] = self._instance(root)
                     if root in self.choice and root in seen:
                         self.now[root] = made[root]
                         fresh.append(root)
+            if len(self.calls) > (1 + MOST) * len(program.calls):
+                raise TooManyError("too many replays")
             order.append(len(self.calls))
             self.instances[index] = self.instances.get(index, 0) + 1
             self.call_of.append((index, self.instances[index]))
@@ -179,4 +189,4 @@ class _Unroller:
         return Operand(operand.role, self.views[key], operand.version)
 
 
-__all__ = ["Choice", "StaleError", "Unrolled", "unrolled"]
+__all__ = ["Choice", "StaleError", "TooManyError", "Unrolled", "unrolled"]

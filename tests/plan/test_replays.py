@@ -22,7 +22,7 @@ from graphc.ir.op import Effect
 from graphc.plan import Plan, plan_program, verify_plan
 from graphc.plan.facts import Facts
 from graphc.plan.recompute import plan_replayed
-from graphc.plan.replays import Choice, StaleError, unrolled
+from graphc.plan.replays import Choice, StaleError, TooManyError, unrolled
 from graphc.plan.text import from_json, to_json
 from graphc.program import BufferKind, Program
 from graphc.runtime import _plans
@@ -136,7 +136,10 @@ def test_random_programs_give_the_same_bits(seed: int) -> None:
     facts = Facts(program)
     expected = Machine(program).run()
     for choice in (everything(facts, "speed"), everything(facts, "memory"), chance(facts, rng)):
-        plan = replayed(facts, choice)
+        try:
+            plan = replayed(facts, choice)
+        except TooManyError:
+            continue
         verify_plan(program, plan)
         assert same(Machine(program, plan).run(), expected)
 

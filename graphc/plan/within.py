@@ -1,0 +1,60 @@
+"""plan_within: the cheapest plan known that stays within a budget."""
+
+from __future__ import annotations
+
+from graphc.errors import fail
+from graphc.plan.data import Plan, StepKind
+from graphc.plan.facts import Facts
+from graphc.plan.front import POLICIES, Front
+from graphc.plan.planner import plan_program
+from graphc.plan.recompute import plan_replayed
+from graphc.plan.verify import verify_plan
+from graphc.program import Program
+
+
+def plan_within(program: Program, budget_bytes: int, policy: str = "ours") -> Plan:
+    """A verified plan whose peak is at most `budget_bytes`; of those that a policy knows, the one
+    whose replays are estimated to take the least time.
+
+    Never slower for a larger budget, and there is one for every budget from the minimum on that
+    GC-M001 tells of. `policy`: "ours" looks for the best of all kinds. "sqrt" keeps the ends of
+    segments, as Chen et al. do; "speed", "memory" and "cost_aware" are those of SuperNeurons.
+    Raises GC-M001, GC-M002, GC-R002 for an unknown policy.
+    """
+    check_policy(policy)
+    plain = plan_program(program)
+    if plain.peak_bytes <= budget_bytes:
+        verify_plan(program, plain)
+        return plain
+    facts = Facts(program)
+    trials = Front(facts, policy).trials
+    rest = plain.peak_bytes - plain.work_bytes
+    for trial in trials:
+        if trial.peak + rest <= budget_bytes:
+            plan = plan_replayed(facts, trial.choice)
+            if plan.peak_bytes <= budget_bytes:
+                verify_plan(program, plan)
+                return plan
+    least = plain
+    for trial in reversed(trials):
+        if trial.peak + rest >= least.peak_bytes:
+            break
+        least = min(least, plan_replayed(facts, trial.choice), key=lambda p: p.peak_bytes)
+    where = f", at {least.owner.name!r} ({least.owner.part})" if least.owner is not None else ""
+    told = f"the budget is {budget_bytes:,} B, and policy {policy!r} needs {least.peak_bytes:,} B"
+    fail("GC-M001", told + where, "use a smaller batch or a larger budget")
+
+
+def check_policy(policy: str) -> None:
+    """Raise GC-R002 for a name that no policy has."""
+    if policy not in POLICIES:
+        fail("GC-R002", f"no policy {policy!r}", f"policies: {', '.join(POLICIES)}")
+
+
+def replay_us(program: Program, plan: Plan) -> float:
+    """Estimated microseconds of a plan's replays; `plan.est_us` counts them."""
+    steps = [step for step in plan.steps if step.kind is StepKind.RUN and step.instance]
+    return sum(program.calls[step.call].variants[step.variant].est_us for step in steps)
+
+
+__all__ = ["check_policy", "plan_within", "replay_us"]
