@@ -302,7 +302,7 @@ CODES: dict[str, Code] = {
         MEMORY,
         "plan is larger than the budget",
         "The network's memory plan, made before anything runs, needs more device memory than "
-        "--memory or `memory=` allows.",
+        "--memory or `memory=` allows; in training, even if activations are computed twice.",
         "Use a smaller batch: `graphc plan NET --memory SIZE --largest-batch` finds it.",
     ),
     "GC-M002": Code(

@@ -60,8 +60,27 @@ def tell(found: dict[str, Any]) -> None:
     _tell_budget(found)
 
 
+def _tell_replays(found: dict[str, Any]) -> None:
+    """What is computed twice, and with --explain which layers that is."""
+    told = found["recompute"]
+    overhead = f"{100 * told['overhead']:.1f} % more time (estimated)"
+    say(f"{told['replays']} replays, policy {told['policy']}: {overhead}")
+    if "kept" in told:
+        say("\nkept from the forward:")
+        rows = [(row["name"], size_text(row["bytes"])) for row in told["kept"]]
+        table(("buffer", "bytes"), rows, right="bytes")
+        say("\nreplayed in the backward:")
+        rows_of = [
+            (row["layer"], row["part"], str(row["times"]), f"{row['us']:.0f}")
+            for row in told["replayed"]
+        ]
+        table(("layer", "part", "times", "us"), rows_of, right="times,us")
+
+
 def _tell_budget(found: dict[str, Any]) -> None:
     """What there is of --memory, --largest-batch and --sweep."""
+    if "recompute" in found:
+        _tell_replays(found)
     if "memory" in found:
         budget, left = found["memory"]["budget_bytes"], found["memory"]["left_bytes"]
         told = f"fits in {size_text(budget)}, {size_text(left)} ({left:,} B) are left over"

@@ -14,6 +14,7 @@ from graphc.count import batch_size
 from graphc.errors import fail
 from graphc.ir.graph import Graph
 from graphc.plan import Plan
+from graphc.plan.explain import explained
 from graphc.plan.timeline import timeline
 from graphc.program import BufferKind, Program
 
@@ -45,6 +46,14 @@ from graphc.program import BufferKind, Program
 @click.option("--timeline", "as_timeline", is_flag=True, help="Draw the bytes needed, by step.")
 @memory_option
 @click.option(
+    "--policy",
+    type=click.Choice(["ours", "sqrt", "speed", "memory", "cost_aware"]),
+    default="ours",
+    show_default=True,
+    help="Of --train --memory: how to choose what is computed twice.",
+)
+@click.option("--explain", is_flag=True, help="Of --train: say what is kept, and what replayed.")
+@click.option(
     "--largest-batch", "as_largest", is_flag=True, help="Of --memory: find the batch that fits."
 )
 @click.option(
@@ -63,6 +72,8 @@ def command(
     keep: tuple[str, ...],
     as_timeline: bool,
     memory: int | None,
+    policy: str,
+    explain: bool,
     as_largest: bool,
     sweep: bool,
     html: str | None,
@@ -79,16 +90,21 @@ def command(
     from graphc.memory import lowered, require_fit
 
     _check(memory, as_largest, sweep)
+    if explain and not train:
+        fail("GC-C001", "--explain tells what training keeps", "add --train")
     note_budget(memory)
     graph, how = open_planned(
         net, options, train, target, keep_option(keep), solver=solver, fused_update=fused_update
     )
     batches = _batches(graph, how, memory, as_largest, sweep)
     batch = batches.get("largest_batch")
-    low = lowered(graph, batch=batch, **how)
+    budget = None if sweep else memory
+    low = lowered(graph, batch=batch, memory=budget, policy=policy, **how)
     if memory is not None and not sweep:
         require_fit(low.plan, memory, graph, **how)
     found = describe(low.program, low.plan, batch or batch_size(graph) or 1)
+    if train and (memory is not None or explain):
+        found["recompute"] = recompute(low.program, low.plan, policy, explain)
     if memory is not None:
         left = memory - low.plan.peak_bytes
         found["memory"] = {"budget_bytes": memory, "left_bytes": left, "fits": left >= 0}
@@ -168,6 +184,22 @@ def describe(program: Program, plan: Plan, batch: int) -> dict[str, Any]:
             "buffers": [{"name": n, "kind": k, "bytes": b} for n, k, b in owner.buffers],
         },
     }
+
+
+def recompute(program: Program, plan: Plan, policy: str, explain: bool) -> dict[str, Any]:
+    """What a training plan computes twice; with `explain` also what it keeps."""
+    told = explained(program, plan)
+    found: dict[str, Any] = {
+        "policy": policy,
+        "replays": sum(count for _, _, count, _ in told.replayed),
+        "replay_us": told.us,
+        "overhead": told.overhead,
+    }
+    if explain:
+        found["kept"] = [{"name": name, "bytes": nbytes} for name, nbytes in told.kept]
+        keys = ("layer", "part", "times", "us")
+        found["replayed"] = [dict(zip(keys, row, strict=True)) for row in told.replayed]
+    return found
 
 
 def _entry(plan: Plan, step: int) -> str:

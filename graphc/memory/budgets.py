@@ -37,6 +37,7 @@ def plan(
     fused_update: bool = True,
     set: Overrides = (),
     memory: str | int | None = None,
+    policy: str = "ours",
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
@@ -48,13 +49,15 @@ def plan(
     blobs that must not be overwritten, or "all". `threads` of target cpu: as in `graphc.compile`;
     workspaces depend on them. `set`: fields to change, as in `graphc.load`; with a `solver`, its
     own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
-    plan must not exceed. Raises GC-M001 if it does, GC-R002 for what does not exist, GC-X001 for a
-    target without gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
+    plan must not exceed; training computes activations twice to stay below, which `policy` chooses,
+    see `graphc.plan.within.plan_within`. Raises GC-M001 where that does not help, GC-R002 for what
+    does not exist, GC-X001 for a target without gradients, GC-R004, GC-P005 for a wrong solver, and
+    what loading raises.
     """
     how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
     how |= {"solver": solver, "fused_update": fused_update, "set": set}
     budget = None if memory is None else checked_size(memory)
-    found = lowered(net, batch=batch, **how).plan
+    found = lowered(net, batch=batch, memory=budget, policy=policy, **how).plan
     if budget is not None:
         require_fit(found, budget, net, **how)
     return found

@@ -16,6 +16,7 @@ from graphc.ir.verify import verify
 from graphc.lower import cpu, model
 from graphc.lowering import Lowering
 from graphc.plan import plan_program, verify_plan
+from graphc.plan.within import check_policy, plan_within
 from graphc.runtime.cpu import checked_threads
 from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.services import Services
@@ -40,14 +41,19 @@ def lowered(
     solver: str | Path | None = None,
     fused_update: bool = True,
     set: Overrides = (),
+    memory: int | None = None,
+    policy: str = "ours",
 ) -> Lowering:
     """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
+
+    Without `train`, a plan may be over `memory` bytes.
 
     `passes` None: the default ones, but none for `train`, as `graphc.compile` runs them. The plan
     is verified.
     """
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
+    check_policy(policy)
     if solver is not None and not train:
         fail("GC-R002", "a solver is given, but nothing is trained", "say train=True, or --train")
     settings = Settings()
@@ -66,6 +72,8 @@ def lowered(
         program = cpu.lower(graph, pinned, count, fused_update=fused_update)
     else:
         program = model.lower(graph, pinned, fused_update)
+    if memory is not None and train:
+        return Lowering(graph, program, plan_within(program, memory, policy))
     made = plan_program(program)
     verify_plan(program, made)
     return Lowering(graph, program, made)

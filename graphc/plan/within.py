@@ -41,8 +41,11 @@ def plan_within(program: Program, budget_bytes: int, policy: str = "ours") -> Pl
             break
         least = min(least, plan_replayed(facts, trial.choice), key=lambda p: p.peak_bytes)
     where = f", at {least.owner.name!r} ({least.owner.part})" if least.owner is not None else ""
-    told = f"the budget is {budget_bytes:,} B, and policy {policy!r} needs {least.peak_bytes:,} B"
-    fail("GC-M001", told + where, "use a smaller batch or a larger budget")
+    told = (
+        f"the plan for target {program.target} needs {least.peak_bytes:,} B at least, with what "
+        f"policy {policy!r} replays{where}; the budget is {budget_bytes:,} B"
+    )
+    fail("GC-M001", told, "`graphc plan --memory SIZE --largest-batch` says which batch fits")
 
 
 def check_policy(policy: str) -> None:

@@ -11,15 +11,22 @@ from graphc.plan.text import from_table, to_json
 from graphc.program import Call, Program
 
 
-def plan_for(program: Program, kept: str | None = None) -> Plan:
+def plan_for(program: Program, kept: str | None = None, memory: int | None = None) -> Plan:
     """A verified plan: the kept one, if it is for this Program.
 
+    Of a Program with a backward, one that replays what it must to stay within `memory` bytes.
+
     A Program tells of target, ISA, library, threads and batch by its kernels and their workspaces.
-    Raises GC-A001 for a kept plan that was tampered with, GC-M002.
+    Raises GC-A001 for a kept plan that was tampered with, GC-M001 where replays do not help,
+    GC-M002.
     """
     plan = _read(program, kept) if kept is not None else None
     if plan is None:
         plan = plan_program(program)
+        if memory is not None and plan.peak_bytes > memory and "backward" in program.entries:
+            from graphc.plan.within import plan_within
+
+            return plan_within(program, memory)
         verify_plan(program, plan)
         return plan
     try:

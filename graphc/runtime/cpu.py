@@ -183,7 +183,7 @@ class CpuExecutor(ReferenceExecutor):
             deterministic=self._deterministic,
             known=known,
         )
-        made = plan_for(program, plan)
+        made = plan_for(program, plan, self._memory)
         check_budget(made, self._memory)
         return Prepared(program, made, self.weights, self.threads)
 

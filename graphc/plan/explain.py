@@ -1,0 +1,57 @@
+"""explained: what a plan keeps from the forward to the backward, what it replays, and the time."""
+
+from __future__ import annotations
+
+from graphc.plan.data import Plan, StepKind
+from graphc.plan.within import replay_us
+from graphc.program import PERSISTENT, Program
+from graphc.records import record
+
+
+@record(frozen=True, slots=True)
+class Explained:
+    """`kept`: (buffer, bytes) that the forward made and a later entry reads as it is, largest
+    first; `replayed`: (call, part, how often, microseconds of all), dearest first. `us`: what
+    replays take; `overhead`: that as a part of all else."""
+
+    kept: tuple[tuple[str, int], ...]
+    replayed: tuple[tuple[str, str, int, float], ...]
+    us: float
+    overhead: float
+
+
+def explained(program: Program, plan: Plan) -> Explained:
+    """What a plan does to stay small; times are estimates."""
+    past = plan.entries["forward"][1]
+    writer: dict[tuple[int, int, int], bool] = {}  # root, arena, where it begins: is a replay's
+    kept: dict[int, int] = {}
+    times: dict[int, int] = {}
+    for number, step in enumerate(plan.steps):
+        if step.kind is not StepKind.RUN:
+            continue
+        call = program.calls[step.call]
+        if step.instance:
+            times[call.id] = times.get(call.id, 0) + 1
+        for at, place in enumerate(step.operands):
+            root = program.root(place.buffer)
+            start = (program.buffers[place.buffer].view_of or (0, 0))[1]
+            home = root.id, place.arena, place.offset - start
+            if at >= len(call.reads):
+                writer[home] = number >= past
+            elif number >= past and root.kind not in PERSISTENT and writer.get(home) is False:
+                kept[root.id] = root.nbytes
+    us = replay_us(program, plan)
+    rest = plan.est_us - us
+    replayed = [
+        (call.name, call.part, count, count * min(v.est_us for v in call.variants))
+        for call, count in ((program.calls[index], count) for index, count in times.items())
+    ]
+    return Explained(
+        tuple((program.buffers[b].name, n) for b, n in sorted(kept.items(), key=lambda k: -k[1])),
+        tuple(sorted(replayed, key=lambda row: -row[3])),
+        us,
+        us / rest if rest else 0.0,
+    )
+
+
+__all__ = ["Explained", "explained"]
