@@ -17,7 +17,9 @@ LEVELS = 40
 """Sizes between the largest and the smallest plan at which a cheap one is looked for."""
 PIECES = (2, 4, 8)
 """In how many pieces segments are replayed."""
-EFFORT = 1_000_000
+PARTS = (2, 4, 1 << 30)
+"""Pieces over one of these parts of the largest are replayed for each reader."""
+EFFORT = 1_400_000
 """Steps that may be tried; a trial takes some ten microseconds for each."""
 
 
@@ -83,6 +85,9 @@ class Front:
             self._try_rule(self.segments.by_size(size))
             for pieces in PIECES:
                 self._try_rule(self.segments.by_size(size, size // pieces))
+            for part in PARTS:
+                if self._left > EFFORT * 2 // 3:
+                    self._try_rule(self.segments.by_reader(size, size // PIECES[-1], part))
         moves = Moves(self.facts, self.segments, self._try)
         moves.smaller(min(self._found, key=lambda t: (t.peak, t.us)), 0)
         low = min(trial.peak for trial in self._found)

@@ -78,6 +78,19 @@ class Segments:
         ends = [roots[len(roots) * k // count] for k in range(1, count)] if roots else []
         return self.dropped(ends)
 
+    def by_reader(self, most: int, inner: int, part: int) -> Choice:
+        """As `by_size`, but replay for each reader in pieces of over a `part`-th of the largest:
+        smallest, and slowest."""
+        choice, buffers = self.by_size(most, inner), self.facts.program.buffers
+        sizes: dict[int, int] = {}
+        for root, group in choice.items():
+            sizes[group] = sizes.get(group, 0) + buffers[root].nbytes
+        largest = max((nbytes for group, nbytes in sizes.items() if group), default=0)
+        return {
+            root: -at if group and sizes[group] * part > largest else group
+            for at, (root, group) in enumerate(choice.items(), start=1)
+        }
+
     def by_size(self, most: int, inner: int | None = None) -> Choice:
         """Keep the ends of segments of about `most` bytes. `inner`: replay each in pieces of about
         that size, of which the ends are kept meanwhile."""
