@@ -7,6 +7,7 @@ node's reference on other arrays.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -68,7 +69,7 @@ class CpuExecutor(ReferenceExecutor):
         self.weights = weights or WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
-        self.env: Shown = Shown(self._seen)
+        self.env: Shown = self._nothing_shown()
         self.prepared = self._prepare(plan, choices)
         self._shapes_of_plan = self._input_shapes()
 
@@ -102,7 +103,7 @@ class CpuExecutor(ReferenceExecutor):
 
     def forward(self, feeds: Mapping[Value, Held]) -> None:
         """Run the plan; `feeds` holds every FEED value."""
-        self.env, self.shapes, self.sigs, self.drawn = Shown(self._seen), {}, {}, self.step
+        self.env, self.shapes, self.sigs, self.drawn = self._nothing_shown(), {}, {}, self.step
         if self._input_shapes() != self._shapes_of_plan:
             self.prepared = self._prepare()
             self._shapes_of_plan, self._stale = self._input_shapes(), True
@@ -141,7 +142,7 @@ class CpuExecutor(ReferenceExecutor):
         if "backward" in self.prepared.entries:
             self._run("backward")
             self._stale |= self.updates
-        self.env = Shown(self._seen)
+        self.env = self._nothing_shown()
         self.env.update(self._losses)
         self._show_pinned("backward")
 
@@ -199,6 +200,12 @@ class CpuExecutor(ReferenceExecutor):
             if is_here and value.name in program.values:
                 self.shapes.setdefault(value, typed(value).shape)
                 self.env.show(value)
+
+    def _nothing_shown(self) -> Shown:
+        """Whose arrays are made by us, who own it: a reference back would keep all memory until
+        garbage is looked for."""
+        own = weakref.proxy(self)
+        return Shown(lambda value: own._seen(value))
 
     def _seen(self, value: Value) -> npt.NDArray[Any]:
         return _live(self._array(value), self.shapes[value])
