@@ -1,4 +1,4 @@
-"""Networks that nobody has any more give their memory back at once, not when garbage is looked for."""
+"""Networks that nobody has any more give back their memory at once, before any collection."""
 
 from __future__ import annotations
 
