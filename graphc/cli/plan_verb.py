@@ -87,7 +87,7 @@ def command(
     without a loss takes its outputs' gradients as inputs. The peak is all device memory: the
     weights, what the solver remembers of each, and the work arena, which holds all else.
     """
-    from graphc.memory import lowered, require_fit
+    from graphc.memory import lowered_within
 
     _check(memory, as_largest, sweep)
     if explain and not train:
@@ -99,9 +99,7 @@ def command(
     batches = _batches(graph, how, memory, as_largest, sweep)
     batch = batches.get("largest_batch")
     budget = None if sweep else memory
-    low = lowered(graph, batch=batch, memory=budget, policy=policy, **how)
-    if memory is not None and not sweep:
-        require_fit(low.plan, memory, graph, **how)
+    low = lowered_within(graph, batch, budget, policy, **how)
     found = describe(low.program, low.plan, batch or batch_size(graph) or 1)
     if train and (memory is not None or explain):
         found["recompute"] = recompute(low.program, low.plan, policy, explain)

@@ -1,6 +1,6 @@
 """Memory of a network before it runs: what is planned, and what fits in a budget."""
 
-from graphc.memory.budgets import batch_search, largest_batch, plan, require_fit, sweep_batches
+from graphc.memory.budgets import batch_search, largest_batch, lowered_within, plan, sweep_batches
 from graphc.memory.plans import TARGETS, lowered, pinned_values, prepared
 from graphc.memory.search import BatchPeak, LargestBatch, Search
 
@@ -12,9 +12,9 @@ __all__ = [
     "batch_search",
     "largest_batch",
     "lowered",
+    "lowered_within",
     "pinned_values",
     "plan",
     "prepared",
-    "require_fit",
     "sweep_batches",
 ]

@@ -13,6 +13,7 @@ from graphc.ir.clone import forward_part
 from graphc.ir.graph import Graph, typed
 from graphc.ir.op import Kind
 from graphc.ir.types import Phase
+from graphc.lowering import Lowering
 from graphc.memory.plans import lowered
 from graphc.memory.search import BatchPeak, LargestBatch, Search, allowed_plans
 from graphc.plan import Plan
@@ -56,19 +57,35 @@ def plan(
     """
     how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
     how |= {"solver": solver, "fused_update": fused_update, "set": set}
-    budget = None if memory is None else checked_size(memory)
-    found = lowered(net, batch=batch, memory=budget, policy=policy, **how).plan
-    if budget is not None:
-        require_fit(found, budget, net, **how)
+    return lowered_within(net, batch, memory, policy, **how).plan
+
+
+def lowered_within(
+    net: Graph | str | Path,
+    batch: int | None,
+    memory: str | int | None,
+    policy: str = "ours",
+    **how: Any,
+) -> Lowering:
+    """What a network is lowered to, within `memory` if that is given; `how`: arguments of `plan`.
+    Raises GC-M001, with what would make it smaller, and what `plan` raises."""
+    if memory is None:
+        return lowered(net, batch=batch, policy=policy, **how)
+    budget = checked_size(memory)
+    try:
+        found = lowered(net, batch=batch, memory=budget, policy=policy, **how)
+        told = over_budget(found.plan, budget)
+    except GraphError as error:
+        if error.code != "GC-M001":
+            raise
+        told = error.message
+    if told:
+        fail("GC-M001", told, "; ".join(_ways_out(net, budget, **how)))
     return found
 
 
-def require_fit(found: Plan, memory: int, net: Graph | str | Path, **how: Any) -> None:
-    """Raise GC-M001 for a plan over `memory` bytes, with what would make it smaller; `net` and
-    `how`: what it is the plan of, and arguments of `plan`."""
-    told = over_budget(found, memory)
-    if not told:
-        return
+def _ways_out(net: Graph | str | Path, memory: int, **how: Any) -> list[str]:
+    """What would bring a network's plan below `memory` bytes."""
     hints = []
     try:
         best = batch_search(net, memory=memory, **how).largest()
@@ -81,7 +98,7 @@ def require_fit(found: Plan, memory: int, net: Graph | str | Path, **how: Any) -
         hints.append("updates that are fused need less: leave out --no-fused-update")
     if how.get("keep"):
         hints.append("what --keep keeps takes memory")
-    fail("GC-M001", told, "; ".join(hints))
+    return hints
 
 
 def largest_batch(
