@@ -23,9 +23,9 @@ from graphc.ops.update.rule import RATE
 from graphc.plan import Plan, Step
 from graphc.program import HOST
 from graphc.records import record
-from graphc.runtime.cpu import usable_cpus
 from graphc.runtime.executable import Executable
 from graphc.runtime.peaks import Peaks, measure_peaks
+from graphc.runtime.threads import usable_cpus
 from graphc.runtime.training import TrainingNet
 from graphc.services import sample_inputs
 from graphc.train.build import compile_training

@@ -16,8 +16,8 @@ from graphc.lower.cpu import problems
 from graphc.memory import pinned_values, prepared
 from graphc.records import record
 from graphc.runtime._prepared import DTYPES
-from graphc.runtime.cpu import checked_threads
 from graphc.runtime.keeping import Keep
+from graphc.runtime.threads import checked_threads
 
 LEAST, SECONDS = 5, 0.03
 """Runs of one kernel, and how long they go on."""

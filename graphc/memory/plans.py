@@ -17,8 +17,8 @@ from graphc.lower import cpu, model
 from graphc.lowering import Lowering
 from graphc.plan import plan_program, verify_plan
 from graphc.plan.within import check_policy, plan_within
-from graphc.runtime.cpu import checked_threads
 from graphc.runtime.keeping import Keep, check_kept, kept_names
+from graphc.runtime.threads import checked_threads
 from graphc.services import Services
 from graphc.train.build import training_graph
 from graphc.train.settings import Settings, read_settings

@@ -6,7 +6,6 @@ node's reference on other arrays.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -28,9 +27,9 @@ from graphc.runtime._steps import PREPARE
 from graphc.runtime._weights import SharedWeights, WeightMemory
 from graphc.runtime.feeds import double
 from graphc.runtime.reference import ReferenceExecutor
+from graphc.runtime.threads import checked_threads
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
-MAX_THREADS = 1024
 
 
 class CpuExecutor(ReferenceExecutor):
@@ -277,22 +276,6 @@ class CpuExecutor(ReferenceExecutor):
             fail("GC-O001", told)
 
 
-def checked_threads(told: int | None) -> int:
-    """`told`, or as many as there are CPUs for this process. Raises GC-R004."""
-    if told is None:
-        return min(usable_cpus(), MAX_THREADS)
-    if type(told) is not int or not 1 <= told <= MAX_THREADS:
-        fail("GC-R004", f"{told!r} threads; 1 to {MAX_THREADS} are possible")
-    return told
-
-
-def usable_cpus() -> int:
-    """How many CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def _live(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """The first elements of a dense array, as many as `shape` has."""
     if array.shape == shape:
@@ -300,4 +283,4 @@ def _live(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return array.reshape(-1)[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 
-__all__ = ["CpuExecutor", "checked_threads", "usable_cpus"]
+__all__ = ["CpuExecutor"]

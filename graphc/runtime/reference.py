@@ -182,10 +182,6 @@ class ReferenceExecutor:
             self.sources[node] = prefetched(source) if self.reads_ahead else source
         return self.sources[node]
 
-    def positions(self) -> dict[str, dict[str, int]]:
-        """Where the opened sources will go on, by layer."""
-        return {n.name: s.state() for n, s in self.sources.items() if hasattr(s, "state")}
-
     def go_to(self, positions: Mapping[str, Mapping[str, int]]) -> None:
         """Take sources to where `positions` were taken. Raises GC-D002 if they do not fit."""
         for node in self.forward_nodes:

@@ -22,15 +22,36 @@ if TYPE_CHECKING:
 Positions = dict[str, dict[str, int]]
 
 
-class TrainingNet(Executable):
-    """An executable whose graph has update nodes (`graphc.updates`).
-
-    Gradients live no longer than their last reader, so that nobody can ask for them. Data sources
-    read ahead, see `graphc.data.prefetch`. `told`: the outputs of the last forward that was to tell
-    them.
-    """
+class SolverNet(Executable):
+    """An executable that a run which was stopped can go on with. Data sources read ahead, see
+    `graphc.data.prefetch`."""
 
     reads_ahead = True
+
+    @property
+    def passed(self) -> int:
+        """How many forwards there were, on which random draws depend."""
+        return self._executor.step
+
+    def positions(self) -> Positions:
+        """Where the data layers that were opened will go on, by layer."""
+        sources = self._executor.sources.items()
+        return {node.name: source.state() for node, source in sources if hasattr(source, "state")}
+
+    def go_on(self, passed: int, positions: Mapping[str, Mapping[str, int]]) -> None:
+        """Be where another run was. Raises GC-D002 for positions that do not fit the data."""
+        with self._lock:
+            self._executor.go_to(positions)
+            self._executor.step = passed
+
+
+class TrainingNet(SolverNet):
+    """An executable whose graph has update nodes (`graphc.updates`).
+
+    Gradients live no longer than their last reader, so that nobody can ask for them. `told`: the
+    outputs of the last forward that was to tell them.
+    """
+
     told: Mapping[str, Array] = {}
 
     def _pinned(self) -> set[Value]:
@@ -98,21 +119,6 @@ class TrainingNet(Executable):
         """Let a graph have this one's parameters: the name of each there -> the name here."""
         return self._executor.lend(graph, names)
 
-    @property
-    def passed(self) -> int:
-        """How many forwards there were, on which random draws depend."""
-        return self._executor.step
-
-    def positions(self) -> Positions:
-        """Where data layers will go on, by layer."""
-        return self._executor.positions()
-
-    def go_on(self, passed: int, positions: Mapping[str, Mapping[str, int]]) -> None:
-        """Be where another run was. Raises GC-D002 for positions that do not fit the data."""
-        with self._lock:
-            self._executor.go_to(positions)
-            self._executor.step = passed
-
     def times(self) -> list[float]:
         """Microseconds that each call of the last step took, in the order of the plan's entries.
         Raises GC-R003 on the reference target, or if no step came first."""
@@ -132,25 +138,8 @@ class TrainingNet(Executable):
                 fail("GC-R001", told, "batches are as large as the network says")
 
 
-class TestedNet(Executable):
+class TestedNet(SolverNet):
     """A network that is run on parameters which another one learns, see `TrainingNet.lend`."""
-
-    reads_ahead = True
-
-    def positions(self) -> Positions:
-        """As `TrainingNet.positions`."""
-        return self._executor.positions()
-
-    def go_on(self, passed: int, positions: Mapping[str, Mapping[str, int]]) -> None:
-        """As `TrainingNet.go_on`."""
-        with self._lock:
-            self._executor.go_to(positions)
-            self._executor.step = passed
-
-    @property
-    def passed(self) -> int:
-        """As `TrainingNet.passed`."""
-        return self._executor.step
 
 
 def _refuse() -> NoReturn:
@@ -179,4 +168,4 @@ def paired(graph: Graph, trained: Graph) -> dict[str, str]:
     return names
 
 
-__all__ = ["Positions", "TestedNet", "TrainingNet", "paired"]
+__all__ = ["Positions", "SolverNet", "TestedNet", "TrainingNet", "paired"]

@@ -10,7 +10,7 @@ from graphc.errors import GraphError, Loc, fail
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph
 from graphc.ir.op import OURS, Kind
-from graphc.runtime.training import TestedNet, TrainingNet
+from graphc.runtime.training import SolverNet
 from graphc.train.checkpoint.histories import (
     Slot,
     history_slots,
@@ -22,8 +22,6 @@ from graphc.train.checkpoint.snapshot import write_snapshot
 
 if TYPE_CHECKING:
     from graphc.train.solver import Solver
-
-Net = TrainingNet | TestedNet
 
 
 def save(solver: Solver, prefix: str | Path) -> str:
@@ -97,11 +95,11 @@ def _go_on(solver: Solver, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -
             array[...] = saved
 
 
-def _nets(solver: Solver) -> tuple[Net, ...]:
+def _nets(solver: Solver) -> tuple[SolverNet, ...]:
     return (solver.net, *solver.tests)
 
 
-def _carried(net: Net) -> dict[str, Array]:
+def _carried(net: SolverNet) -> dict[str, Array]:
     """What no file of weights holds, and no state."""
     values = [v for v in net.graph.param_values() if v.kind is Kind.CARRY]
     return {value.name: net.graph.weight(value) for value in values}

@@ -72,6 +72,7 @@ class Solver:
         own, self._of_nets = split_overrides(set)
         read = read_settings(solver, own)
         self.settings: Settings = replace(read, regularizers=tuple(regularizers))
+        self._rule_attrs = self.settings.rule_attrs()
         self.schedule = Schedule(self.settings.policy)
         self.smoothed = SmoothedLoss(self.settings.average_loss)
         self.iter, self.rate = 0, float("nan")
@@ -150,7 +151,7 @@ class Solver:
         """What the updates of this iteration are told, once its loss is known."""
         self.loss = loss
         self.rate = self.schedule.rate(self.iter, self.smoothed.add(self.iter, loss))
-        return self.settings.rule.step(self.settings.rule_attrs(), self.rate, self.iter)
+        return self.settings.rule.step(self._rule_attrs, self.rate, self.iter)
 
     def test(self, which: int = 0, feed: Feed | None = None) -> tuple[Means, float]:
         """Run a network of phase TEST on its test_iter batches: means of its outputs, element by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from texts import conv, fc, feed, graph, layer, softmax_loss
@@ -23,12 +24,9 @@ NET = (
 @pytest.mark.parametrize("train", [False, True])
 def test_it_fits_and_the_next_does_not(train: bool, target: str) -> None:
     net = graph(NET)
-    how = {"train": train, "target": target, "threads": 1}
+    how: dict[str, Any] = {"train": train, "target": target, "threads": 1}
     found = graphc.largest_batch(net, memory="1MB", **how)
-    peaks = [
-        graphc.plan(net, batch=found.batch + more, **how).peak_bytes  # type: ignore[arg-type]
-        for more in (0, 1)
-    ]
+    peaks = [graphc.plan(net, batch=found.batch + more, **how).peak_bytes for more in (0, 1)]
     assert (found.peak_bytes, found.next_bytes) == tuple(peaks)
     assert peaks[0] <= 1_000_000 < peaks[1]
     assert found.memory == 1_000_000
@@ -109,10 +107,10 @@ def test_refusals() -> None:
 
 def test_a_plan_over_its_budget_says_what_would_fit() -> None:
     net = graph(NET)
-    how = {"train": True, "fused_update": False, "keep": ("c",)}
+    how: dict[str, Any] = {"train": True, "fused_update": False, "keep": ("c",)}
     found = graphc.largest_batch(net, memory="1MB", **how)
     with pytest.raises(GraphError, match="GC-M001") as error:
-        graphc.plan(net, batch=found.batch + 1, memory="1MB", **how)  # type: ignore[arg-type]
+        graphc.plan(net, batch=found.batch + 1, memory="1MB", **how)
     for fact in (f"batch {found.batch} fits", "--no-fused-update", "--keep"):
         assert fact in error.value.hint
-    assert graphc.plan(net, batch=found.batch, memory="1MB", **how)  # type: ignore[arg-type]
+    assert graphc.plan(net, batch=found.batch, memory="1MB", **how)

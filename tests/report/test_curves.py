@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from report.page import Page
 from report.runs import Clock, course
 
 from graphc.report import curves
@@ -19,38 +19,8 @@ from graphc.report.csv_log import CsvLog
 from graphc.report.history import History
 from graphc.train import events as ev
 
-VOID = {"meta", "input"}
-SHAPES = {"path", "line"}
 
-
-class Page(HTMLParser):
-    """Checks that tags nest; collects texts, attributes and paths."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in SHAPES
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
-
+class Curves(Page):
     def cells(self) -> list[str]:
         return [*self.texts.get("td", []), *self.texts.get("th", [])]
 
@@ -62,17 +32,17 @@ class Page(HTMLParser):
         return json.loads(text)
 
 
-def drawn(history: History, **more: Any) -> Page:
+def drawn(history: History, **more: Any) -> Curves:
     words = {"title": "A run", "settings": {"type": "SGD"}, "figures": {}} | more
     text = curves.page(history, **words)
     assert "http" not in text and "url(" not in text and "import" not in text
-    page = Page(text)
+    page = Curves(text)
     loaded = {"src", "href", "xlink:href", "srcset", "action"}
     assert not any(loaded & attrs.keys() for _, attrs in page.tags)
     return page
 
 
-def lines_of(page: Page) -> list[str]:
+def lines_of(page: Curves) -> list[str]:
     return [a["d"] for tag, a in page.tags if tag == "path" and a["class"].startswith("line ")]
 
 
@@ -173,7 +143,7 @@ def test_a_long_run_keeps_its_extremes():
         history(ev.Tick(i, value, 0.1, 64, 0.25))
     text = curves.page(history, title="long", settings={}, figures={})
     assert len(text) < 300_000
-    Page(text)
+    Curves(text)
 
 
 def test_smoothing():
@@ -227,4 +197,4 @@ def test_ticks(low, high, expected):
 def test_writing(tmp_path):
     path = tmp_path / "run.html"
     curves.write(path, history_of(0, 8), title="A run", settings={}, figures={})
-    Page(path.read_text(encoding="utf-8"))
+    Curves(path.read_text(encoding="utf-8"))

@@ -8,12 +8,12 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report.page import Page
 from texts import conv, fc, feed, graph, layer, softmax_loss
 
 import graphc
@@ -38,38 +38,10 @@ CASES = {
     }
     for target in ("model", "cpu") for train in (False, True) for keep in ((), "all")
 }  # fmt: skip
-VOID, SHAPES = {"meta"}, {"path"}
 NASTY = "</script><b>\"&'\x1b[1m<!--"
 
 
-class Page(HTMLParser):
-    """Checks that tags nest; collects tags, attributes and texts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in SHAPES
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
-
+class MemoryPage(Page):
     def data(self) -> Any:
         return json.loads(self.texts["script"][0])
 
@@ -130,7 +102,7 @@ def test_who_a_buffer_is_of() -> None:
 def test_the_page_tells_the_plan(case: str) -> None:
     low = lowered(case)
     text = memory_page.page(low, title="a title")
-    page = Page(text)
+    page = MemoryPage(text)
     told, plan = page.data(), low.plan
     assert told["peak_bytes"] == plan.peak_bytes
     assert told["arenas"] == {arena.name: arena.nbytes for arena in plan.arenas}
@@ -154,7 +126,7 @@ def test_the_page_tells_the_plan(case: str) -> None:
 
 def test_rectangles_lie_where_the_buffers_do() -> None:
     low = lowered("model train")
-    page = Page(memory_page.page(low, title=""))
+    page = MemoryPage(memory_page.page(low, title=""))
     steps, most = len(low.plan.live), low.plan.work_bytes
     shapes = set()
     for tag, attrs in page.tags:
@@ -176,7 +148,7 @@ def test_names_cannot_break_out() -> None:
     nasty = NASTY.replace('"', '\\"').replace("\x1b", "\\x1b")
     text = NET.replace('"p"', f'"{nasty}"')
     low = graphc.lowered(graph(text), train=True, target="model")
-    page = Page(memory_page.page(low, title=NASTY))
+    page = MemoryPage(memory_page.page(low, title=NASTY))
     assert {tag for tag, _ in page.tags} & {"b"} == {"b"}  # the captions
     assert len(page.texts["script"]) == 2
     assert "\x1b" not in memory_page.page(low, title=NASTY)
@@ -188,7 +160,7 @@ def test_many_buffers_are_capped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     low = lowered("model train")
     path = tmp_path / "page.html"
     memory_page.write(path, low)
-    page = Page(path.read_text())
+    page = MemoryPage(path.read_text())
     assert len(page.data()["rects"]) == 5
     left = len(residents(low)) - 5
     assert any(f"{left} small or short-lived buffers" in text for text in page.texts["p"])
@@ -196,7 +168,7 @@ def test_many_buffers_are_capped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_batches_are_bars_beside_the_budget() -> None:
     low = lowered("model train")
-    page = Page(memory_page.page(low, title="", batches=[(1, 50), (2, 100)], memory=80))
+    page = MemoryPage(memory_page.page(low, title="", batches=[(1, 50), (2, 100)], memory=80))
     bars = [
         float(found[1])
         for tag, attrs in page.tags
@@ -210,7 +182,7 @@ def test_batches_are_bars_beside_the_budget() -> None:
 
 def test_a_net_that_needs_nothing() -> None:
     low = graphc.lowered(graph(feed(data=(0, 3))), target="model")
-    page = Page(memory_page.page(low, title="empty"))
+    page = MemoryPage(memory_page.page(low, title="empty"))
     assert page.data()["peak_bytes"] == low.plan.peak_bytes == 0
 
 
