@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from graphc.cli.options import (
     threads_option,
 )
 from graphc.cli.output import emit_json, note, note_budget, say
-from graphc.errors import fail
+from graphc.errors import GraphError, fail
 from graphc.report.text import duration_text, number_text, rate_text, size_text
 
 if TYPE_CHECKING:
@@ -125,14 +125,23 @@ def _trained(
     shown = stack.enter_context(Progress(settings.max_iter, start=start, planned=planned))
     listeners: list[Any] = [shown, history]
     if log is not None:
-        listeners.append(stack.enter_context(CsvLog(log, start=start)))
+        listeners.append(csv := CsvLog(log, start=start))
+        stack.callback(lambda: csv.close() if csv in listeners else None)
     events: list[tuple[Any, ...]] = []
     snapshots: list[str] = []
     lost = False
 
     def listen(event: Event) -> None:
-        for each in listeners:
-            each(event)
+        for each in tuple(listeners):
+            try:
+                each(event)
+            except GraphError as error:  # a full disk is no reason to lose what was learned
+                if error.code != "GC-F002":
+                    raise
+                listeners.remove(each)
+                with suppress(GraphError, OSError):
+                    each.close()
+                shown.say(f"the log ends here: {error}")
         if not isinstance(event, Tick):
             events.append(event.tuple())
         nonlocal lost

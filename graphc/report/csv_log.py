@@ -70,9 +70,11 @@ class CsvLog:
 
     def close(self) -> None:
         """Write the row that was begun, if it has anything, and close the file."""
-        self._end_test()
-        self._end()
-        self._file.close()
+        try:
+            self._end_test()
+            self._end()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> CsvLog:
         return self

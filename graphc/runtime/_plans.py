@@ -21,12 +21,12 @@ def plan_for(program: Program, kept: str | None = None, memory: int | None = Non
     GC-M002.
     """
     plan = _read(program, kept) if kept is not None else None
+    if plan is None and memory is not None and "backward" in program.entries:
+        from graphc.plan.within import plan_within
+
+        return plan_within(program, memory)
     if plan is None:
         plan = plan_program(program)
-        if memory is not None and plan.peak_bytes > memory and "backward" in program.entries:
-            from graphc.plan.within import plan_within
-
-            return plan_within(program, memory)
         verify_plan(program, plan)
         return plan
     try:

@@ -119,11 +119,13 @@ class _Run:
 
     def snapshot(self) -> None:
         try:
-            self.listen(Snapshot(self.solver.snapshot()))
+            written = self.solver.snapshot()
         except GraphError as error:
             if error.code != "GC-F002":
                 raise
             self.listen(SnapshotFailed(self.solver.iter, str(error)))
+        else:
+            self.listen(Snapshot(written))
 
     def last_look(self) -> None:
         """What Caffe shows of the finished network: the loss of one more batch, and its tests."""

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from graphc import GraphError
+from graphc.report.csv_log import CsvLog
+from graphc.train.events import Event, Tick
+
 NET = """
 name: "digits"
 layer { name: "data" type: "DummyData" top: "x" dummy_data_param {
@@ -75,6 +79,24 @@ def test_a_last_snapshot_that_fails_shows_in_the_exit_code(
     done = cli("train", "solver.prototxt", "--json")
     assert (done.code, done.json["lost"], done.json["snapshot"]) == (7, True, None)
     assert "No space left" in done.err
+
+
+def test_training_goes_on_where_its_log_cannot(
+    cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "solver.prototxt").write_text(SOLVER + "max_iter: 5")
+    tick = CsvLog.__call__
+
+    def full(log: CsvLog, event: Event) -> None:
+        if isinstance(event, Tick) and event.iter == 2:
+            raise GraphError("GC-F002", "the log cannot be written: No space left on device")
+        tick(log, event)
+
+    monkeypatch.setattr(CsvLog, "__call__", full)
+    done = cli("train", "solver.prototxt", "--json", "--log", "log.csv")
+    assert (done.code, done.json["iter"], done.json["lost"]) == (0, 5, False)
+    assert done.err.count("the log ends here: GC-F002") == 1
+    assert len((folder / "log.csv").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
