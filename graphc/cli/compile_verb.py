@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import click
 from graphc import __version__
 from graphc.cli.nets import existing, is_artefact, keep_option, load_net, shape_hint
 from graphc.cli.options import json_option, memory_option, net_options
-from graphc.cli.output import emit_json, note, note_budget, say, shape_text, size_text
+from graphc.cli.output import emit_json, note, note_budget, say, shape_text, size_text, table
 from graphc.driver import PassLike
 from graphc.errors import fail
 from graphc.ir.graph import Graph
-from graphc.ir.provenance import STAYS, Record
+from graphc.ir.provenance import STAYS, Record, format_record, layer_table
 from graphc.runtime.executable import Executable
 
 GENERIC = ("deploy", "train", "train_val", "train_test", "test")
@@ -107,8 +107,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     if as_json:
         emit_json(_describe(target, size, exe, report.passes, graph.notes, elapsed))
         return
-    for line in _told(report.passes):
-        say(line)
+    _tell(report.passes)
     for title, blobs in (("input", exe.inputs), ("output", exe.outputs)):
         for name, shape in blobs.items():
             say(f"{title} {name}: {shape_text(shape)}")
@@ -172,22 +171,30 @@ def _source(net: str, graph: Graph, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(records: Sequence[Record]) -> Iterator[str]:
-    """What each pass did, a line per change where there are several; the idle ones at the end."""
-    from graphc.driver import format_record
-
+def _tell(records: Sequence[Record]) -> None:
+    """Print what each pass did, a line per change where there are several, a table where it decided
+    layer by layer; the idle ones at the end."""
     for record in records:
-        title = format_record(replace(record, detail=()))
-        if len(record.detail) == 1:
-            yield format_record(record)
-        elif record.detail:
-            yield title.replace(": done", "", 1).replace(": nothing to do", "", 1)
-            yield from (f"  {line}" for line in _shortened(record.detail))
-        elif record.changed:
-            yield title
-    idle = [record.name for record in records if not record.changed and not record.detail]
+        for line in _told(record):
+            say(line)
+        if record.layers:
+            columns, *rows = layer_table(record.layers)
+            left = ("layer", "decision", "reason")
+            table(columns, rows, right=",".join(c for c in columns if c not in left))
+    idle = [r.name for r in records if not r.changed and not r.detail and not r.layers]
     if idle:
-        yield f"nothing to do: {', '.join(idle)}"
+        say(f"nothing to do: {', '.join(idle)}")
+
+
+def _told(record: Record) -> Iterator[str]:
+    title = format_record(replace(record, detail=()))
+    if len(record.detail) == 1:
+        yield format_record(record)
+    elif record.detail:
+        yield title.replace(": done", "", 1).replace(": nothing to do", "", 1)
+        yield from (f"  {line}" for line in _shortened(record.detail))
+    elif record.changed or record.layers:
+        yield title
 
 
 def _shortened(detail: Sequence[str]) -> Iterator[str]:
@@ -220,6 +227,7 @@ def _describe(
                 "changed": r.changed,
                 "detail": list(r.detail),
                 "max_change": r.max_change,
+                "layers": [asdict(each) for each in r.layers],
             }
             for r in passes
         ],

@@ -20,7 +20,7 @@ from graphc.errors import GraphError, Loc, fail
 from graphc.floats import Floats, Held
 from graphc.ir.graph import Graph, typed
 from graphc.ir.op import Kind, OpLookup
-from graphc.ir.provenance import Record
+from graphc.ir.provenance import LayerChange, Record
 from graphc.ir.text import parse_graph, print_graph
 from graphc.ir.verify import verify
 from graphc.ir.weights import Weights
@@ -184,10 +184,40 @@ def _take_provenance(graph: Graph, told: dict[str, Any]) -> None:
         detail, change = entry.get("detail", []), entry.get("max_change")
         if not isinstance(detail, list) or not isinstance(change, float | int | None):
             _strange()
-        is_changed = entry.get("changed") is True
-        record = Record(str(entry.get("name", "")), is_changed, tuple(map(str, detail)), change)
+        is_changed, layers = entry.get("changed") is True, entry.get("layers", [])
+        if not isinstance(layers, list):
+            _strange()
+        record = Record(
+            str(entry.get("name", "")),
+            is_changed,
+            tuple(map(str, detail)),
+            change,
+            tuple(map(_layer_change, layers)),
+        )
         graph.history.append(record)
     graph.notes.extend(map(str, notes))
+
+
+def _layer_change(told: Any) -> LayerChange:
+    """What a pass did to a layer; fields that were not there then, or are no more, are left out."""
+    if not isinstance(told, dict):
+        _strange()
+    fields: dict[str, Any] = {k: str(told.get(k, "")) for k in ("layer", "decision", "reason")}
+    for key in LayerChange.PAIRS:
+        if (pair := told.get(key)) is not None:
+            if not isinstance(pair, list) or len(pair) != 2 or not all(map(_is_number, pair)):
+                _strange()
+            fields[key] = tuple(pair)
+    for key in LayerChange.ERRORS:
+        if (error := told.get(key)) is not None:
+            if not _is_number(error):
+                _strange()
+            fields[key] = error
+    return LayerChange(**fields)
+
+
+def _is_number(told: Any) -> bool:
+    return isinstance(told, float | int) and not isinstance(told, bool)
 
 
 def _strange() -> NoReturn:

@@ -33,6 +33,29 @@ class Look(Pass):
 '''
 
 
+HALVE = '''"""A pass that says what it would do, layer by layer."""
+from dataclasses import dataclass
+
+from graphc.ir.provenance import LayerChange
+from graphc.passes.base import Pass, Report
+
+LAYERS = (
+    LayerChange("conv", "rank 2 of 4", macs=(4000, 2000), us=(1500.0, 750.0), weight_error=0.0125),
+    LayerChange("fc", "stays", "it does not pay", macs=(1000, 1000), us=(10.0, 10.0)),
+)
+
+
+@dataclass(frozen=True)
+class Halve(Pass):
+    """Halve nothing."""
+
+    name = "halve"
+
+    def run(self, graph, ctx):
+        return Report(self.name, layers=LAYERS)
+'''
+
+
 def meta(path: Path | str) -> dict[str, object]:
     return read_artefact(path)[1]
 
@@ -73,6 +96,27 @@ def test_many_changes_and_refusals_are_told_shortly(cli):
         "  and 2 more that stay",
     ]
     assert lines[13].startswith("nothing to do: remove_dead_code, remove_dropout, ")
+
+
+def test_a_table_of_layers(cli, tiny):
+    """It is printed without columns that nobody filled, kept in the artefact, and part of JSON."""
+    Path("halve.py").write_text(HALVE)
+    done = cli("compile", tiny, "-w", "tiny.caffemodel", "--passes", "halve.py:Halve")
+    assert done.out.splitlines()[:5] == [
+        "halve: nothing to do",
+        "layer             MACs              ms  weight error  decision     reason",
+        "conv    4,000 -> 2,000  1.500 -> 0.750        0.0125  rank 2 of 4",
+        "fc               1,000           0.010                stays        it does not pay",
+        "in all  5,000 -> 3,000  1.510 -> 0.760",
+    ]
+    graph = read_artefact("tiny.gcz")[0]
+    halve = graph.history[-1]
+    assert [each.decision for each in halve.layers] == ["rank 2 of 4", "stays"]
+    assert halve.layers[0].us == (1500.0, 750.0) and halve.layers[0].params is None
+    (_, report) = graphc.optimize(graphc.load(tiny), ["halve.py:Halve"])
+    assert "fc      1,000           0.010" in str(report)
+    told = cli("compile", tiny, "--passes", "halve.py:Halve", "--json").json
+    assert told["passes"][-1]["layers"][1]["reason"] == "it does not pay"
 
 
 def test_no_weights_are_said_loudly(cli, tiny):

@@ -76,6 +76,12 @@ HOSTILE = {
     "history is a number": put("provenance.json", b'{"history": 3}'),
     "history of numbers": put("provenance.json", b'{"history": [3]}'),
     "detail is a number": put("provenance.json", b'{"history": [{"detail": 3}]}'),
+    "layers are a number": put("provenance.json", b'{"history": [{"layers": 3}]}'),
+    "layers of numbers": put("provenance.json", b'{"history": [{"layers": [3]}]}'),
+    "one figure": put("provenance.json", b'{"history": [{"layers": [{"macs": [3]}]}]}'),
+    "error is a text": put(
+        "provenance.json", b'{"history": [{"layers": [{"weight_error": "x"}]}]}'
+    ),
     "notes are a text": put("provenance.json", b'{"notes": "x"}'),
 }
 
