@@ -3,8 +3,9 @@
 python tools/bench/training.py [--python PEERS/bin/python] [--nets lenet,alexnet] [--batch N]
     [--threads 1,2] [--rounds N] [--json FILE]
 
-Run it with the Python that has graphc; `--python` is the one that has PyTorch. See
-docs/benchmarks.md.
+Run it with the Python that has graphc; `--python` is the one that has PyTorch. A trainer's name may
+end in @N: graphc-train@50 does with 50 % of the work arena, torch-train-cl@2 checkpoints segments
+that go over 2 places where a single blob is alive. See docs/benchmarks.md.
 """
 
 from __future__ import annotations

@@ -71,8 +71,10 @@ def run_cell(
             lineup.workers[name] = stack.enter_context(worker)
             order = {"folder": str(files.folder), "batch": cell.batch, "threads": cell.threads}
             lineup.found[name] = {}
-            if lineup.ask(name, "load", **order) is not None:
-                lineup.found[name] = {"losses": [_loss(lineup, name, files) for _ in range(3)]}
+            loaded = lineup.ask(name, "load", **order)
+            if loaded is not None:
+                losses = [_loss(lineup, name, files) for _ in range(3)]
+                lineup.found[name] |= {"losses": losses, "facts": loaded["facts"]}
         others = machine.Bystander(worker.pid for worker in lineup.workers.values())
         slowest = max(_step_s(lineup, name) for name in list(lineup.workers))
         count = max(1, min(50, int(to.turn_s / slowest)))
@@ -108,8 +110,8 @@ def table(cells: Sequence[dict[str, Any]]) -> str:
         lines.append(f"{head}; others kept {cell['other_cores']:.2f} cores busy")
         least: dict[str, float] = {}
         for name, found in cell["engines"].items():
-            if "failed" in found:
-                lines.append(f"  {name:<22} {found['failed']}")
+            if "wall" not in found:
+                lines.append(f"  {found.get('failed', name).splitlines()[0]}")
                 continue
             wall = np.concatenate(found["wall"]) * 1e3
             least[name] = float(wall.min())
@@ -117,6 +119,11 @@ def table(cells: Sequence[dict[str, Any]]) -> str:
             times = f"{np.median(wall):9.2f} ({wall.min():.2f}) ms"
             peak = f"{found['peak_bytes'] / 2**20:7.0f} MiB"
             lines.append(f"  {name:<22} {times:<24} {peak}   losses {losses}")
+            if "@" in name:
+                base = least.get(name.partition("@")[0])
+                over = f"{wall.min() / base - 1:.1%} more time" if base else ""
+                told = found["facts"].get("planned_overhead")
+                lines.append(f"{'':25}{over}" + (f", planned {told:.1%}" if told else ""))
         ours = [least[n] for n in least if n.startswith("graphc")]
         peers = [least[n] for n in least if not n.startswith("graphc")]
         if ours and peers:

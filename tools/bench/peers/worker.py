@@ -1,7 +1,8 @@
 """One engine's process: orders in on stdin, answers out on stdout, one JSON object a line.
 
-{"do": "hello"} -> version; "load" folder, batch, threads -> seconds; "output" path -> whether it
-was written; "turn" count -> wall, cpu; "peak" -> peak_bytes; "convert" folder; end of input: leave.
+{"do": "hello"} -> version; "load" folder, batch, threads -> seconds, facts; "output" path ->
+whether it was written; "turn" count -> wall, cpu; "peak" -> peak_bytes; "convert" folder; end of
+input: leave.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Desk:
         self.x = np.load(files.inputs(batch))
         began = time.perf_counter()
         self.engine.load(files, batch, threads)
-        return {"seconds": time.perf_counter() - began}
+        return {"seconds": time.perf_counter() - began, "facts": self.engine.facts()}
 
     def output(self, path: str) -> dict[str, Any]:
         y = self.engine.run(self.x)

@@ -37,11 +37,13 @@ TRAINERS: dict[str, Entry] = {
 
 
 def make(name: str) -> Engine:
-    """The engine called `name` (AGAIN: a second one of ours). Raises ImportError, OSError, and
-    Missing where it cannot run here."""
-    entry = (ENGINES | TRAINERS)[OURS if name == AGAIN else name]
+    """The engine called `name` (AGAIN: a second one of ours). A trainer's may end in @N, which is
+    how much memory it should do with. Raises ImportError, OSError, and Missing where it cannot run
+    here."""
+    plain, at, level = name.partition("@")
+    entry = (ENGINES | TRAINERS)[OURS if name == AGAIN else plain]
     module = importlib.import_module(f"bench.peers.engines.{entry.module}")
-    made: Engine = module.make(*entry.options)
+    made: Engine = module.make(*entry.options, **({"level": int(level)} if at else {}))
     return made
 
 

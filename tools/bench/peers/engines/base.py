@@ -30,6 +30,10 @@ class Engine:
     def load(self, files: Files, batch: int, threads: int) -> None:
         raise NotImplementedError
 
+    def facts(self) -> dict[str, float]:
+        """What it says of the loaded network besides."""
+        return {}
+
     def run(self, x: Array) -> Array | None:
         """The output; None if the engine does not show it."""
         raise NotImplementedError

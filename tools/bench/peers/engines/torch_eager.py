@@ -14,6 +14,9 @@ from bench.peers.files import Files
 from bench.peers.folding import affine, fold
 from bench.peers.plain import Array, Layer, Network, load
 
+Step = tuple[Any, Layer, list[str]]
+"""What does a layer, the layer, and the blobs that nobody reads afterwards."""
+
 
 class Torch(Engine):
     def __init__(self, channels_last: bool) -> None:
@@ -44,7 +47,7 @@ class Module(nn.Module):
         self.input, self.output = network.input, network.output
         readers = Counter(name for layer in network.layers for name in layer.ins)
         last = {name: i for i, layer in enumerate(network.layers) for name in layer.ins}
-        self.steps: list[tuple[Any, Layer, list[str]]] = []
+        self.steps: list[Step] = []
         self.parts = nn.ModuleList()
         for index, layer in enumerate(network.layers):
             alone = readers[layer.ins[0]] == 1 and layer.ins[0] != network.input
