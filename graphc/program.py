@@ -107,13 +107,26 @@ class Call:
 
 
 @record(frozen=True, slots=True)
+class Link:
+    """The way between host and device: one copy after another, each way on its own; a copy takes
+    `start_us` and its bytes at `bandwidth` bytes/s. The defaults are those of PCIe 3.0 x16 with
+    pinned memory."""
+
+    bandwidth: float = 12e9
+    start_us: float = 10.0
+
+    def microseconds(self, nbytes: int) -> float:
+        return self.start_us + 1e6 * nbytes / self.bandwidth
+
+
+@record(frozen=True, slots=True)
 class Program:
     """`entries`: name -> call ids in order: "prepare" (packing, whenever weights changed),
     "forward", "backward", "update". `inputs`, `outputs`: blob name -> buffer id; `kept`: buffers
     that must hold their value when the entry ends that wrote it, outputs among them; `lasting`:
     those that must hold it until the last entry ends, so that this one can run again. `values`: IR
     value name -> buffer id, for those that exist. `seeds`: value name -> buffer of its gradient,
-    which whoever runs the Program fills before "backward"."""
+    which whoever runs the Program fills before "backward". `link`: what transfers go over."""
 
     target: str
     buffers: tuple[Buffer, ...]
@@ -125,6 +138,7 @@ class Program:
     lasting: frozenset[int] = frozenset()
     values: Mapping[str, int] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
+    link: Link = Link()
 
     def root(self, buffer: int) -> Buffer:
         """The buffer whose bytes `buffer` lies in (itself, unless it is a view)."""

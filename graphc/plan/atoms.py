@@ -87,6 +87,24 @@ class Atoms:
         return len(columns)
 
 
+def alike(a: Buffer, b: Buffer) -> bool:
+    """Do both, wherever they begin, have their elements in the same places?"""
+    if ITEM_BYTES[a.dtype] != ITEM_BYTES[b.dtype]:
+        return False
+    if (a.dims, a.strides) == (b.dims, b.strides):
+        return True
+    return math.prod(a.dims) == math.prod(b.dims) and _is_dense(a) and _is_dense(b)
+
+
+def _is_dense(buffer: Buffer) -> bool:
+    step = 1
+    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
+        if dim != 1 and stride != step:
+            return False
+        step *= dim
+    return True
+
+
 def _distinct(columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Each different column once."""
     packed = np.ascontiguousarray(np.packbits(columns, axis=0).T)
@@ -125,4 +143,4 @@ def _in_one_period(regions: Sequence[_Region]) -> Sequence[_Region]:
         regions = inner
 
 
-__all__ = ["Atoms"]
+__all__ = ["Atoms", "alike"]

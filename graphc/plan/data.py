@@ -7,8 +7,8 @@ from enum import Enum
 
 from graphc.records import record
 
-WEIGHTS, WORK = "weights", "work"
-"""Names of the arenas: what persists from run to run, and all else."""
+WEIGHTS, WORK, HOST_POOL = "weights", "work", "host"
+"""Names of the arenas: what persists from run to run, all else, and what is sent to the host."""
 
 
 class StepKind(Enum):
@@ -112,4 +112,4 @@ class Plan:
         return sum(arena.nbytes for arena in self.arenas if arena.name == WORK)
 
 
-__all__ = ["WEIGHTS", "WORK", "Arena", "Owner", "Place", "Plan", "Step", "StepKind"]
+__all__ = ["HOST_POOL", "WEIGHTS", "WORK", "Arena", "Owner", "Place", "Plan", "Step", "StepKind"]

@@ -20,7 +20,8 @@ Tags = tuple[int, ...]
 class Prescription:
     """`reads[call]`, `writes[call]`: the tags that a call's operands must have, the tag each of its
     writes leaves. `kept[entry]`: (buffer, tags) at the entry's end. `content`: what a version of a
-    buffer is. Raises GC-V003 for a Program that reads what nobody wrote, or contradicts itself."""
+    buffer is; `whole`: the same of roots, however they were written. Raises GC-V003 for a Program
+    that reads what nobody wrote, or contradicts itself."""
 
     def __init__(self, program: Program, atoms: Atoms) -> None:
         self.program, self.atoms = program, atoms
@@ -29,6 +30,8 @@ class Prescription:
         self.writes: dict[int, list[int]] = {}
         self.kept: dict[str, list[tuple[int, Tags]]] = {}
         self.content: dict[tuple[int, int], Tags] = {}
+        self.whole: dict[tuple[int, int], Tags] = {}
+        self._written: dict[int, int] = {}
         self._tags = {root: [NOTHING] * count for root, count in atoms.count.items()}
         self._count = 0
         self._walk()
@@ -56,6 +59,7 @@ class Prescription:
 
     def _give(self, root: int) -> None:
         self._tags[root] = [GIVEN] * len(self._tags[root])
+        self.whole[root, 0] = tuple(self._tags[root])
 
     def _of(self, buffer: int) -> Tags:
         tags = self._tags[self.program.root(buffer).id]
@@ -75,9 +79,12 @@ class Prescription:
         self.writes[index] = []
         for operand in call.writes:
             self._count += 1
-            tags_of_root = self._tags[self.program.root(operand.buffer).id]
+            root = self.program.root(operand.buffer).id
+            tags_of_root = self._tags[root]
             for atom in self.atoms.of[operand.buffer]:
                 tags_of_root[atom] = self._count
+            self._written[root] = self._written.get(root, 0) + 1
+            self.whole[root, self._written[root]] = tuple(tags_of_root)
             self.writes[index].append(self._count)
         for operand in call.writes:
             self._label(operand, self._of(operand.buffer), what)

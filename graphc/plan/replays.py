@@ -102,6 +102,7 @@ class _Unroller:
             program.lasting,
             program.values,
             program.seeds,
+            program.link,
         )
         return Unrolled(unrolled, self.call_of, self.buffer_of, self.us)
 

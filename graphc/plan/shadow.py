@@ -8,8 +8,9 @@ from typing import NoReturn
 
 from graphc.errors import fail
 from graphc.plan.atoms import Atoms
-from graphc.plan.data import Arena
-from graphc.plan.prescription import NOTHING
+from graphc.plan.data import Arena, Step, StepKind
+from graphc.plan.order import Touch
+from graphc.plan.prescription import NOTHING, Prescription
 from graphc.program import Buffer, Program
 from graphc.records import record
 
@@ -115,6 +116,30 @@ class Memory:
             claim = shadow.claim(root.id, start, end, self.atoms.count[root.id])
             for atom, tag in zip(self.atoms.of[buffer.id], tags, strict=True):
                 claim.tags[atom] = tag
+
+    def transfer(self, step: Step, told: Prescription) -> list[Touch]:
+        """OUT and IN: the bytes of a root buffer, as they are, to another arena."""
+        if step.call != -1 or len(step.operands) != 2 or step.workspace is not None:
+            self.refuse("a transfer has no call, and two operands")
+        source, target = step.operands
+        number, version = source.buffer, source.version
+        if (number, version) != (target.buffer, target.version):
+            self.refuse("a transfer's operands are two buffers or versions")
+        is_known = 0 <= number < len(self.program.buffers)
+        if not is_known or self.program.buffers[number].view_of is not None:
+            self.refuse(f"buffer {number} version {version} cannot be transferred")
+        buffer, is_out = self.program.buffers[number], step.kind is StepKind.OUT
+        start = self.base(buffer, source.arena, source.offset, on_host=not is_out)
+        tags = self.tags(buffer, source.arena, start)
+        if tags not in (told.content.get((number, version)), told.whole.get((number, version))):
+            self.refuse(f"{buffer.name!r} version {version} is not at {source.offset}")
+        end = self.base(buffer, target.arena, target.offset, on_host=is_out)
+        self.write(buffer, target.arena, end, tags)
+        nbytes = buffer.nbytes
+        return [
+            (source.arena, start, start + nbytes, False),
+            (target.arena, end, end + nbytes, True),
+        ]
 
     def holders(self, buffer: Buffer, arena: int, start: int) -> str:
         """Names of what claims the bytes of a buffer, for messages."""

@@ -1,25 +1,27 @@
 """verify_plan: run a plan in the shadow, where bytes hold the names of what was written to them.
 
 Shares nothing with the planner but the data. What each call must see follows from the Program
-alone; then the plan's steps run on shadows of its arenas, and every read must find just that.
-Linear in the steps, times the buffers that overlap.
+alone; then the plan's steps run on shadows of its arenas, and every read must find just that. They
+run in the plan's order; where there are several streams, accesses to the same bytes must be ordered
+whatever each stream's speed, so that all orders give the same. Linear in the steps, times the
+buffers that overlap.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from graphc.ir.op import Effect
-from graphc.ir.types import ITEM_BYTES
-from graphc.plan.atoms import Atoms
+from graphc.plan.atoms import Atoms, alike
 from graphc.plan.data import Plan, Step, StepKind
+from graphc.plan.order import Order, Touch, has_streams
 from graphc.plan.prescription import GIVEN, Prescription, Tags, given
 from graphc.plan.shadow import Memory
 from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
 from graphc.records import record
 
 WORKSPACE_ALIGN = 64
+MOST_STREAMS = 8
 ORDERED = frozenset({Effect.STATE, Effect.CARRY, Effect.SOURCE, Effect.SINK})
 
 
@@ -29,7 +31,8 @@ def verify_plan(program: Program, plan: Plan) -> None:
     Every call runs once in its entry, pure ones perhaps again; every read sees exactly the version
     the Program prescribes; operands lie inside their arena, aligned, and on nothing that the same
     call needs; what persists, and what is kept, is whole when its entry ends, and nothing else has
-    a home; an arena ends where its last bytes are used. The message names step and buffer."""
+    a home; an arena ends where its last bytes are used; transfers and what they move wait for each
+    other where they must. The message names step and buffer."""
     _Verifier(program, plan).run()
 
 
@@ -55,6 +58,8 @@ class _Verifier:
         self.entry_of = {c: e for e, calls in program.entries.items() for c in calls}
         self.ran: set[tuple[int, int]] = set()
         self.events: set[int] = set()
+        self.hosts = {number for number, arena in enumerate(plan.arenas) if arena.is_host}
+        self.order = Order(plan.arenas, self.refuse) if has_streams(plan) else None
 
     def run(self) -> None:
         if self.plan.target != self.program.target:
@@ -67,6 +72,8 @@ class _Verifier:
             self.memory.where = f"the start of {entry!r}"
             for root in given(self.program, entry):
                 self._fill(root)
+            if self.order is not None:
+                self.order.begin()
             for index in range(*self.plan.entries[entry]):
                 self._step(index, entry)
             self.memory.where = f"the end of {entry!r}"
@@ -131,7 +138,10 @@ class _Verifier:
         if root not in self.plan.homes:
             self.refuse(f"{buffer.name!r} has no home")
         arena, offset = self.plan.homes[root]
-        return arena, self.memory.base(buffer, arena, offset)
+        on_host = arena in self.hosts
+        if on_host and buffer.kind not in PERSISTENT:
+            self.refuse(f"{buffer.name!r}, which the caller uses, has a home on the host")
+        return arena, self.memory.base(buffer, arena, offset, on_host=on_host)
 
     def _fill(self, root: int) -> None:
         """What is there before an entry, or comes from outside."""
@@ -152,23 +162,23 @@ class _Verifier:
     def _step(self, index: int, entry: str) -> None:
         step = self.plan.steps[index]
         self.memory.where = f"step {index}"
-        if step.stream != 0 or step.samples is not None:
-            self.refuse(
-                f"stream {step.stream}, samples {step.samples}: one stream and whole batches"
-            )
+        is_run = step.kind is StepKind.RUN
+        if not 0 <= step.stream < (1 if is_run else MOST_STREAMS):
+            self.refuse(f"stream {step.stream}: calls run on stream 0, at most 7 others transfer")
+        if step.samples is not None:
+            self.refuse(f"samples {step.samples}: calls run on whole batches")
         for event in step.waits:
             if event not in self.events:
                 self.refuse(f"waits for event {event}, which no step before it records")
-        if step.kind is StepKind.RUN:
-            self._run(index, step, entry)
-        else:
-            self._transfer(step)
+        touched = self._run(index, step, entry) if is_run else self.memory.transfer(step, self.told)
+        if self.order is not None:
+            self.order.step(step, touched)
         if step.records is not None:
             if step.records in self.events:
                 self.refuse(f"event {step.records} is recorded twice")
             self.events.add(step.records)
 
-    def _run(self, index: int, step: Step, entry: str) -> None:
+    def _run(self, index: int, step: Step, entry: str) -> list[Touch]:
         if not 0 <= step.call < len(self.program.calls):
             self.refuse(f"call {step.call} of {len(self.program.calls)}")
         call = self.program.calls[step.call]
@@ -189,6 +199,16 @@ class _Verifier:
         for each, tag in zip(writes, self.told.writes[call.id], strict=True):
             atoms = self.atoms.of[each.buffer.id]
             self.memory.write(each.buffer, each.arena, each.base, [tag] * len(atoms))
+        return [] if self.order is None else list(self._touched(step, call, placed))
+
+    def _touched(self, step: Step, call: Call, placed: list[_Placed]) -> Iterator[Touch]:
+        """A view counts as its root, which is what transfers move."""
+        for number, each in enumerate(placed):
+            end = each.base + self.program.root(each.buffer.id).nbytes
+            yield each.arena, each.base, end, number >= len(call.reads)
+        if step.workspace is not None:
+            arena, start = step.workspace
+            yield arena, start, start + call.variants[step.variant].workspace_bytes, True
 
     def _check_instance(self, step: Step, call: Call, entry: str) -> None:
         if (call.id, step.instance) in self.ran:
@@ -223,7 +243,11 @@ class _Verifier:
                 if not self._overlap(made, other):
                     continue
                 pair = (made.operand.role, other.operand.role)
-                may = other in reads and pair in call.may_overwrite and _alike(made, other)
+                may = (
+                    other in reads
+                    and pair in call.may_overwrite
+                    and (made.start == other.start and alike(made.buffer, other.buffer))
+                )
                 if not may:
                     self.refuse(
                         f"{made.buffer.name!r} is written over {other.buffer.name!r}, "
@@ -255,46 +279,9 @@ class _Verifier:
                 self.refuse(f"its workspace lies on {each.buffer.name!r}")
         self.memory.shadows[arena].clear(start, end)
 
-    def _transfer(self, step: Step) -> None:
-        """OUT and IN: the bytes of a root buffer, as they are, to another arena."""
-        if step.call != -1 or len(step.operands) != 2 or step.workspace is not None:
-            self.refuse("a transfer has no call, and two operands")
-        source, target = step.operands
-        if (source.buffer, source.version) != (target.buffer, target.version):
-            self.refuse("a transfer's operands are two buffers or versions")
-        content = self.told.content.get((source.buffer, source.version))
-        buffer = self.program.buffers[source.buffer] if content is not None else None
-        if buffer is None or content is None or buffer.view_of is not None:
-            self.refuse(f"buffer {source.buffer} version {source.version} cannot be transferred")
-        is_out = step.kind is StepKind.OUT
-        start = self.memory.base(buffer, source.arena, source.offset, on_host=not is_out)
-        if self.memory.tags(buffer, source.arena, start) != content:
-            self.refuse(f"{buffer.name!r} version {source.version} is not at {source.offset}")
-        end = self.memory.base(buffer, target.arena, target.offset, on_host=is_out)
-        self.memory.write(buffer, target.arena, end, content)
-
 
 def _name(call: Call) -> str:
     return f"{call.name!r} ({call.part})"
-
-
-def _alike(a: _Placed, b: _Placed) -> bool:
-    """Do both operands have their elements in the same places?"""
-    if a.start != b.start or ITEM_BYTES[a.buffer.dtype] != ITEM_BYTES[b.buffer.dtype]:
-        return False
-    if (a.buffer.dims, a.buffer.strides) == (b.buffer.dims, b.buffer.strides):
-        return True
-    same_count = math.prod(a.buffer.dims) == math.prod(b.buffer.dims)
-    return same_count and _is_dense(a.buffer) and _is_dense(b.buffer)
-
-
-def _is_dense(buffer: Buffer) -> bool:
-    step = 1
-    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
-        if dim != 1 and stride != step:
-            return False
-        step *= dim
-    return True
 
 
 __all__ = ["verify_plan"]

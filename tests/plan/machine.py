@@ -124,7 +124,10 @@ class Machine:
             places = [(p.buffer, p.arena, p.offset) for p in step.operands]
             self._call(call, places, (step.workspace, call.variants[step.variant].workspace_bytes))
 
-    def _call(self, call: Call, places: Any, workspace: Any) -> None:
+    def _call(
+        self, call: Call, places: Any, workspace: Any, seen: Sequence[Array] | None = None
+    ) -> None:
+        """`seen`: what it reads, None: what is there now."""
         views = [self._view(*place) for place in places]
         reads, writes = views[: len(call.reads)], views[len(call.reads) :]
         if workspace is not None and workspace[0] is not None:
@@ -137,7 +140,7 @@ class Machine:
             paired = [r for w, r in call.may_overwrite if w == operand.role]
             if not any(addresses[role] == tuple(place[1:]) for role in paired):
                 view.view(np.uint8 if view.dtype == np.uint8 else view.dtype)[...] = _poison(view)
-        copies = [np.array(view) for view in reads]
+        copies = [np.array(view) for view in reads] if seen is None else list(seen)
         if self.compute is not None:
             made = self.compute(call, copies)
         else:

@@ -1,0 +1,300 @@
+"""sending: a Program in which some buffers wait on the host while nobody uses them.
+
+As `unrolled` does with replays, every stay of such a buffer on the device becomes a buffer of its
+own, and transfers become calls, so that lifetimes, in-place chains and offsets are those of a plan
+without. A transfer out stands where its bytes may be used again, not where it begins: until then
+they are alive. One in stands where it begins.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from graphc.plan.data import StepKind
+from graphc.plan.lifetimes import given_roots
+from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Operand, Program, Variant
+from graphc.records import record
+
+APART = 8
+"""Uses that are further apart than so many times the transfer are two stays."""
+STREAMED = (BufferKind.PARAM, BufferKind.HISTORY)
+
+
+@record(slots=True)
+class Stay:
+    """Positions of an entry at which calls use a root buffer. `buffer`: this stay's; `is_changed`:
+    a call writes it; `comes`, `goes`: is it brought from the host, and taken there?"""
+
+    root: int
+    entry: str
+    uses: list[int]
+    is_changed: bool = False
+    buffer: int = -1
+    comes: bool = False
+    goes: bool = False
+
+    @property
+    def first(self) -> int:
+        return self.uses[0]
+
+    @property
+    def last(self) -> int:
+        return self.uses[-1]
+
+
+@record(frozen=True, slots=True)
+class Sent:
+    """`transfers[call]`: the stay that a call moves, and how; `buffers[buffer]`: that of the
+    Program before; `us`: what calls and stalls take, as far as that can be told without offsets;
+    `homes`: roots that are on the host whenever they are not here."""
+
+    program: Program
+    transfers: dict[int, tuple[StepKind, Stay]]
+    buffers: list[int]
+    us: float
+    homes: frozenset[int]
+
+
+def sendable(program: Program) -> frozenset[int]:
+    """Roots of activations that the forward makes and a later entry only reads."""
+    taken = {program.root(buffer).id for buffer in program.kept | program.lasting}
+    taken |= {root for root, _ in given_roots(program)}
+    made: set[int] = set()
+    wanted: set[int] = set()
+    for entry, calls in program.entries.items():
+        for index in calls:
+            call = program.calls[index]
+            written = {program.root(o.buffer).id for o in call.writes}
+            if entry == "forward":
+                made |= written
+            else:
+                taken |= written
+                wanted |= {program.root(o.buffer).id for o in call.reads}
+    return frozenset(
+        root for root in made & wanted - taken if program.buffers[root].kind not in PERSISTENT
+    )
+
+
+def streamable(program: Program) -> frozenset[int]:
+    """Parameters and what the solver remembers of them, unless packed or the caller's."""
+    taken = {program.root(buffer).id for buffer in program.kept | program.lasting}
+    for index in program.entries.get("prepare", ()):
+        call = program.calls[index]
+        taken |= {program.root(o.buffer).id for o in (*call.reads, *call.writes)}
+    return frozenset(
+        b.id
+        for b in program.buffers
+        if b.kind in STREAMED and b.view_of is None and b.nbytes and b.id not in taken
+    )
+
+
+def sending(program: Program, roots: Collection[int], ahead: int) -> Sent:
+    """The Program that sends `roots`, which are `sendable` or `streamable`.
+
+    Transfers take their time on two streams, one each way, while calls run. At most `ahead` of each
+    are under way at once, beyond the one that is waited for: with fewer, less is alive, and calls
+    wait longer.
+    """
+    return _Sender(program, frozenset(roots), ahead).run()
+
+
+class _Sender:
+    def __init__(self, program: Program, roots: frozenset[int], ahead: int) -> None:
+        self.program, self.roots, self.ahead = program, roots, max(1, ahead)
+        self.buffers, self.calls = list(program.buffers), list(program.calls)
+        self.before = [b.id for b in program.buffers]
+        self.transfers: dict[int, tuple[StepKind, Stay]] = {}
+        self.views: dict[tuple[int, int], int] = {}
+        self.homes = frozenset(r for r in roots if program.buffers[r].kind in PERSISTENT)
+        self.us = 0.0
+
+    def run(self) -> Sent:
+        program, entries = self.program, dict(self.program.entries)
+        stays: dict[str, list[Stay]] = {}
+        for stay in self._stays():
+            stays.setdefault(stay.entry, []).append(stay)
+        for entry, calls in program.entries.items():
+            own = stays.get(entry, [])
+            self._use(own, calls)
+            entries[entry] = tuple(self._order(own, calls))
+        for root in self.homes:  # on the device it is only what its stays are
+            b = self.buffers[root]
+            self.buffers[root] = Buffer(
+                b.id, b.name, BufferKind.IO, b.dtype, b.dims, b.strides, b.nbytes, b.align
+            )
+        made = Program(
+            program.target,
+            tuple(self.buffers),
+            tuple(self.calls),
+            entries,
+            program.inputs,
+            program.outputs,
+            program.kept,
+            program.lasting,
+            program.values,
+            program.seeds,
+            program.link,
+        )
+        return Sent(made, self.transfers, self.before, self.us, self.homes)
+
+    def _transfer_us(self, root: int) -> float:
+        return self.program.link.microseconds(self.program.buffers[root].nbytes)
+
+    def _stays(self) -> Iterator[Stay]:
+        """In the order in which they begin; with the buffer of each, and how it comes and goes."""
+        open_: dict[int, Stay] = {}
+        found: list[Stay] = []
+        for entry in sorted(self.program.entries, key=_position):
+            times = self._times(self.program.entries[entry])
+            for at, index in enumerate(self.program.entries[entry]):
+                call = self.program.calls[index]
+                written = {self.program.root(o.buffer).id for o in call.writes} & self.roots
+                used = {self.program.root(o.buffer).id for o in call.reads} & self.roots
+                for root in sorted(written | used):
+                    stay = open_.get(root)
+                    if stay is None or stay.entry != entry or self._is_over(stay, times, at):
+                        stay = open_[root] = Stay(root, entry, [])
+                        found.append(stay)
+                    stay.uses.append(at)
+                    stay.is_changed |= root in written
+        known: set[int] = set()
+        for stay in found:
+            is_new = stay.root not in known and stay.root not in self.homes
+            stay.comes, stay.goes = not is_new, stay.is_changed
+            stay.buffer = stay.root if is_new else self._instance(stay.root)
+            known.add(stay.root)
+            yield stay
+
+    def _is_over(self, stay: Stay, times: Sequence[float], at: int) -> bool:
+        """Is it worth a transfer to leave until the next use?"""
+        gap = times[at] - times[stay.last + 1]
+        return not stay.is_changed and gap > APART * self._transfer_us(stay.root)
+
+    def _times(self, calls: Sequence[int]) -> list[float]:
+        """When each call would begin if none waited, and when the last would end."""
+        times = (min(v.est_us for v in self.program.calls[index].variants) for index in calls)
+        return list(accumulate(times, initial=0.0))
+
+    def _use(self, stays: Sequence[Stay], calls: Sequence[int]) -> None:
+        """Let calls use the buffers of stays."""
+        at: dict[int, dict[int, int]] = {}
+        for stay in stays:
+            if stay.buffer != stay.root:
+                for position in stay.uses:
+                    at.setdefault(position, {})[stay.root] = stay.buffer
+        for position, instead in at.items():
+            call = self.calls[calls[position]]
+            self.calls[call.id] = Call(
+                call.id,
+                call.name,
+                call.node,
+                call.part,
+                call.variants,
+                tuple(self._operand(operand, instead) for operand in call.reads),
+                tuple(self._operand(operand, instead) for operand in call.writes),
+                call.may_overwrite,
+                call.effects,
+                call.batch_axis,
+                call.attrs,
+            )
+
+    def _operand(self, operand: Operand, instead: Mapping[int, int]) -> Operand:
+        b = self.program.buffers[operand.buffer]
+        root, start = b.view_of or (b.id, 0)
+        if root not in instead:
+            return operand
+        if b.view_of is None:
+            return Operand(operand.role, instead[root], operand.version)
+        key = operand.buffer, instead[root]
+        if key not in self.views:
+            self.views[key] = self._add(b, b.kind, (instead[root], start))
+        return Operand(operand.role, self.views[key], operand.version)
+
+    def _instance(self, root: int) -> int:
+        b = self.program.buffers[root]
+        return self._add(b, BufferKind.ACT if b.kind in PERSISTENT else b.kind, None)
+
+    def _add(self, b: Buffer, kind: BufferKind, view_of: tuple[int, int] | None) -> int:
+        made = len(self.buffers)
+        self.buffers.append(
+            Buffer(made, b.name, kind, b.dtype, b.dims, b.strides, b.nbytes, b.align, view_of)
+        )
+        self.before.append(b.id)
+        return made
+
+    def _call(self, kind: StepKind, stay: Stay) -> int:
+        """A transfer as a call; the time that it takes is not the calls'."""
+        made, name = len(self.calls), self.program.buffers[stay.root].name
+        moved = (Operand("moved", stay.buffer, 1),)
+        reads, writes = (moved, ()) if kind is StepKind.OUT else ((), moved)
+        self.calls.append(Call(made, name, -1, kind.value, (Variant(kind.value),), reads, writes))
+        self.transfers[made] = kind, stay
+        return made
+
+    def _order(self, stays: Sequence[Stay], calls: Sequence[int]) -> Iterator[int]:
+        """An entry's calls, with transfers between them; adds the time that they take."""
+        times = self._times(calls)
+        comes, goes = self._comings(stays, times), self._goings(stays, times)
+        awaited: dict[int, list[Stay]] = {}
+        leave: dict[int, list[Stay]] = {}
+        for stay in stays:
+            if stay.comes:
+                awaited.setdefault(stay.first, []).append(stay)
+            if stay.goes:
+                leave.setdefault(stay.last, []).append(stay)
+        now = way_in = way_out = 0.0
+        over: dict[int, float] = {}  # buffer of a stay -> when its last transfer has ended
+        for at in range(len(calls) + 1):
+            for stay in goes.get(at, ()):
+                now = max(now, over[stay.buffer])
+                yield self._call(StepKind.OUT, stay)
+            for stay in comes.get(at, ()):
+                way_in = max(way_in, now) + self._transfer_us(stay.root)
+                over[stay.buffer] = way_in
+                yield self._call(StepKind.IN, stay)
+            if at == len(calls):
+                break
+            now = max([now, *(over[stay.buffer] for stay in awaited.get(at, ()))])
+            now += times[at + 1] - times[at]
+            for stay in leave.get(at, ()):
+                way_out = max(way_out, now) + self._transfer_us(stay.root)
+                over[stay.buffer] = way_out
+            yield calls[at]
+        self.us += max(now, way_in, way_out)
+
+    def _comings(self, stays: Sequence[Stay], times: Sequence[float]) -> dict[int, list[Stay]]:
+        """Before which call each transfer in begins: as late as ends in time, one after another."""
+        found: dict[int, list[Stay]] = {}
+        queue = sorted((stay for stay in stays if stay.comes), key=lambda stay: stay.first)
+        start = times[-1]
+        for number, stay in reversed([*enumerate(queue)]):
+            start = min(start, times[stay.first]) - self._transfer_us(stay.root)
+            at = max(0, bisect_right(times, start) - 1)
+            if number >= self.ahead:
+                at = max(at, queue[number - self.ahead].first)
+            found.setdefault(min(at, stay.first), []).insert(0, stay)
+        return found
+
+    def _goings(self, stays: Sequence[Stay], times: Sequence[float]) -> dict[int, list[Stay]]:
+        """Before which call the bytes of each transfer out may be used again."""
+        found: dict[int, list[Stay]] = {}
+        queue = sorted((stay for stay in stays if stay.goes), key=lambda stay: stay.last)
+        end = 0.0
+        for number, stay in enumerate(queue):
+            end = max(end, times[stay.last + 1]) + self._transfer_us(stay.root)
+            at = bisect_left(times, end)
+            if number + self.ahead < len(queue):
+                at = min(at, queue[number + self.ahead].last + 1)
+            at = min(max(at, stay.last + 1), len(times) - 1)
+            found.setdefault(at, []).append(stay)
+        return found
+
+
+def _position(entry: str) -> int:
+    order = ("prepare", "forward", "backward", "update")
+    return order.index(entry) if entry in order else len(order)
+
+
+__all__ = ["Sent", "Stay", "sendable", "sending", "streamable"]
