@@ -41,7 +41,7 @@ std::unique_ptr<StepPlan> make_step(
     const py::sequence& writes, const py::dict& attrs, const std::vector<PlaceTuple>& read_places,
     const std::vector<PlaceTuple>& write_places, const PlaceTuple& workspace,
     const std::vector<PlaceTuple>& poison_before, const std::vector<PlaceTuple>& poison_after,
-    const std::vector<PlaceTuple>& spent) {
+    const std::vector<PlaceTuple>& spent, int stream, const std::vector<int>& waits) {
     StepPlan step{name,
                   symbol,
                   graphc::to_problem(reads, writes, attrs),
@@ -50,7 +50,9 @@ std::unique_ptr<StepPlan> make_step(
                   to_place(workspace),
                   to_places(poison_before),
                   to_places(poison_after),
-                  to_places(spent)};
+                  to_places(spent),
+                  stream,
+                  waits};
     return std::make_unique<StepPlan>(std::move(step));
 }
 
@@ -155,7 +157,8 @@ void bind_session(py::module_& m) {
         .def(py::init(&make_step), py::kw_only(), py::arg("name"), py::arg("symbol"),
              py::arg("reads"), py::arg("writes"), py::arg("attrs"), py::arg("read_places"),
              py::arg("write_places"), py::arg("workspace"), py::arg("poison_before"),
-             py::arg("poison_after"), py::arg("spent") = std::vector<PlaceTuple>())
+             py::arg("poison_after"), py::arg("spent") = std::vector<PlaceTuple>(),
+             py::arg("stream") = 0, py::arg("waits") = std::vector<int>())
         .def_readonly("name", &StepPlan::name)
         .def_readonly("symbol", &StepPlan::symbol);
     py::class_<Session>(m, "Session")

@@ -119,7 +119,7 @@ Place: TypeAlias = tuple[int, int, int]
 """(region number, byte offset, bytes)."""
 
 class Step:
-    """One step of a session's entry; `symbol` "" is a host step."""
+    """One step of a session's entry; `symbol` "" is a host step, or a copy on another stream."""
 
     def __init__(
         self,
@@ -135,6 +135,8 @@ class Step:
         poison_before: Sequence[Place],
         poison_after: Sequence[Place],
         spent: Sequence[Place] = ...,
+        stream: int = 0,
+        waits: Sequence[int] = ...,
     ) -> None: ...
     @property
     def name(self) -> str: ...

@@ -1,11 +1,12 @@
 #include "core/session.h"
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "core/auditor.h"
 #include "core/running.h"
+#include "core/streams.h"
 #include "error.h"
 
 namespace graphc {
@@ -14,6 +15,22 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kBreath = std::chrono::milliseconds(100);
+constexpr int kStreams = 8;
+
+void check_stream(const StepPlan& plan, int number) {
+    const bool is_copy = plan.stream != 0;
+    const bool may_copy = plan.symbol.empty() && plan.reads.size() == 1 &&
+                          plan.writes.size() == 1 && plan.reads[0].bytes == plan.writes[0].bytes;
+    if (plan.stream < 0 || plan.stream >= kStreams || (is_copy && !may_copy)) {
+        throw Error("GC-A001",
+                    "step " + plan.name + " cannot be on stream " + std::to_string(plan.stream));
+    }
+    for (const int wait : plan.waits) {
+        if (wait < 0 || wait >= number) {
+            throw Error("GC-A001", "step " + plan.name + " waits for none that comes before it");
+        }
+    }
+}
 
 }  // namespace
 
@@ -27,9 +44,14 @@ struct Session::Step {
     StepPlan plan;
 };
 
+// `copies`: by stream, the numbers of its steps; `all`: those of all steps that copy.
 struct Session::Entry {
     std::vector<Step> steps;
     std::vector<double> times;
+    std::vector<std::vector<int>> copies;
+    std::vector<int> all;
+    std::unique_ptr<Progress> progress;
+    Clock::time_point breath;
 };
 
 Session::Session(std::vector<std::shared_ptr<Pages>> regions,
@@ -43,6 +65,15 @@ Session::Session(std::vector<std::shared_ptr<Pages>> regions,
         entry.steps.reserve(plans.size());
         for (const StepPlan& plan : plans) entry.steps.push_back(prepare(plan));
         entry.times.resize(plans.size());
+        entry.progress = std::make_unique<Progress>(plans.size());
+        for (int i = 0; i < int(plans.size()); ++i) {
+            check_stream(plans[i], i);
+            const std::size_t stream = std::size_t(plans[i].stream);
+            if (stream == 0) continue;
+            entry.copies.resize(std::max(entry.copies.size(), stream));
+            entry.copies[stream - 1].push_back(i);
+            entry.all.push_back(i);
+        }
         entries_.push_back(std::move(entry));
     }
 }
@@ -130,39 +161,83 @@ void Session::run(int entry, Host& host, const Order& order) {
 }
 
 void Session::run_steps(Entry& entry, Host& host, const Order& order, Auditor* auditor) {
-    const int count = int(entry.steps.size());
-    Clock::time_point breath = Clock::now();
-    Fault fault;
-    failed_ = 0;
-    for (int i = 0; i < count; failed_ = ++i) {
-        const Step& step = entry.steps[i];
-        const Clock::time_point start = Clock::now();
-        if (start - breath > kBreath) {
-            host.breathe();
-            breath = start;
-        }
-        if (order.poison) poison(step.poison_before);
-        if (auditor) auditor->before();
-        if (step.kernel) {
-            step.kernel->run({step.reads.data(), step.writes.data(), step.workspace, threads_,
-                              &fault, order.seed, order.step});
-            if (fault.code) throw Error(fault.code, fault.message, fault.hint);
-        } else {
-            host.call(i);
-        }
-        if (order.measure) {
-            entry.times[i] =
-                std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-        }
-        if (auditor) auditor->after(step.written, step.plan.name);
-        if (order.poison) poison(step.poison_after);
-        if (order.drop) {
-            for (const Place& place : step.plan.spent) {
-                regions_[place.region]->drop(place.offset, place.bytes);
-            }
-        }
+    entry.breath = Clock::now();
+    entry.progress->begin();
+    if (!entry.all.empty() && !auditor) {
+        run_streams(entry, host, order);
+    } else {  // the order of the steps is one that all waits allow
+        for (int i = 0; i < int(entry.steps.size()); ++i) run_step(entry, i, host, order, auditor);
     }
     failed_ = -1;
+}
+
+void Session::run_streams(Entry& entry, Host& host, const Order& order) {
+    const std::function<void(const std::vector<int>&)> work = [&](const std::vector<int>& steps) {
+        copy_steps(entry, steps, order.measure);
+    };
+    const Copiers copiers(*entry.progress, entry.copies, work);
+    for (int i = 0; i < int(entry.steps.size()); ++i) {
+        const StepPlan& plan = entry.steps[i].plan;
+        if (plan.stream != 0) continue;
+        if (!plan.waits.empty()) await(entry, plan.waits, host);
+        run_step(entry, i, host, order, nullptr);
+        entry.progress->finish(i);
+    }
+    await(entry, entry.all, host);
+}
+
+void Session::run_step(Entry& entry, int at, Host& host, const Order& order, Auditor* auditor) {
+    const Step& step = entry.steps[at];
+    failed_ = at;
+    const Clock::time_point start = Clock::now();
+    if (start - entry.breath > kBreath) {
+        host.breathe();
+        entry.breath = start;
+    }
+    if (order.poison) poison(step.poison_before);
+    if (auditor) auditor->before();
+    Fault fault;
+    if (step.kernel) {
+        step.kernel->run({step.reads.data(), step.writes.data(), step.workspace, threads_, &fault,
+                          order.seed, order.step});
+        if (fault.code) throw Error(fault.code, fault.message, fault.hint);
+    } else if (step.plan.stream != 0) {
+        copy(step.writes[0], step.reads[0], step.plan.reads[0].bytes, *entry.progress);
+    } else {
+        host.call(at);
+    }
+    if (order.measure) {
+        entry.times[at] = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+    }
+    if (auditor) auditor->after(step.written, step.plan.name);
+    if (order.poison) poison(step.poison_after);
+    if (order.drop) {
+        for (const Place& place : step.plan.spent) {
+            regions_[place.region]->drop(place.offset, place.bytes);
+        }
+    }
+}
+
+// On a thread of its own, which must not throw.
+void Session::copy_steps(Entry& entry, const std::vector<int>& steps, bool measure) {
+    for (const int at : steps) {
+        const Step& step = entry.steps[at];
+        if (!entry.progress->await(step.plan.waits)) return;
+        const Clock::time_point start = Clock::now();
+        copy(step.writes[0], step.reads[0], step.plan.reads[0].bytes, *entry.progress);
+        if (measure) {
+            entry.times[at] =
+                std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+        }
+        entry.progress->finish(at);
+    }
+}
+
+void Session::await(Entry& entry, const std::vector<int>& steps, Host& host) {
+    while (!entry.progress->await(steps, kBreath)) {
+        host.breathe();
+        entry.breath = Clock::now();
+    }
 }
 
 std::vector<double> Session::times(int entry) {

@@ -22,7 +22,9 @@ struct Place {
 
 // One step as the plan tells it. No symbol: a host step, which only calls back. The bytes of
 // `poison_before` and `poison_after` hold nothing then, and are filled with NaN in a poisoned run.
-// `spent`: operands that no other step reads.
+// `spent`: operands that no other step reads. `stream`: 0, or that of a step that copies its one
+// read to its one write; each such stream has a thread of its own during a run. `waits`: earlier
+// steps of the entry, by number, that must be over; those of the same stream are anyway.
 struct StepPlan {
     std::string name;
     std::string symbol;
@@ -31,6 +33,8 @@ struct StepPlan {
     Place workspace;
     std::vector<Place> poison_before, poison_after;
     std::vector<Place> spent;
+    int stream = 0;
+    std::vector<int> waits;
 };
 
 // What a session asks of its owner while it runs. Both may throw, which ends the run.
@@ -62,8 +66,8 @@ class Session {
             const std::vector<std::vector<StepPlan>>& entries, int threads);
     ~Session();
 
-    // Runs an entry; one thread at a time (GC-R003). Throws what a kernel has against its data, and
-    // what `host` throws; the session can run again.
+    // Runs an entry until all its streams have ended; one thread at a time (GC-R003). Throws what a
+    // kernel has against its data, and what `host` throws; the session can run again.
     void run(int entry, Host& host, const Order& order);
 
     // The step at which the last run ended early, -1 if it did not.
@@ -80,6 +84,10 @@ class Session {
     char* resolve(const Place& place, const char* what, const std::string& step) const;
     char* resolve(const Place& place, const Spec& spec, const std::string& step) const;
     void run_steps(Entry& entry, Host& host, const Order& order, Auditor* auditor);
+    void run_streams(Entry& entry, Host& host, const Order& order);
+    void run_step(Entry& entry, int at, Host& host, const Order& order, Auditor* auditor);
+    void copy_steps(Entry& entry, const std::vector<int>& steps, bool measure);
+    void await(Entry& entry, const std::vector<int>& steps, Host& host);
 
     std::vector<std::shared_ptr<Pages>> regions_;
     std::vector<Entry> entries_;

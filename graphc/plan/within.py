@@ -11,30 +11,49 @@ from graphc.plan.recompute import plan_replayed
 from graphc.plan.verify import verify_plan
 from graphc.program import Program
 
+NEED_HOST = ("offload", "tensor_cache")
+"""Policies that only send."""
+SAMPLES = 6
+"""Plans with replays, of all sizes, that are tried with transfers, too."""
 
-def plan_within(program: Program, budget_bytes: int, policy: str = "ours") -> Plan:
+
+def plan_within(
+    program: Program, budget_bytes: int, policy: str = "ours", host_bytes: int = 0
+) -> Plan:
     """A verified plan whose peak is at most `budget_bytes`; of those that a policy knows, the one
-    whose replays are estimated to take the least time.
+    whose replays, and stalls for transfers to at most `host_bytes` of the host, are estimated to
+    take the least time.
 
     Never slower for a larger budget, and there is one for every budget from the minimum on that
     GC-M001 tells of. `policy`: "ours" looks for the best of all kinds. "sqrt" keeps the ends of
-    segments, as Chen et al. do; "speed", "memory" and "cost_aware" are those of SuperNeurons.
+    segments, as Chen et al. do; "speed", "memory" and "cost_aware" are those of SuperNeurons, and
+    so are "offload" and "tensor_cache", which replay nothing, see `graphc.plan.hybrids`.
     Raises GC-M001, GC-M002, GC-R002 for an unknown policy.
     """
-    check_policy(policy)
+    check_policy(policy, host_bytes)
     plain = plan_program(program)
     if plain.peak_bytes <= budget_bytes:
         verify_plan(program, plain)
         return plain
     facts = Facts(program)
-    trials = Front(facts, policy).trials
+    trials = Front(facts, policy).trials if policy in POLICIES else []
     rest = plain.peak_bytes - plain.work_bytes
+    fitting: list[Plan] = []
     for trial in trials:
         if trial.peak + rest <= budget_bytes:
             plan = plan_replayed(facts, trial.choice)
             if plan.peak_bytes <= budget_bytes:
-                verify_plan(program, plan)
-                return plan
+                fitting.append(plan)
+                break
+    if host_bytes:
+        from graphc.plan.hybrids import Hybrids
+
+        choices = [trial.choice for trial in trials[:: 1 + len(trials) // SAMPLES]]
+        fitting += Hybrids(facts, policy, choices).plans(budget_bytes, host_bytes)
+    if fitting:
+        plan = min(fitting, key=lambda plan: plan.est_us)
+        verify_plan(program, plan)
+        return plan
     least = plain
     for trial in reversed(trials):
         if trial.peak + rest >= least.peak_bytes:
@@ -48,10 +67,13 @@ def plan_within(program: Program, budget_bytes: int, policy: str = "ours") -> Pl
     fail("GC-M001", told, "`graphc plan --memory SIZE --largest-batch` says which batch fits")
 
 
-def check_policy(policy: str) -> None:
-    """Raise GC-R002 for a name that no policy has."""
-    if policy not in POLICIES:
-        fail("GC-R002", f"no policy {policy!r}", f"policies: {', '.join(POLICIES)}")
+def check_policy(policy: str, host_bytes: int = 0) -> None:
+    """Raise GC-R002 for a name that no policy has, or one that needs a host where there is none."""
+    if policy not in (*POLICIES, *NEED_HOST):
+        known = ", ".join((*POLICIES, *NEED_HOST))
+        fail("GC-R002", f"no policy {policy!r}", f"policies: {known}")
+    if policy in NEED_HOST and not host_bytes:
+        fail("GC-R002", f"policy {policy!r} sends to the host", "say how much it has: --host SIZE")
 
 
 def replay_us(program: Program, plan: Plan) -> float:

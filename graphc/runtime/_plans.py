@@ -11,10 +11,13 @@ from graphc.plan.text import from_table, to_json
 from graphc.program import Call, Program
 
 
-def plan_for(program: Program, kept: str | None = None, memory: int | None = None) -> Plan:
+def plan_for(
+    program: Program, kept: str | None = None, memory: int | None = None, host: int = 0
+) -> Plan:
     """A verified plan: the kept one, if it is for this Program.
 
-    Of a Program with a backward, one that replays what it must to stay within `memory` bytes.
+    Of a Program with a backward, one that replays what it must to stay within `memory` bytes, or
+    sends it to the host, which has `host` bytes for that.
 
     A Program tells of target, ISA, library, threads and batch by its kernels and their workspaces.
     Raises GC-A001 for a kept plan that was tampered with, GC-M001 where replays do not help,
@@ -24,7 +27,7 @@ def plan_for(program: Program, kept: str | None = None, memory: int | None = Non
     if plan is None and memory is not None and "backward" in program.entries:
         from graphc.plan.within import plan_within
 
-        return plan_within(program, memory)
+        return plan_within(program, memory, host_bytes=host)
     if plan is None:
         plan = plan_program(program)
         verify_plan(program, plan)

@@ -29,9 +29,11 @@ def poison_ranges(
     calls: Sequence[Call],
     places: Sequence[Sequence[Place]],
     later: Collection[Call] = (),
+    moved: Collection[int] = (),
 ) -> list[Ranges]:
     """(before, after) of each call of an entry in order; `places`: of reads, then of writes;
-    `later`: the calls of entries that follow.
+    `later`: the calls of entries that follow; `moved`: roots that are copied beside the calls, and
+    left alone.
 
     Before: what is written for the first time, but for what the call reads there (in place).
     After: what nobody touches any more, but for what the call has written there.
@@ -46,7 +48,7 @@ def poison_ranges(
             last[home] = at
         full.update(h for h in reads if first[h] == at and h not in writes)
     stays = {program.root(b).id for b in program.kept | program.lasting}
-    stays |= {b.id for b in program.buffers if b.kind in PERSISTENT}
+    stays |= {b.id for b in program.buffers if b.kind in PERSISTENT} | {*moved}
     awaited = {program.root(o.buffer).id for call in later for o in call.reads}
     ranges: list[Ranges] = []
     for at, (reads, writes) in enumerate(touched):

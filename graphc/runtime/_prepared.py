@@ -11,7 +11,7 @@ from graphc.errors import fail
 from graphc.floats import Floats, Held, as_array
 from graphc.ir.types import ITEM_BYTES
 from graphc.numpy_later import np, npt
-from graphc.plan.data import WEIGHTS, Plan
+from graphc.plan.data import WEIGHTS, WORK, Plan
 from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Program
 from graphc.runtime._steps import LEARNED, places_of, steps_of
 from graphc.runtime._weights import WeightMemory, memory_of
@@ -40,10 +40,11 @@ class Prepared:
         self.session = self._make_session()
         self._homes = {root: self._locate(root, *home) for root, home in plan.homes.items()}
 
-    def calls(self, entry: str) -> list[Call]:
-        """What the steps of an entry run, in order."""
+    def calls(self, entry: str) -> list[Call | None]:
+        """What the steps of an entry run, in order; None for a transfer."""
         first, end = self.plan.entries[entry]
-        return [self.program.calls[step.call] for step in self.plan.steps[first:end]]
+        steps = self.plan.steps[first:end]
+        return [None if step.call < 0 else self.program.calls[step.call] for step in steps]
 
     def array(self, buffer: int) -> npt.NDArray[Any]:
         """A new array on the memory of a buffer that has a home, with its strides."""
@@ -108,9 +109,9 @@ class Prepared:
     def _locate(self, root: int, arena: int, offset: int) -> tuple[int, int]:
         """`root` -1: a workspace."""
         persists = root >= 0 and self.program.buffers[root].kind in PERSISTENT
-        if persists != (self.plan.arenas[arena].name == WEIGHTS):
+        if not persists and self.plan.arenas[arena].name == WEIGHTS:
             fail("GC-A001", f"the plan mixes what persists with the rest in arena {arena}")
-        if not persists:
+        if not persists or self.plan.arenas[arena].name == WORK:
             return FIRST + arena, offset
         buffer = self.program.buffers[root]
         if buffer.kind in LEARNED:

@@ -25,18 +25,27 @@ def steps_of(
     first, end = plan.entries[entry]
     steps = plan.steps[first:end]
     for step in steps:
-        if step.kind is not StepKind.RUN or step.samples is not None:
+        if (step.kind is StepKind.RUN) != (step.stream == 0) or step.samples is not None:
             fail("GC-A001", f"the plan has a step that target {plan.target!r} cannot do")
-    places = [places_of(program, step, locate) for step in steps]
-    poison: list[Ranges] = [([], [])] * len(steps)
+    runs = [step for step in steps if step.kind is StepKind.RUN]
+    places = [places_of(program, step, locate) for step in runs]
+    poison: list[Ranges] = [([], [])] * len(runs)
     if poisoned:
-        own, later = ([program.calls[s.call] for s in part] for part in (steps, plan.steps[end:]))
-        poison = poison_ranges(program, own, places, later)
+        rest = [step for step in plan.steps[end:] if step.kind is StepKind.RUN]
+        own, later = ([program.calls[s.call] for s in part] for part in (runs, rest))
+        moved = {p.buffer for s in plan.steps if s.kind is not StepKind.RUN for p in s.operands}
+        poison = poison_ranges(program, own, places, later, moved)
     spent = spent_after(program) if entry == PREPARE else {}
-    return [
-        _step(program, step, own, ranges, locate, spent.get(step.call, ()))
-        for step, own, ranges in zip(steps, places, poison, strict=True)
-    ]
+    events = {step.records: at for at, step in enumerate(steps) if step.records is not None}
+    ready = zip(places, poison, strict=True)
+    made = []
+    for step in steps:
+        waits = [events[event] for event in step.waits if event in events]  # others are over
+        if step.kind is StepKind.RUN:
+            made.append(_step(program, step, *next(ready), locate, spent.get(step.call, ()), waits))
+        else:
+            made.append(_copy(program, step, locate, waits))
+    return made
 
 
 def spent_after(program: Program) -> dict[int, list[int]]:
@@ -86,6 +95,7 @@ def _step(
     poison: Ranges,
     locate: Locate,
     spent: Sequence[int],
+    waits: Sequence[int],
 ) -> _core.Step:
     call = program.calls[step.call]
     variant = call.variants[step.variant]
@@ -108,6 +118,28 @@ def _step(
         poison_before=[*poison[0], workspace],
         poison_after=poison[1],
         spent=[places[at] for at in spent],
+        waits=waits,
+    )
+
+
+def _copy(program: Program, step: Step, locate: Locate, waits: Sequence[int]) -> _core.Step:
+    """A transfer: the bytes of a root buffer in a row."""
+    buffer = program.buffers[step.operands[0].buffer]
+    places = [(*locate(p.buffer, p.arena, p.offset), buffer.nbytes) for p in step.operands]
+    row = "u8", (buffer.nbytes,), (1,)
+    return _core.Step(
+        name=buffer.name,
+        symbol="",
+        reads=[row],
+        writes=[row],
+        attrs={},
+        read_places=places[:1],
+        write_places=places[1:],
+        workspace=(0, 0, 0),
+        poison_before=[],
+        poison_after=[],
+        stream=step.stream,
+        waits=waits,
     )
 
 

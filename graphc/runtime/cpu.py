@@ -39,8 +39,9 @@ class CpuExecutor(ReferenceExecutor):
     process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
     "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
     `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already; `memory`:
-    bytes that no plan may exceed. Raises GC-R004 for an impossible number of threads, GC-M001 for
-    a plan over `memory`, GC-M002 where memory is short; it can then be used again.
+    bytes that no plan may exceed, and `host` what it may send to the host. Raises GC-R004 for an
+    impossible number of threads, GC-M001 for a plan over `memory`, GC-M002 where memory is short;
+    it can then be used again.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class CpuExecutor(ReferenceExecutor):
         fused_update: bool = True,
         weights: WeightMemory | None = None,
         memory: int | None = None,
+        host: int = 0,
     ) -> None:
         self.pinned: set[Value] = set()
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
@@ -64,7 +66,7 @@ class CpuExecutor(ReferenceExecutor):
         self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
         self._deterministic, self._fused_update = deterministic, fused_update
-        self._memory = memory
+        self._memory, self._host = memory, host
         self.weights = weights or WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
@@ -123,10 +125,13 @@ class CpuExecutor(ReferenceExecutor):
         self.step += 1
 
     def times(self, entries: Sequence[str] = ("forward",)) -> list[float]:
-        """Microseconds of each call of the last run of some entries, in the Program's order."""
+        """Microseconds of each call of the last run of some entries, in the plan's order; without
+        transfers, which run beside them."""
         prepared, found = self.prepared, []
         for entry in entries:
-            found += prepared.session.times(prepared.entries.index(entry)).tolist()
+            times = prepared.session.times(prepared.entries.index(entry)).tolist()
+            calls = prepared.calls(entry)
+            found += [us for us, call in zip(times, calls, strict=True) if call is not None]
         return found
 
     def backward(self, seeds: Mapping[str, F64]) -> None:
@@ -183,7 +188,7 @@ class CpuExecutor(ReferenceExecutor):
             deterministic=self._deterministic,
             known=known,
         )
-        made = plan_for(program, plan, self._memory)
+        made = plan_for(program, plan, self._memory, self._host)
         check_budget(made, self._memory)
         return Prepared(program, made, self.weights, self.threads)
 
@@ -223,6 +228,7 @@ class CpuExecutor(ReferenceExecutor):
 
         def host(at: int) -> None:
             call, arrays = calls[at], prepared.operands(entry, at)
+            assert call is not None  # transfers never call back
             node = self.graph.nodes[call.node]
             self._guarded(node, lambda node: self._run_host(node, call, arrays))
 
@@ -231,9 +237,10 @@ class CpuExecutor(ReferenceExecutor):
             prepared.run(entry, host, **order | self.check | checks)
         except GraphError as error:
             at = prepared.session.failed
-            if at < 0:
+            call = calls[at] if at >= 0 else None
+            if call is None:
                 raise
-            node = self.graph.nodes[calls[at].node]
+            node = self.graph.nodes[call.node]
             raise node.located(self._traced(node, error)) from None
 
     def _run_host(self, node: Node, call: Call, arrays: list[npt.NDArray[Any]]) -> None:

@@ -50,11 +50,12 @@ def make_executor(
     fused_update: bool = True,
     weights: WeightMemory | None = None,
     memory: int | None = None,
+    host: int = 0,
 ) -> ReferenceExecutor:
     """The executor of a target; `plan`, `choices`: an artefact's, see `graphc.runtime._plans` and
     `graphc.lower.cpu.lower_again`. The reference is deterministic, and updates when all gradients
     are there. `weights`: what `ReferenceExecutor.lend` gave; `memory`: bytes that no plan may
-    exceed."""
+    exceed, `host`: what it may have on the host."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
     from graphc.runtime.cpu import CpuExecutor
@@ -70,6 +71,7 @@ def make_executor(
         fused_update=fused_update,
         weights=weights,
         memory=memory,
+        host=host,
     )
 
 
