@@ -20,7 +20,7 @@ from graphc.ir.op import Trait
 from graphc.lowering import Lowering
 from graphc.ops.spec import F64, OpSpec
 from graphc.ops.update.rule import RATE
-from graphc.plan import Plan, Step
+from graphc.plan import Plan, Step, StepKind
 from graphc.program import HOST
 from graphc.records import record
 from graphc.runtime.executable import Executable
@@ -242,7 +242,8 @@ def _calls(exe: Executable, times: Sequence[float], peaks: Peaks) -> list[CallTi
         return _nodes(exe.graph, times, peaks)
     low = Lowering(exe.graph, exe.program, exe.plan)
     steps = exe.plan.steps if isinstance(exe, TrainingNet) else low.steps("forward")
-    return [_call(low, step, us, peaks) for step, us in zip(steps, times, strict=True)]
+    runs = [step for step in steps if step.kind is StepKind.RUN]
+    return [_call(low, step, us, peaks) for step, us in zip(runs, times, strict=True)]
 
 
 def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:

@@ -28,6 +28,20 @@ def checked_size(told: Any) -> int:
     return size
 
 
+def checked_host(host: Any, memory: Any, train: bool = True) -> int:
+    """Bytes of the host that plans may use; 0 for None. Raises GC-R004 as `checked_size`, GC-R002
+    where nothing would ever be sent: without a budget of `memory`, or without training."""
+    if host is None:
+        return 0
+    size = checked_size(host)
+    if not train:
+        fail("GC-R002", "a host pool is given, but only training sends to it", "leave it out")
+    if memory is None:
+        told = "a host pool is given, but no budget of memory that would need it"
+        fail("GC-R002", told, "give both, as --memory 6GiB --host 32GiB")
+    return size
+
+
 def _read(told: Any) -> int:
     text = told.strip() if isinstance(told, str) else ""
     found = _SIZE.fullmatch(text[:100]) if len(text) <= 100 else None
@@ -66,4 +80,4 @@ def physical_memory() -> int | None:
         return None
 
 
-__all__ = ["check_budget", "checked_size", "over_budget", "physical_memory"]
+__all__ = ["check_budget", "checked_host", "checked_size", "over_budget", "physical_memory"]

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+from graphc.budget import checked_host
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph
@@ -198,6 +199,7 @@ def compile(  # the name the API promises
     measure: bool | None = False,
     seed: int = 0,
     set: Overrides = (),
+    host: str | int | None = None,
 ) -> Executable:
     """Compile a network into something that runs; a Graph given is not changed.
 
@@ -207,21 +209,24 @@ def compile(  # the name the API promises
     `batch` replaces the batch size of all inputs. `seed`: of dropout, shuffles and crops. `threads`
     of target cpu: None, one for each CPU this process may use. `deterministic`: only kernels whose
     bits do not depend on the number of threads. `pin_variants` makes no difference so far.
-    `measure`: as in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan over
-    `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built or cannot
-    do this, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
+    `measure`: as in `optimize`. `set`: as in `load`, for a path. `host`: of `train=True`, how much
+    of what waits for the backward may be sent to the host to stay within `memory`. Raises GC-M001
+    for a plan over `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not
+    built or cannot do this, and what `optimize` raises; unknown shapes open data sources (GC-D001,
+    GC-F001).
     """
     from graphc.passes.registry import resolve
 
     target = DEFAULT_TARGET if target is None else target
     check_target(target, memory)
+    checked_host(host, memory, train)
     kept = kept_names(keep)
     chosen = resolve(() if train and passes == "default" else passes)
     graph = own(net, set=set)
     shape(graph, batch=batch)
     report = _optimize(graph, chosen, kept, passes == "default", calibration, measure, train=train)
     how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
-    how |= {"threads": threads, "deterministic": deterministic, "memory": memory}
+    how |= {"threads": threads, "deterministic": deterministic, "memory": memory, "host": host}
     return assemble(graph, **how, meta={"recipe": report.recipe})
 
 
@@ -237,10 +242,11 @@ def assemble(
     meta: Mapping[str, Any] | None = None,
     verified: bool = False,
     memory: str | int | None = None,
+    host: str | int | None = None,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
 
-    `meta` goes into the artefact. `verified`: the graph has been, as it is. `memory`: as in
+    `meta` goes into the artefact. `verified`: the graph has been, as it is. `memory`, `host`: as in
     `compile`. Raises GC-X001 for a target that cannot do this, GC-M001, GC-M002.
     """
     budget = check_target(target, memory)
@@ -262,6 +268,7 @@ def assemble(
         threads=threads,
         deterministic=deterministic,
         memory=budget,
+        host=checked_host(host, memory, train),
     )
 
 

@@ -12,7 +12,7 @@ import click
 
 from graphc import __version__
 from graphc.cli.nets import existing, is_artefact, keep_option, load_net, shape_hint
-from graphc.cli.options import json_option, memory_option, net_options
+from graphc.cli.options import host_option, json_option, memory_option, net_options
 from graphc.cli.output import emit_json, note, note_budget, say, shape_text, size_text, table
 from graphc.driver import PassLike
 from graphc.errors import fail
@@ -47,6 +47,7 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
     help="Where it will run: cpu or reference.  [default: cpu, with --train reference]",
 )
 @memory_option
+@host_option
 @click.option(
     "--keep",
     multiple=True,
@@ -70,12 +71,14 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
 def command(net: str, output: str | None, as_json: bool, **options: Any) -> None:
     """Compile NET, a prototxt, into an artefact that `graphc run` executes."""
     from graphc import driver
+    from graphc.budget import checked_host
 
     started = time.perf_counter()
     if options["target"] is None:
         options["target"] = driver.DEFAULT_TARGET
     driver.check_target(options["target"], options["memory"])
-    note_budget(options["memory"])
+    checked_host(options["host"], options["memory"], options["train"])
+    note_budget(options["memory"], options["host"])
     passes = _passes(options)
     target = _target(net, output)
     with shape_hint():
@@ -100,6 +103,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         keep=keep,
         meta=meta,
         memory=options["memory"],
+        host=options["host"],
     )
     exe.save(target)
     elapsed = time.perf_counter() - started

@@ -50,6 +50,12 @@ memory_option = option(
     metavar="SIZE",
     help="Device memory that the plan must not exceed, as 6GiB or 500MB.",
 )
+host_option = option(
+    "--host",
+    kind=_size,
+    metavar="SIZE",
+    help="Of --memory in training: host memory that what waits for the backward may be sent to.",
+)
 set_option = option(
     "--set",
     "set",

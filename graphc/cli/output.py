@@ -48,14 +48,15 @@ def _print(text: str, stream: TextIO | None = None) -> None:
     print(text, file=stream or sys.stdout, flush=True)
 
 
-def note_budget(memory: int | None) -> None:
-    """Remark that a budget is more than this machine has, if it is."""
+def note_budget(memory: int | None, host: int | None = None) -> None:
+    """Remark that budgets, of the device and of the host, are more than this machine has."""
     from graphc.budget import physical_memory
 
     physical = physical_memory()
-    if memory is not None and physical is not None and memory > physical:
-        told = f"{size_text(memory)} is more than the {size_text(physical)} of this machine"
-        note(f"note: the budget of {told}")
+    for name, size in (("budget", memory), ("host pool", host)):
+        if size is not None and physical is not None and size > physical:
+            told = f"{size_text(size)} is more than the {size_text(physical)} of this machine"
+            note(f"note: the {name} of {told}")
 
 
 def strong(text: str) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from graphc.cli.output import count_text, plain, say, size_text, table
-from graphc.plan import Plan
+from graphc.plan import Plan, Step, StepKind
 from graphc.program import BufferKind, Program
 
 ROWS, WIDTH = 40, 100
@@ -64,7 +64,11 @@ def _tell_replays(found: dict[str, Any]) -> None:
     """What is computed twice, and with --explain which layers that is."""
     told = found["recompute"]
     overhead = f"{100 * told['overhead']:.1f} % more time (estimated)"
-    say(f"{told['replays']} replays, policy {told['policy']}: {overhead}")
+    sent = f", {count_text(told['sent'], 'buffer')} sent" if told["sent"] else ""
+    say(f"{told['replays']} replays{sent}, policy {told['policy']}: {overhead}")
+    if told["sent"]:
+        host, stall = size_text(told["host_bytes"]), told["stall_us"] / 1e3
+        say(f"host pool {host} ({told['host_bytes']:,} B); calls wait {stall:.2f} ms for transfers")
     if "kept" in told:
         say("\nkept from the forward:")
         rows = [(row["name"], size_text(row["bytes"])) for row in told["kept"]]
@@ -75,6 +79,13 @@ def _tell_replays(found: dict[str, Any]) -> None:
             for row in told["replayed"]
         ]
         table(("layer", "part", "times", "us"), rows_of, right="times,us")
+        if told["sent_buffers"]:
+            say("\nsent to the host:")
+            rows_of_sent = [
+                (row["name"], size_text(row["bytes"]), str(row["times"]))
+                for row in told["sent_buffers"]
+            ]
+            table(("buffer", "bytes", "comes back"), rows_of_sent, right="bytes,comes back")
 
 
 def _tell_budget(found: dict[str, Any]) -> None:
@@ -106,7 +117,7 @@ def draw(program: Program, plan: Plan) -> Iterator[str]:
 
     Of many steps a row shows the fullest of a few. An entry that needs nothing is one line.
     """
-    names = [plain(program.calls[step.call].name) for step in plan.steps]
+    names = [plain(_name(program, step)) for step in plan.steps]
     live = plan.live
     busy = {
         name: (first, past) for name, (first, past) in plan.entries.items() if any(live[first:past])
@@ -129,6 +140,13 @@ def draw(program: Program, plan: Plan) -> Iterator[str]:
             mark = " peak" if step == live.index(most) else ""
             line = f"{step:>6}  {_short(names[step], column):<{column}}  {live[step] / MIB:>9.2f}"
             yield f"{line} {'#' * length}{mark}".rstrip()
+
+
+def _name(program: Program, step: Step) -> str:
+    """The layer that runs, or what is transferred."""
+    if step.kind is StepKind.RUN:
+        return program.calls[step.call].name
+    return f"{program.buffers[step.operands[0].buffer].name} {step.kind.value}"
 
 
 def _fullest(live: Sequence[int], first: int, past: int, rows: int) -> list[int]:

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from graphc.cli.nets import keep_option, open_planned
-from graphc.cli.options import given, json_option, memory_option, net_options, threads_option
+from graphc.cli.options import (
+    given,
+    host_option,
+    json_option,
+    memory_option,
+    net_options,
+    threads_option,
+)
 from graphc.cli.output import emit_json, note, note_budget, say
 from graphc.cli.plan_text import draw, tell
 from graphc.count import batch_size
@@ -16,6 +23,7 @@ from graphc.ir.graph import Graph
 from graphc.plan import Plan
 from graphc.plan.explain import explained
 from graphc.plan.timeline import timeline
+from graphc.plan.within import NEED_HOST
 from graphc.program import BufferKind, Program
 
 
@@ -45,14 +53,15 @@ from graphc.program import BufferKind, Program
 @click.option("--keep", multiple=True, metavar="BLOB", help="A blob to keep, or all (repeatable).")
 @click.option("--timeline", "as_timeline", is_flag=True, help="Draw the bytes needed, by step.")
 @memory_option
+@host_option
 @click.option(
     "--policy",
-    type=click.Choice(["ours", "sqrt", "speed", "memory", "cost_aware"]),
+    type=click.Choice(["ours", "sqrt", "speed", "memory", "cost_aware", *NEED_HOST]),
     default="ours",
     show_default=True,
     help="Of --train --memory: how to choose what is computed twice.",
 )
-@click.option("--explain", is_flag=True, help="Of --train: say what is kept, and what replayed.")
+@click.option("--explain", is_flag=True, help="Of --train: say what is kept, replayed and sent.")
 @click.option(
     "--largest-batch", "as_largest", is_flag=True, help="Of --memory: find the batch that fits."
 )
@@ -72,6 +81,7 @@ def command(
     keep: tuple[str, ...],
     as_timeline: bool,
     memory: int | None,
+    host: int | None,
     policy: str,
     explain: bool,
     as_largest: bool,
@@ -92,14 +102,14 @@ def command(
     _check(memory, as_largest, sweep)
     if explain and not train:
         fail("GC-C001", "--explain tells what training keeps", "add --train")
-    note_budget(memory)
+    note_budget(memory, host)
     graph, how = open_planned(
         net, options, train, target, keep_option(keep), solver=solver, fused_update=fused_update
     )
     batches = _batches(graph, how, memory, as_largest, sweep)
     batch = batches.get("largest_batch")
     budget = None if sweep else memory
-    low = lowered_within(graph, batch, budget, policy, **how)
+    low = lowered_within(graph, batch, budget, policy, None if sweep else host, **how)
     found = describe(low.program, low.plan, batch or batch_size(graph) or 1)
     if train and (memory is not None or explain):
         found["recompute"] = recompute(low.program, low.plan, policy, explain)
@@ -191,12 +201,18 @@ def recompute(program: Program, plan: Plan, policy: str, explain: bool) -> dict[
         "policy": policy,
         "replays": sum(count for _, _, count, _ in told.replayed),
         "replay_us": told.us,
+        "sent": len(told.sent),
+        "host_bytes": plan.host_bytes,
+        "stall_us": told.stall_us,
         "overhead": told.overhead,
     }
     if explain:
         found["kept"] = [{"name": name, "bytes": nbytes} for name, nbytes in told.kept]
         keys = ("layer", "part", "times", "us")
         found["replayed"] = [dict(zip(keys, row, strict=True)) for row in told.replayed]
+        found["sent_buffers"] = [
+            {"name": name, "bytes": nbytes, "times": times} for name, nbytes, times in told.sent
+        ]
     return found
 
 

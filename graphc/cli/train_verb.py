@@ -12,6 +12,7 @@ import click
 from graphc.cli.inputs import print_notes
 from graphc.cli.nets import use_ops
 from graphc.cli.options import (
+    host_option,
     json_option,
     memory_option,
     ops_option,
@@ -47,6 +48,7 @@ IO, INTERRUPTED = 7, 130
 @click.option("--html", metavar="FILE.html", help="Write the curves as one page.")
 @click.option("--deterministic", is_flag=True, help="The same bits with any number of threads.")
 @memory_option
+@host_option
 @set_option
 @target_option
 @threads_option
@@ -78,7 +80,7 @@ def command(
     if weights is not None and resume is not None:
         fail("GC-C001", "--weights and --resume exclude each other", "a snapshot has weights")
     use_ops(options["ops_files"])
-    note_budget(options["memory"])
+    note_budget(options["memory"], options["host"])
     opened = _open(solver or named or "", weights, resume, options)
     with ExitStack() as stack:
         stack.callback(opened.close)
@@ -100,6 +102,7 @@ def _open(path: str, weights: str | None, resume: str | None, options: dict[str,
         "deterministic": options["deterministic"],
         "set": options["set"],
         "memory": options["memory"],
+        "host": options["host"],
     }
     if resume is not None:
         return Solver.resume(resume, path, **how)

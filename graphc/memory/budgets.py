@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc import driver
-from graphc.budget import checked_size, over_budget
+from graphc.budget import checked_host, checked_size, over_budget
 from graphc.count import batch_size
 from graphc.errors import GraphError, fail
 from graphc.ir.clone import forward_part
@@ -39,6 +39,7 @@ def plan(
     set: Overrides = (),
     memory: str | int | None = None,
     policy: str = "ours",
+    host: str | int | None = None,
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
@@ -51,13 +52,14 @@ def plan(
     workspaces depend on them. `set`: fields to change, as in `graphc.load`; with a `solver`, its
     own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
     plan must not exceed; training computes activations twice to stay below, which `policy` chooses,
-    see `graphc.plan.within.plan_within`. Raises GC-M001 where that does not help, GC-R002 for what
+    see `graphc.plan.within.plan_within`. `host`: how much of what waits for the backward may be
+    sent to the host. Raises GC-M001 where that does not help, GC-R002 for what
     does not exist, GC-X001 for a target without gradients, GC-R004, GC-P005 for a wrong solver, and
     what loading raises.
     """
     how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
     how |= {"solver": solver, "fused_update": fused_update, "set": set}
-    return lowered_within(net, batch, memory, policy, **how).plan
+    return lowered_within(net, batch, memory, policy, host, **how).plan
 
 
 def lowered_within(
@@ -65,15 +67,17 @@ def lowered_within(
     batch: int | None,
     memory: str | int | None,
     policy: str = "ours",
+    host: str | int | None = None,
     **how: Any,
 ) -> Lowering:
     """What a network is lowered to, within `memory` if that is given; `how`: arguments of `plan`.
     Raises GC-M001, with what would make it smaller, and what `plan` raises."""
+    host_bytes = checked_host(host, memory, bool(how.get("train")))
     if memory is None:
         return lowered(net, batch=batch, policy=policy, **how)
     budget = checked_size(memory)
     try:
-        found = lowered(net, batch=batch, memory=budget, policy=policy, **how)
+        found = lowered(net, batch=batch, memory=budget, policy=policy, host=host_bytes, **how)
         told = over_budget(found.plan, budget)
     except GraphError as error:
         if error.code != "GC-M001":

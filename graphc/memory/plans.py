@@ -43,17 +43,18 @@ def lowered(
     set: Overrides = (),
     memory: int | None = None,
     policy: str = "ours",
+    host: int = 0,
 ) -> Lowering:
     """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
 
-    Without `train`, a plan may be over `memory` bytes.
+    Without `train`, a plan may be over `memory` bytes. `host`: bytes that it may have there.
 
     `passes` None: the default ones, but none for `train`, as `graphc.compile` runs them. The plan
     is verified.
     """
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
-    check_policy(policy)
+    check_policy(policy, host)
     if solver is not None and not train:
         fail("GC-R002", "a solver is given, but nothing is trained", "say train=True, or --train")
     settings = Settings()
@@ -73,7 +74,7 @@ def lowered(
     else:
         program = model.lower(graph, pinned, fused_update)
     if memory is not None and train:
-        return Lowering(graph, program, plan_within(program, memory, policy))
+        return Lowering(graph, program, plan_within(program, memory, policy, host))
     made = plan_program(program)
     verify_plan(program, made)
     return Lowering(graph, program, made)

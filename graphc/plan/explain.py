@@ -1,4 +1,4 @@
-"""explained: what a plan keeps from the forward to the backward, what it replays, and the time."""
+"""explained: what a plan keeps from the forward to the backward, replays, and sends to the host."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from graphc.records import record
 @record(frozen=True, slots=True)
 class Explained:
     """`kept`: (buffer, bytes) that the forward made and a later entry reads as it is, largest
-    first; `replayed`: (call, part, how often, microseconds of all), dearest first. `us`: what
-    replays take; `overhead`: that as a part of all else."""
+    first; `replayed`: (call, part, how often, microseconds of all), dearest first; `sent`: (buffer,
+    bytes on the host, how often it comes back), largest first. `us`: what replays take; `stall_us`:
+    what calls wait for transfers; `overhead`: both as a part of all else."""
 
     kept: tuple[tuple[str, int], ...]
     replayed: tuple[tuple[str, str, int, float], ...]
+    sent: tuple[tuple[str, int, int], ...]
     us: float
+    stall_us: float
     overhead: float
 
 
@@ -26,8 +29,14 @@ def explained(program: Program, plan: Plan) -> Explained:
     writer: dict[tuple[int, int, int], bool] = {}  # root, arena, where it begins: is a replay's
     kept: dict[int, int] = {}
     times: dict[int, int] = {}
+    returns: dict[int, int] = {}
     for number, step in enumerate(plan.steps):
         if step.kind is not StepKind.RUN:
+            target = step.operands[1]
+            is_back = step.kind is StepKind.IN
+            returns[target.buffer] = returns.get(target.buffer, 0) + is_back
+            if is_back:
+                writer[target.buffer, target.arena, target.offset] = True
             continue
         call = program.calls[step.call]
         if step.instance:
@@ -41,7 +50,10 @@ def explained(program: Program, plan: Plan) -> Explained:
             elif number >= past and root.kind not in PERSISTENT and writer.get(home) is False:
                 kept[root.id] = root.nbytes
     us = replay_us(program, plan)
-    rest = plan.est_us - us
+    runs = [step for step in plan.steps if step.kind is StepKind.RUN]
+    calls_us = sum(program.calls[s.call].variants[s.variant].est_us for s in runs)
+    stall, rest = max(0.0, plan.est_us - calls_us), calls_us - us
+    sent = [(program.buffers[b].name, program.buffers[b].nbytes, n) for b, n in returns.items()]
     replayed = [
         (call.name, call.part, count, count * min(v.est_us for v in call.variants))
         for call, count in ((program.calls[index], count) for index, count in times.items())
@@ -49,8 +61,10 @@ def explained(program: Program, plan: Plan) -> Explained:
     return Explained(
         tuple((program.buffers[b].name, n) for b, n in sorted(kept.items(), key=lambda k: -k[1])),
         tuple(sorted(replayed, key=lambda row: -row[3])),
+        tuple(sorted(sent, key=lambda row: -row[1])),
         us,
-        us / rest if rest else 0.0,
+        stall,
+        (us + stall) / rest if rest else 0.0,
     )
 
 

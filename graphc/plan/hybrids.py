@@ -40,7 +40,7 @@ TRIED = 4
 
 @record(frozen=True, slots=True)
 class Hybrid:
-    """`device`: bytes, as far as can be told without offsets; `us`: of calls, replays and stalls."""
+    """`device`: bytes, as far as known without offsets; `us`: of calls, replays and stalls."""
 
     choice: Choice
     roots: tuple[int, ...]
@@ -61,9 +61,18 @@ class Hybrids:
     def plans(self, budget_bytes: int, host_bytes: int) -> Iterator[Plan]:
         """Plans within both budgets, those first that are estimated to be the fastest."""
         fitting = [hybrid for hybrid in self.found if hybrid.device <= budget_bytes]
-        for hybrid in sorted(fitting, key=lambda each: each.us)[:TRIED]:
+        for plan in self._made(sorted(fitting, key=lambda each: each.us), host_bytes):
+            if plan.peak_bytes <= budget_bytes:
+                yield plan
+
+    def smallest(self, host_bytes: int) -> Iterator[Plan]:
+        """Plans that need the least of the device."""
+        yield from self._made(sorted(self.found, key=lambda each: each.device), host_bytes)
+
+    def _made(self, hybrids: Sequence[Hybrid], host_bytes: int) -> Iterator[Plan]:
+        for hybrid in hybrids[:TRIED]:
             plan = plan_hosted(self.facts, hybrid.choice, hybrid.roots, hybrid.ahead)
-            if plan.peak_bytes <= budget_bytes and plan.host_bytes <= host_bytes:
+            if plan.host_bytes <= host_bytes:
                 yield plan
 
     def mixed(self) -> None:
@@ -75,7 +84,7 @@ class Hybrids:
             for share in SHARES:
                 for ahead in AHEAD if share == 1.0 else AHEAD[:2]:
                     self._weigh(choice, _part(roots, share, self._size), ahead)
-            streamed = (*roots, *sorted(streamable(self.facts.program)))
+            streamed = (*roots, *self._weights())
             for ahead in AHEAD:
                 self._weigh(choice, streamed, ahead)
 
@@ -106,6 +115,11 @@ class Hybrids:
                 last[root] = at
         large = (root for root in open_ if self._size(root) * SMALL >= most)
         return sorted(large, key=lambda root: (last[root], root))
+
+    def _weights(self) -> list[int]:
+        open_ = sorted(streamable(self.facts.program))
+        most = max(map(self._size, open_), default=0)
+        return [root for root in open_ if self._size(root) * SMALL >= most]
 
     def _weigh(self, choice: Choice, roots: Collection[int], ahead: int) -> None:
         while self._left > 0:

@@ -45,11 +45,13 @@ def plan_within(
             if plan.peak_bytes <= budget_bytes:
                 fitting.append(plan)
                 break
+    hybrids = None
     if host_bytes:
         from graphc.plan.hybrids import Hybrids
 
         choices = [trial.choice for trial in trials[:: 1 + len(trials) // SAMPLES]]
-        fitting += Hybrids(facts, policy, choices).plans(budget_bytes, host_bytes)
+        hybrids = Hybrids(facts, policy, choices)
+        fitting += hybrids.plans(budget_bytes, host_bytes)
     if fitting:
         plan = min(fitting, key=lambda plan: plan.est_us)
         verify_plan(program, plan)
@@ -59,10 +61,13 @@ def plan_within(
         if trial.peak + rest >= least.peak_bytes:
             break
         least = min(least, plan_replayed(facts, trial.choice), key=lambda p: p.peak_bytes)
+    if hybrids is not None:
+        least = min((least, *hybrids.smallest(host_bytes)), key=lambda p: p.peak_bytes)
     where = f", at {least.owner.name!r} ({least.owner.part})" if least.owner is not None else ""
     told = (
         f"the plan for target {program.target} needs {least.peak_bytes:,} B at least, with what "
-        f"policy {policy!r} replays{where}; the budget is {budget_bytes:,} B"
+        f"policy {policy!r} replays{' and sends' if hybrids else ''}{where}; "
+        f"the budget is {budget_bytes:,} B"
     )
     fail("GC-M001", told, "`graphc plan --memory SIZE --largest-batch` says which batch fits")
 

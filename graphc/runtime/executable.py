@@ -62,10 +62,11 @@ class Executable:
         fused_update: bool = True,
         weights: WeightMemory | None = None,
         memory: int | None = None,
+        host: int = 0,
     ) -> None:
         """`graph` is the executable's from now on; `graphc.driver.assemble` makes one. `weights`:
         what `lend` gave, of an executable whose parameters these are. `memory`: bytes that no plan
-        may exceed, now or for other shapes."""
+        may exceed, now or for other shapes; `host`: what those of training may have on the host."""
         self.graph = graph
         self.target = target
         self.train = train
@@ -88,6 +89,7 @@ class Executable:
             fused_update=fused_update,
             weights=weights,
             memory=memory,
+            host=host,
         )
         self._executor.reads_ahead = self.reads_ahead
         self._ran = False

@@ -50,10 +50,11 @@ def training_net(
     fused_update: bool = True,
     kind: type[TrainingNet] = TrainingNet,
     memory: int | None = None,
+    host: int = 0,
 ) -> TrainingNet:
     """The executable of a shaped, expanded graph, which is then its own. `memory`: bytes that its
-    plan must not exceed. Raises GC-X001 for a target that cannot do this, GC-M001, GC-M002, and
-    what `training_graph` raises."""
+    plan must not exceed, `host`: those that it may have on the host. Raises GC-X001 for a target
+    that cannot do this, GC-M001, GC-M002, and what `training_graph` raises."""
     driver.check_target(target, memory)
     expanded, _ = driver.optimize(graph, ())
     fill_weights(expanded)
@@ -67,6 +68,7 @@ def training_net(
         deterministic=deterministic,
         fused_update=fused_update,
         memory=memory,
+        host=host,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from graphc import driver
+from graphc.budget import checked_host
 from graphc.errors import GraphError, Loc, fail
 from graphc.front.net import net_of
 from graphc.front.overrides import Overrides, split_overrides
@@ -55,6 +56,7 @@ class Solver:
         deterministic: bool = False,
         fused_update: bool = True,
         memory: str | int | None = None,
+        host: str | int | None = None,
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
         then beside it. `weights`: a file to start from, or several, as a list or with commas
@@ -64,7 +66,8 @@ class Solver:
         nets' inputs. `fused_update`: parameters change during the backward, as soon as nobody needs
         the old ones, and gradients need not be kept (the numbers are the same). `regularizers`:
         what else is done to parameters, see `graphc.ops.update.regularizer`. `memory`: as in
-        `graphc.compile`, for the plan of each net by itself.
+        `graphc.compile`, for the plan of each net by itself; `host`: as there, for the one that is
+        trained.
 
         Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
         `graphc.load` and `graphc.compile` raise.
@@ -79,6 +82,7 @@ class Solver:
         self.loss = float("nan")
         self._how: dict[str, Any] = {"threads": threads, "deterministic": deterministic}
         self._how["memory"] = driver.check_target(target, memory)
+        host_bytes = checked_host(host, memory)
         self._batch = batch
         self.graph = self._loaded(self.settings.net, "TRAIN")
         for file in self.settings.weights if weights is None else _files(weights):
@@ -94,6 +98,7 @@ class Solver:
             seed=self.seed,
             fused_update=fused_update,
             kind=DebugNet if self.settings.debug_info else TrainingNet,
+            host=host_bytes,
             **self._how,
         )
         self.tests: list[TestedNet] = [
