@@ -27,7 +27,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("data",),
     ("ops",),
     ("check",),
-    ("count", "difference"),
+    ("count", "difference", "factor"),
     ("front",),
     ("passes",),
     ("autodiff",),

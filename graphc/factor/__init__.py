@@ -1,0 +1,1 @@
+"""Convolutions and inner products written as several smaller ones, in float64; arrays only."""
