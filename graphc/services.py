@@ -47,6 +47,27 @@ class Services:
         with self._assemble(clone(graph), keep=kept) as exe:
             return exe.forward(inputs)
 
+    def gradients(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+        """Gradients of the net's losses with respect to its parameters, by name of their storage.
+
+        A net without a loss has cross entropy as one, of its only output as probabilities, if
+        `inputs` have an array "label" that it does not read. Raises GC-R001 where it has none.
+        """
+        feeds = dict(inputs)
+        wanted = {blob_of(value) for value in graph.inputs}
+        labels = None if "label" in wanted else feeds.pop("label", None)
+        other = clone(graph)
+        has_loss = any(weight for n in other.forward_nodes() for weight in n.loss.values())
+        with self._assemble(other, target=DEFAULT_TARGET, train=True) as exe:
+            outputs = exe.forward(feeds)
+            found = exe.backward(None if has_loss else cross_entropy(outputs, labels)).params
+            return {
+                value.storage.name: found[layer][at]
+                for layer, values in other.layer_params().items()
+                for at, value in enumerate(values)
+                if layer in found
+            }
+
     def time_us(self, graph: Graph) -> float:
         """Fastest of three forwards, on what runs them fastest, on calibration or random inputs,
         microseconds."""
@@ -63,6 +84,28 @@ class Services:
         """A Philox stream keyed by the tag."""
         key = zlib.crc32(tag.encode("utf-8", "surrogatepass"))
         return np.random.Generator(np.random.Philox(key=key))
+
+
+def cross_entropy(outputs: Mapping[str, Array], labels: npt.ArrayLike | None) -> dict[str, Array]:
+    """The gradient of mean(-log p[label]) with respect to the only output p (N, K...).
+
+    Raises GC-R001 without labels, or with such as do not fit.
+    """
+    if labels is None or len(outputs) != 1:
+        told = "the net has no loss" if labels is None else f"the net has {len(outputs)} outputs"
+        fail("GC-R001", f"{told}, so there is no gradient", 'give an array "label" with the inputs')
+    ((name, p),) = outputs.items()
+    index = np.asarray(labels).reshape(-1)
+    flat = p.reshape(p.shape[0], -1)
+    fits = index.shape == flat.shape[:1] and np.isin(index, np.arange(flat.shape[1])).all()
+    if not fits:
+        told = f"label must hold {flat.shape[0]} classes of 0 .. {flat.shape[1] - 1}"
+        fail("GC-R001", told, f"it has shape {np.shape(labels)}")
+    rows = np.arange(len(index))
+    slopes = np.zeros_like(flat)
+    chosen = index.astype(np.int64)
+    slopes[rows, chosen] = -1 / (np.maximum(flat[rows, chosen], 1e-30) * len(index))
+    return {name: slopes.reshape(p.shape)}
 
 
 def needs_source(graph: Graph) -> bool:

@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("ops",),
     ("check",),
     ("count", "difference", "factor"),
+    ("count", "difference", "channels"),
     ("front",),
     ("passes",),
     ("autodiff",),

@@ -23,6 +23,7 @@ VERBS = {
     "inspect": "Show layers, shapes and history of a network or artefact.",
     "tune": "Measure kernels on this machine, so that the fastest are chosen.",
     "count": "Count multiply-adds, parameters and activations.",
+    "channels": "List channels that can only be removed together.",
     "demo": "Train, compile and run a small network, here and now.",
     "ops": "List layer types, or describe one.",
     "data": "Convert data sets, take their mean, show what they hold.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from graphc.ir.types import Type
 from graphc.ops._windows import Window, Windows
 from graphc.ops.kernel import BLOCKED, PLAIN, Kernel
 from graphc.ops.spec import Grad
-from graphc.ops.ties import Algebra, Balance, Free, Grouped, Tie
+from graphc.ops.ties import Algebra, Balance, Free, Grouped, Kept, Tie
 from graphc.records import record
 
 Ints = tuple[int, ...]
@@ -231,3 +232,14 @@ def pair_ties(a: ConvolutionAttrs, s: Sig, *, lead: str) -> Algebra:
             table += [Balance(inn, a.group), Balance(out, a.group)]
         table += [Tie(f"x{i}.{k}", f"y{i}.{k}") for k in range(1, axis)]
     return tuple(table)
+
+
+def pair_narrow(a: ConvolutionAttrs, s: Sig, kept: Kept) -> ConvolutionAttrs:
+    """Attributes with the outputs that are left; a depthwise layer has as many groups as inputs."""
+    x = s.ins["x0"]
+    axis = x.axis(a.axis)
+    inputs, outputs = kept.get(f"x0.{axis}"), kept.get(f"y0.{axis}")
+    group = a.group
+    if inputs is not None and 1 < group == x.shape[axis]:
+        group = len(inputs)
+    return replace(a, group=group, num_output=a.num_output if outputs is None else len(outputs))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.errors import fail
 from graphc.ir.op import Effect, Filler, Kind, Param, Sig
 from graphc.ir.types import Type
 from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops.spec import F64, Forward, Grad, Values
-from graphc.ops.ties import Algebra, Tie
+from graphc.ops.ties import Algebra, Kept, Tie
 from graphc.records import record
 
 Roles = tuple[str, ...]
@@ -205,6 +207,12 @@ def hidden_ties(a: RecurrentAttrs, s: Sig, states: Roles, blobs: tuple[Tie, ...]
     """Ties of hidden unit j (y.2) to `blobs` and to the states."""
     shown = (*states, *(top for top in s.tops if top != "y"))
     return (*blobs, *(Tie("y.2", f"{role}.2") for role in shown))
+
+
+def hidden_narrow(a: RecurrentAttrs, kept: Kept) -> RecurrentAttrs:
+    """Attributes with the hidden units that are left."""
+    units = kept.get("y.2")
+    return a if units is None else replace(a, num_output=len(units))
 
 
 def input_ties(s: Sig, names: Names) -> Algebra:

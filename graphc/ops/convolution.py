@@ -17,6 +17,7 @@ from graphc.ops._conv import (
     conv_windows,
     packed_size,
     pair_grads,
+    pair_narrow,
     pair_ties,
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
@@ -33,7 +34,7 @@ from graphc.ops._winograd import (
 )
 from graphc.ops.kernel import BLOCKED, PLAIN, Cost, Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
-from graphc.ops.ties import Algebra
+from graphc.ops.ties import Algebra, Kept
 
 
 def _told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
@@ -133,6 +134,10 @@ class Convolution(OpSpec):
     @staticmethod
     def ties(a: ConvolutionAttrs, s: Sig) -> Algebra:
         return pair_ties(a, s, lead="y")
+
+    @staticmethod
+    def narrow(a: ConvolutionAttrs, s: Sig, kept: Kept) -> ConvolutionAttrs:
+        return pair_narrow(a, s, kept)
 
     @staticmethod
     def macs(a: ConvolutionAttrs, part: str, s: Sig) -> int:

@@ -16,13 +16,14 @@ from graphc.ops._conv import (
     deconv_windows,
     packed_size,
     pair_grads,
+    pair_narrow,
     pair_ties,
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
 from graphc.ops._windows import kernel_count
 from graphc.ops.kernel import BLOCKED, Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, many
-from graphc.ops.ties import Algebra
+from graphc.ops.ties import Algebra, Kept
 
 
 def _told(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
@@ -102,6 +103,10 @@ class Deconvolution(OpSpec):
     @staticmethod
     def ties(a: ConvolutionAttrs, s: Sig) -> Algebra:
         return pair_ties(a, s, lead="x")
+
+    @staticmethod
+    def narrow(a: ConvolutionAttrs, s: Sig, kept: Kept) -> ConvolutionAttrs:
+        return pair_narrow(a, s, kept)
 
     @staticmethod
     def macs(a: ConvolutionAttrs, part: str, s: Sig) -> int:

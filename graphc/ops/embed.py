@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.errors import fail
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.numpy_later import np, npt
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
-from graphc.ops.ties import Algebra, Free, Tie, same
+from graphc.ops.ties import Algebra, Free, Kept, Tie, same
 from graphc.records import record
 
 
@@ -56,6 +58,11 @@ class Embed(OpSpec):
         y = f"y.{rank}"
         bias: Algebra = (Tie(y, "bias.0"),) if a.bias_term else ()
         return (Free(y), Tie(y, "weight.1"), *bias, *same("x", "y", *range(1, rank)))
+
+    @staticmethod
+    def narrow(a: EmbedAttrs, s: Sig, kept: Kept) -> EmbedAttrs:
+        outputs = kept.get(f"y.{s.ins['x'].rank}")
+        return a if outputs is None else replace(a, num_output=len(outputs))
 
     @staticmethod
     def reference(a: EmbedAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:

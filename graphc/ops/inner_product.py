@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from graphc.errors import fail
@@ -13,7 +14,7 @@ from graphc.ops._contract import contract
 from graphc.ops._conv import packed_size
 from graphc.ops.kernel import Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
-from graphc.ops.ties import Algebra, Free, Tie
+from graphc.ops.ties import Algebra, Free, Kept, Tie
 from graphc.records import record
 
 
@@ -96,6 +97,11 @@ class InnerProduct(OpSpec):
         inner = Tie(f"x.{axis}", inn, repeat=x.count(axis + 1))
         kept: Algebra = tuple(Tie(f"x.{i}", f"y.{i}") for i in range(1, axis))
         return (Free(y), Tie(y, out), *bias, inner, *kept)
+
+    @staticmethod
+    def narrow(a: InnerProductAttrs, s: Sig, kept: Kept) -> InnerProductAttrs:
+        outputs = kept.get(f"y.{s.ins['x'].axis(a.axis)}")
+        return a if outputs is None else replace(a, num_output=len(outputs))
 
     @staticmethod
     def macs(a: InnerProductAttrs, part: str, s: Sig) -> int:

@@ -13,6 +13,7 @@ from graphc.ops._recurrent import (
     carried,
     hidden_back,
     hidden_grads,
+    hidden_narrow,
     hidden_ties,
     infer_recurrent,
     input_ties,
@@ -32,7 +33,7 @@ from graphc.ops._recurrent import (
 )
 from graphc.ops._recurrent_rows import recurrent_kernels, sums_kernels, walk_kernel
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
-from graphc.ops.ties import Algebra, Free, Tie
+from graphc.ops.ties import Algebra, Free, Kept, Tie
 
 _STATES = ("h0", "c0")
 _NAMES = ("W_xc", "b_c", "W_xc_static", "W_hc")
@@ -101,6 +102,10 @@ class LSTM(OpSpec):
         rows = [Tie("y.2", f"{name}.0", tile=4) for name in _NAMES if name in s.params]
         units = hidden_ties(a, s, _STATES, (*rows, Tie("y.2", "W_hc.1")))
         return (Free("y.2"), *units, *input_ties(s, _NAMES))
+
+    @staticmethod
+    def narrow(a: RecurrentAttrs, s: Sig, kept: Kept) -> RecurrentAttrs:
+        return hidden_narrow(a, kept)
 
     @staticmethod
     def macs(a: RecurrentAttrs, part: str, s: Sig) -> int:

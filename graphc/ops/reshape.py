@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from graphc.errors import fail
 from graphc.ir.op import Sig, Trait
@@ -12,7 +13,7 @@ from graphc.ops._blob_shape import NO_SHAPE, BlobShape
 from graphc.ops._reshape import like, reshape_ties
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View
-from graphc.ops.ties import Algebra
+from graphc.ops.ties import Algebra, Kept
 from graphc.records import record
 
 
@@ -57,6 +58,16 @@ class Reshape(OpSpec):
     @staticmethod
     def ties(a: ReshapeAttrs, s: Sig) -> Algebra:
         return reshape_ties(s.ins["x"], Type(target(a, s.ins["x"])))
+
+    @staticmethod
+    def narrow(a: ReshapeAttrs, s: Sig, kept: Kept) -> ReshapeAttrs:
+        start = a.axis if a.axis >= 0 else s.ins["x"].rank + 1 + a.axis
+        dims = list(a.shape.dim)
+        for i, dim in enumerate(dims):
+            left = kept.get(f"y.{start + i}")
+            if dim > 0 and left is not None:
+                dims[i] = len(left)
+        return replace(a, shape=BlobShape(tuple(dims)))
 
     @staticmethod
     def reference(a: ReshapeAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:

@@ -13,6 +13,7 @@ from graphc.ops._recurrent import (
     carried,
     hidden_back,
     hidden_grads,
+    hidden_narrow,
     hidden_ties,
     infer_recurrent,
     input_ties,
@@ -37,7 +38,7 @@ from graphc.ops._recurrent_rows import (
 )
 from graphc.ops.scalar import Var
 from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Sample, Values
-from graphc.ops.ties import Algebra, Free, Tie
+from graphc.ops.ties import Algebra, Free, Kept, Tie
 
 _STATES = ("h0",)
 _NAMES = ("W_xh", "b_h", "W_xh_static", "W_hh")
@@ -109,6 +110,10 @@ class RNN(OpSpec):
         rows = [Tie("y.2", f"{name}.0") for name in (*_NAMES, "W_ho", "b_o") if name in s.params]
         units = hidden_ties(a, s, _STATES, (*rows, Tie("y.2", "W_hh.1"), Tie("y.2", "W_ho.1")))
         return (Free("y.2"), *units, *input_ties(s, _NAMES))
+
+    @staticmethod
+    def narrow(a: RecurrentAttrs, s: Sig, kept: Kept) -> RecurrentAttrs:
+        return hidden_narrow(a, kept)
 
     @staticmethod
     def macs(a: RecurrentAttrs, part: str, s: Sig) -> int:

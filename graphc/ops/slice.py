@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from graphc.errors import fail
@@ -11,7 +12,7 @@ from graphc.numpy_later import np
 from graphc.ops._axes import along, axis_or_dim
 from graphc.ops.kernel import Kernel
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values, View, many
-from graphc.ops.ties import Algebra, Tie, same
+from graphc.ops.ties import Algebra, Kept, Tie, same
 from graphc.records import record
 
 
@@ -72,6 +73,16 @@ class Slice(OpSpec):
             ties += same("x", role, *(i for i in range(1, x.rank) if i != axis))
             ties += (Tie(f"x.{axis}", f"{role}.{axis}", start=lo, count=hi - lo),) if axis else ()
         return ties
+
+    @staticmethod
+    def narrow(a: SliceAttrs, s: Sig, kept: Kept) -> SliceAttrs:
+        axis = _axis(a, s)
+        left = kept.get(f"x.{axis}")
+        if left is None or len(s.tops) == 1:
+            return a
+        spans = _spans(a, s.ins["x"].shape, axis, len(s.tops))
+        points = np.searchsorted(left, [lo for lo, _ in spans[1:]])
+        return replace(a, slice_point=tuple(points.tolist()))
 
     @staticmethod
     def reference(a: SliceAttrs, v: Values, ctx: Ctx) -> dict[str, F64]:

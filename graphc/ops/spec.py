@@ -17,7 +17,7 @@ from graphc.ir.op import Effect, Op, Sig, Trait
 from graphc.ir.types import Type
 from graphc.numpy_later import np, npt
 from graphc.ops.kernel import Cost, Kernel
-from graphc.ops.ties import Algebra
+from graphc.ops.ties import Algebra, Kept
 from graphc.records import record
 
 F64: TypeAlias = "npt.NDArray[np.float64]"
@@ -202,6 +202,14 @@ class OpSpec(Op):
     def ties(a: Any, s: Sig) -> Algebra:
         """Channel algebra as data; an axis that nothing mentions is pinned."""
         return ()
+
+    @staticmethod
+    def narrow(a: Any, s: Sig, kept: Kept) -> Any:
+        """The attributes once only the indices `kept` are left; `s`: the types before.
+
+        What is left obeys the ties. Attributes that state no extent stay as they are.
+        """
+        return a
 
     @staticmethod
     def macs(a: Any, part: str, s: Sig) -> int:

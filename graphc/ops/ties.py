@@ -6,6 +6,7 @@ and need no per-layer code. Source: index-level atoms, in place of layer-level g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from graphc.numpy_later import np, npt
@@ -70,6 +71,8 @@ class Free:
 
 
 Algebra: TypeAlias = tuple[Tie | Grouped | Balance | Ordered | Free, ...]
+Kept: TypeAlias = "Mapping[str, npt.NDArray[np.int64]]"
+"""Ascending indices that are left of axes, by endpoint; an axis that is not there is whole."""
 
 
 def same(src: str, dst: str, *axes: int) -> Algebra:

@@ -83,7 +83,7 @@ class Affine:
 
 
 def affine_of(graph: Graph, node: Node, changing: Collection[Value] = ()) -> Affine | str:
-    """The map that a layer of `NORMS` or `SCALES` computes, or why it computes none.
+    """The map that a layer of `NORMS` or `SCALES`, or a Gate, computes, or why it computes none.
 
     `changing`: storages that some layer of the graph writes, see `changing_states`.
     """
@@ -98,6 +98,8 @@ def affine_of(graph: Graph, node: Node, changing: Collection[Value] = ()) -> Aff
     weight, bias = (_array(graph, node, role) for role in ("weight", "bias"))
     start = next(iter(cast("type[Elementwise]", node.op).starts(node.attrs, node.sig()).values()))
     one = np.ones(()) if weight is None else weight
+    mask = _array(graph, node, "mask")
+    one = one if mask is None else one * mask
     return _even(one, bias, start)
 
 

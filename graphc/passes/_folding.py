@@ -167,8 +167,9 @@ class Folding:
             return f"{node.name!r} shares its weights"
         return self.linears.get(node) or Linear(self.graph, node)
 
-    def merge(self, run: list[Node]) -> None:
-        """Make one layer of those in a run that lie along the same axes."""
+    def merge(self, run: list[Node], *, alone: bool = False) -> None:
+        """Make one layer of those in a run that lie along the same axes; `alone`: of a single one,
+        too."""
         while run:
             whole, count = self._map(run[0]), 1
             for node in run[1:]:
@@ -177,7 +178,7 @@ class Folding:
                     break
                 whole, count = longer, count + 1
             group, run = run[:count], run[count:]
-            if count > 1 and self._concerns(group):
+            if (alone or count > 1) and self._concerns(group):
                 made = _merged(group, whole)
                 self.merged[group[0]] = made, whole
                 self._done(group, f"{_names(group)} become {made.op.type} {made.name}")

@@ -30,6 +30,9 @@ class PassContext(Protocol):
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Outputs of `graph` on `inputs`, by the reference executor."""
 
+    def gradients(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+        """Gradients of the loss of `graph` on `inputs`, by the name of each parameter's storage."""
+
     def time_us(self, graph: Graph) -> float:
         """Measured time of one forward of `graph`, microseconds."""
 
