@@ -22,6 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("_core", "limits", "config", "files"),
     ("floats",),
     ("tensorfile",),
+    ("coding",),
     ("rng", "costs"),
     ("ir",),
     ("data",),

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.errors import GraphError, Loc, fail
 from graphc.files import map_file, replacing
+from graphc.front import deep_compression
 from graphc.front.blobs import saved_blobs
 from graphc.front.caffemodel import read_caffemodel
 from graphc.front.caffemodel_writer import write_caffemodel
@@ -41,12 +42,16 @@ def read_weights(path: str | Path, limits: Limits | None = None) -> dict[str, li
 
 
 def load_weights(graph: Graph, path: str | Path, *, strict: bool = True) -> LoadReport:
-    """Read a weight file into `graph`, by layer name; the graph's limits apply.
+    """Read a weight file into `graph`, by layer name; the graph's limits apply. Files `.net` are
+    those of `graphc.front.deep_compression`.
 
     `strict`: every layer with parameters must be in the file. Raises as `read_weights`, and
     GC-W001 (other count or shape), GC-W002 (incomplete). The graph is unchanged if it raises.
     """
-    blobs = read_weights(path, graph.limits)
+    if Path(path).suffix == deep_compression.SUFFIX:
+        blobs = deep_compression.read_deep_compression(graph, path)
+    else:
+        blobs = read_weights(path, graph.limits)
     if not graph.shaped:  # they wait for inference: not as views of a file that may change
         blobs = {name: [np.array(a) for a in arrays] for name, arrays in blobs.items()}
     return bind(graph, blobs, strict=strict, source=repr(str(path)))

@@ -1,9 +1,10 @@
 """The artefact `.gcz`: a compiled network in one file, opened without protobuf, front or passes.
 
 A ZIP of stored members: `meta.json`, `graph.txt` (the IR's text form), `weights.safetensors` (by
-value name; CARRY values start from zero), `provenance.json`, `recipe.toml` where a recipe was used,
-and where the target plans memory `plan.json` and `choices.json`, the kernels it is a plan of. The
-same graph gives the same bytes. See
+value name; CARRY values start from zero), `coded.json` and `coded.safetensors` with those that are
+smaller coded, where there are any (`graphc.coding`), `provenance.json`, `recipe.toml` where a
+recipe was used, and where the target plans memory `plan.json` and `choices.json`, the kernels it
+is a plan of. The same graph gives the same bytes. See
 `graphc.runtime.archive` for what is refused.
 """
 
@@ -13,7 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from graphc import _core
 from graphc.errors import GraphError, Loc, fail
@@ -26,15 +27,16 @@ from graphc.ir.verify import verify
 from graphc.ir.weights import Weights
 from graphc.limits import Limits
 from graphc.numpy_later import np
-from graphc.runtime.archive import read_members, write_members
+from graphc.runtime.archive import Stream, read_members, write_members
 from graphc.tensorfile import held_tensors, tensors_size, write_tensors
 
 FORMAT = 1
 GRAPH, WEIGHTS, META = "graph.txt", "weights.safetensors", "meta.json"
 PROVENANCE, RECIPE = "provenance.json", "recipe.toml"
 PLAN, CHOICES = "plan.json", "choices.json"
+CODED, CODED_PARTS = "coded.json", "coded.safetensors"
 REQUIRED = (META, GRAPH, WEIGHTS, PROVENANCE)
-OPTIONAL = (RECIPE, PLAN, CHOICES)
+OPTIONAL = (RECIPE, PLAN, CHOICES, CODED, CODED_PARTS)
 APART = {"recipe": RECIPE, "plan": PLAN, "choices": CHOICES}
 _SHAPED_LIKE_A_BREAK = ("GC-V001", "GC-V002", "GC-W003", "GC-S001", "GC-P002")
 
@@ -47,7 +49,12 @@ def write_artefact(path: str | Path, graph: Graph, meta: Mapping[str, Any] | Non
     """
     if not graph.shaped:
         fail("GC-S004", "the network has no shapes yet", "infer shapes before writing an artefact")
+    from graphc.coding import coded_block, encode
+
     tensors = {v.name: graph.weight(v) for v in graph.param_values() if v.kind is not Kind.CARRY}
+    tried = {name: encode(array) for name, array in tensors.items()}
+    coded = {name: found for name, found in tried.items() if found is not None}
+    tensors = {name: array for name, array in tensors.items() if name not in coded}
     own = dict(meta or {})
     apart = {member: own.pop(key, None) for key, member in APART.items()}
     provenance = {"history": [asdict(r) for r in graph.history], "notes": graph.notes}
@@ -57,7 +64,16 @@ def write_artefact(path: str | Path, graph: Graph, meta: Mapping[str, Any] | Non
         PROVENANCE: _json(provenance),
     }
     texts |= {member: str(text) for member, text in apart.items() if text}
-    streams = {WEIGHTS: (tensors_size(tensors), lambda file: write_tensors(file, tensors))}
+    streams: dict[str, Stream] = {
+        WEIGHTS: (tensors_size(tensors), lambda file: write_tensors(file, tensors))
+    }
+    if coded:
+        texts[CODED], block = coded_block(coded)
+
+        def write_block(file: IO[bytes]) -> None:
+            file.write(block)
+
+        streams[CODED_PARTS] = len(block), write_block
     write_members(path, texts, streams)
 
 
@@ -81,7 +97,10 @@ def read_artefact(
             _text(members[GRAPH], GRAPH), lookup or _registered, file=GRAPH, limits=limits
         )
         graph.base, graph.limits = Path(path).parent, replace(limits, confined=True)
-        _take_weights(graph, held_tensors(members[WEIGHTS], limits))
+        tensors, coded = held_tensors(members[WEIGHTS], limits), _coded(graph, members)
+        if not tensors.keys().isdisjoint(coded):
+            fail("GC-A001", f"{WEIGHTS} and {CODED} hold the same weights")
+        _take_weights(graph, tensors | coded)
         _take_provenance(graph, _object(_text(members[PROVENANCE], PROVENANCE), PROVENANCE))
         for key, member in APART.items():
             meta.pop(key, None)
@@ -153,6 +172,19 @@ def _object(text: str, name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         fail("GC-A001", f"{name} holds a {type(found).__name__}, expected an object")
     return found
+
+
+def _coded(graph: Graph, members: Mapping[str, memoryview]) -> dict[str, Held]:
+    """The tensors that are kept coded."""
+    if CODED not in members and CODED_PARTS not in members:
+        return {}
+    if CODED not in members or CODED_PARTS not in members:
+        fail("GC-A001", f"the archive has {CODED} or {CODED_PARTS}, but not both")
+    from graphc.coding import parse_coded
+
+    wanted = {v.name: typed(v).shape for v in graph.param_values()}
+    text = _text(members[CODED], CODED)
+    return dict(parse_coded(text, members[CODED_PARTS], wanted, graph.limits))
 
 
 def _take_weights(graph: Graph, tensors: dict[str, Held]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -35,6 +36,29 @@ def test_five_classes_of_three_images(cli, shared, squeezenet):
         assert [entry["label"] for entry in sample["top"]] == [names[c] for c in expected["top5"]]
         values = [entry["value"] for entry in sample["top"]]
         np.testing.assert_allclose(values, expected["logit"], rtol=1e-4)
+
+
+def test_the_artefact_is_as_small_as_its_zeros_and_codes_allow(squeezenet):
+    """67 % zeros, 256 values in a layer: 5 MB of float32."""
+    with zipfile.ZipFile(squeezenet) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    assert squeezenet.stat().st_size - sizes["plan.json"] <= 750_000
+    assert sizes["weights.safetensors"] < 20_000 < sizes["coded.safetensors"]
+
+
+def test_the_published_compressed_file(cli, shared):
+    """The same answers as from the caffemodel that was made of it."""
+    folder = shared / "zoo/squeezenet"
+    net = folder / "squeezenet_v1.0_pruned_deploy.prototxt"
+    rng = np.random.default_rng(0)
+    np.save("x.npy", rng.uniform(-100, 100, (1, 3, 227, 227)).astype(np.float32))
+    found = []
+    for weights in ("compressed_SqueezeNet.net", "squeezenet_v1.0_pruned.caffemodel"):
+        words = ("-w", folder / weights, "--input", "x.npy", "-o", "out.npz")
+        assert cli("run", net, *words).code == 0
+        with np.load("out.npz") as made:
+            found.append(made["pool_final"].tobytes())
+    assert found[0] == found[1]
 
 
 def test_text_of_one_image(cli, shared, squeezenet):

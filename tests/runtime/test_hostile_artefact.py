@@ -237,3 +237,41 @@ def test_a_directory_that_lies(path: Path) -> None:
         edit(path, at, data)
         with pytest.raises(GraphError, match=rf"GC-A001.*{told}"):
             read_artefact(path)
+
+
+def test_coded_weights_of_a_hostile_artefact(tmp_path: Path) -> None:
+    """Their two members come together, and for no weight that is there already."""
+    graph = small_graph()
+    largest = max(graph.param_values(), key=lambda value: graph.weight(value).size)
+    graph.weights[largest.name] = np.zeros_like(graph.weight(largest))
+    path = tmp_path / "a.gcz"
+    write_artefact(path, graph)
+    good = path.read_bytes()
+    assert "coded.json" in members(path)
+    same_weights(read_artefact(path)[0], graph)
+    plain = tmp_path / "plain.gcz"
+    write_artefact(plain, small_graph())
+    whole = members(plain)["weights.safetensors"]
+    for change in (
+        lambda found: found.pop("coded.json"),
+        lambda found: found.pop("coded.safetensors"),
+        put("weights.safetensors", whole),
+        put("coded.json", b"{}"),
+        put("coded.json", b"nonsense"),
+        put("coded.safetensors", b""),
+        swap("coded.json", largest.name, "other"),
+    ):
+        path.write_bytes(good)
+        rewrite(path, change)
+        with pytest.raises(GraphError, match="GC-A001"):
+            read_artefact(path)
+    path.write_bytes(good)
+    parts = members(path)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        name = ("coded.json", "coded.safetensors")[seed % 2]
+        rewrite(path, put(name, mutate_bytes(parts[name], rng)))
+        try:
+            read_artefact(path, Limits.strict())
+        except GraphError as error:
+            assert str(error)
