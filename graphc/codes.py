@@ -171,6 +171,14 @@ CODES: dict[str, Code] = {
         "A blob's element count differs from its shape, or its data is broken.",
         "The file is damaged or hostile; fetch it again.",
     ),
+    "GC-W004": Code(
+        MODEL,
+        "sparse layout is full",
+        "A kernel of sparse weights met more weights that are not zero than it was made for. A "
+        "network that runs lays its weights out anew by itself, so only a kernel that is called "
+        "by hand tells.",
+        "Make the kernel again, with attribute stored at least as large.",
+    ),
     "GC-D001": Code(
         IO,
         "data source cannot be read",

@@ -20,7 +20,7 @@ LAYER_FIELDS = {"name", "type", "bottom", "top", "phase", "loss_weight", "param"
 LAYER_FIELDS |= {"propagate_down", "include", "exclude"}
 SPEC_FIELDS = {"name", "share_mode", "lr_mult", "decay_mult"}
 # How, where or how fast something is computed, printed or dumped; never what.
-HARMLESS = {"engine", "conv_algorithm", "conv_mode", "gemm_mode", "use_gpu_transform"}
+HARMLESS = {"engine", "conv_algorithm", "use_gpu_transform"}
 HARMLESS |= {"spmdm_transpose_in", "spmdm_transpose_out", "compile_net_state", "cache"}
 HARMLESS |= {"cudnn_convolution_algo_seeker", "cudnn_math_override", "threads", "parser_threads"}
 HARMLESS |= {"debug", "debug_info", "display", "visualize", "visualize_threshold"}

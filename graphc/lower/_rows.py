@@ -46,6 +46,7 @@ class Rows:
         self._sides: dict[Draft, Sides] = {}
         self._choices: dict[Draft, Choice] = {}
         self._problems: dict[tuple[Draft, Kernel, Sides], Problem] = {}
+        self._kept: dict[tuple[Draft, str], int] = {}
 
     def sig(self, draft: Draft) -> Sig:
         return self.sigs[self.node(draft)]
@@ -137,7 +138,22 @@ class Rows:
 
     def attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
         """The row's own attributes."""
-        return row.attrs(self.node(draft).attrs, self.sig(draft)) if row.attrs is not None else {}
+        told = row.attrs(self.node(draft).attrs, self.sig(draft)) if row.attrs is not None else {}
+        return told if row.stores is None else {**told, "stored": self._stored(draft, row)}
+
+    def _stored(self, draft: Draft, row: Kernel) -> int:
+        """What a kernel keeps of the weight as it is now; 0, for room for all of it, where it is
+        trained or not known."""
+        node, graph = self.node(draft), self._graph
+        (pack,) = row.packs
+        value = node.params[pack.of]
+        if graph.grads or value.storage.name not in graph.weights or row.stores is None:
+            return 0
+        key = draft, row.symbol
+        if key not in self._kept:
+            weight = graph.weight(value).reshape(typed(value).shape)
+            self._kept[key] = max(1, row.stores(node.attrs, weight))
+        return self._kept[key]
 
     def pack_attrs(self, draft: Draft, row: Kernel) -> Mapping[str, Any]:
         """What packs of declared size are told: nothing of epilogues, which all may follow."""

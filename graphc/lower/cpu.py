@@ -113,7 +113,7 @@ def problems(
     for draft in drafts:
         if not draft.aliases:
             for candidates in rows.problems(draft).values():
-                for row, problem in candidates:
+                for row, problem in (c for c in candidates if c[0].stores is None):
                     found[problem.key] = problem, rows.cost(draft, row) or cost_of(draft)
     return found
 

@@ -25,7 +25,8 @@ class ConvolutionAttrs:
 
     kernel_size, stride, pad and dilation hold one entry for all spatial axes or one for each; the
     `_h`/`_w` forms are for two spatial axes and exclude the others. `engine` and
-    `force_nd_im2col` chose among Caffe's implementations and change nothing here.
+    `force_nd_im2col` chose among Caffe's implementations and change nothing here. `conv_mode`:
+    how the weight is laid out, see `graphc.ops._sparse`.
     """
 
     num_output: int = 0
@@ -46,6 +47,7 @@ class ConvolutionAttrs:
     engine: str = "DEFAULT"
     axis: int = 1
     force_nd_im2col: bool = False
+    conv_mode: str = "LOWERED_GEMM"
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from graphc.floats import Array
 from graphc.ir.op import Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._conv import (
@@ -21,6 +22,7 @@ from graphc.ops._conv import (
     pair_ties,
 )
 from graphc.ops._correlation import Correlation, add_bias, sum_to_bias
+from graphc.ops._sparse import CONV_MODES, IMAGE_LAYOUTS, check_mode, image_layout, sparse_rows
 from graphc.ops._windows import kernel_count
 from graphc.ops._winograd import (
     can_winograd,
@@ -61,6 +63,21 @@ def _is_image(a: ConvolutionAttrs, s: Sig) -> bool:
 def _told_of_image(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
     batch, channels, *_ = s.ins["x0"].shape
     return {**_told(a, s), "batch": batch, "channels": channels, "outputs": a.num_output}
+
+
+def _by_groups(a: ConvolutionAttrs, weight: Array) -> Array:
+    """(groups, outputs, columns)."""
+    return weight.reshape(a.group, a.num_output // a.group, -1)
+
+
+def _layout(a: ConvolutionAttrs, s: Sig) -> str:
+    """The sparse layout of the weight, if the layer has one that kernels know."""
+    is_image = _is_image(a, s) and len(s.many("x")) == 1
+    return image_layout(a) if is_image else ""
+
+
+def _is_dense_image(a: ConvolutionAttrs, s: Sig) -> bool:
+    return _is_image(a, s) and len(s.many("x")) == 1 and not _layout(a, s)
 
 
 def _told_of_dx(a: ConvolutionAttrs, s: Sig) -> dict[str, Any]:
@@ -123,6 +140,7 @@ class Convolution(OpSpec):
         x = s.ins["x0"]
         check_channels(a, x)
         check_equal(s)
+        check_mode(a.conv_mode, CONV_MODES, "conv_mode")
         outs = (w.out for w in conv_windows(a, x))
         y = Type((*x.shape[: x.axis(a.axis)], a.num_output, *outs))
         return dict.fromkeys(s.tops, y)
@@ -173,7 +191,7 @@ class Convolution(OpSpec):
             "forward",
             "conv_depthwise",
             attrs=_told,
-            when=_is_depthwise,
+            when=lambda a, s: _is_depthwise(a, s) and not _layout(a, s),
             strided=True,
             fuses=_FUSES,
         ),
@@ -182,7 +200,7 @@ class Convolution(OpSpec):
             "forward",
             "conv",
             attrs=_told,
-            when=lambda a, s: not _is_depthwise(a, s),
+            when=lambda a, s: not _is_depthwise(a, s) and not _layout(a, s),
             packs=(Pack("weight", "conv_pack", _packed),),
             strided=True,
             fuses=_FUSES,
@@ -192,7 +210,7 @@ class Convolution(OpSpec):
             "forward",
             "dnnl_conv",
             attrs=_told_of_image,
-            when=lambda a, s: _is_image(a, s) and len(s.many("x")) == 1,
+            when=_is_dense_image,
             packs=(Pack("weight", "dnnl_conv_pack"),),
             strided=True,
             fuses=_FUSES,
@@ -204,13 +222,14 @@ class Convolution(OpSpec):
             "forward",
             "conv_winograd",
             attrs=_told_of_image,
-            when=lambda a, s: _is_image(a, s) and len(s.many("x")) == 1 and can_winograd(a, s),
+            when=lambda a, s: _is_dense_image(a, s) and can_winograd(a, s),
             packs=(Pack("weight", "conv_winograd_pack", winograd_size),),
             strided=True,
             fuses=_FUSES,
             formats=((BLOCKED, BLOCKED),),
             cost=winograd_cost,
         ),
+        *sparse_rows(_layout, IMAGE_LAYOUTS, _told_of_image, _by_groups, strided=True),
         Kernel(
             "cpu",
             "dx*",

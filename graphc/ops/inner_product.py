@@ -7,11 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.errors import fail
+from graphc.floats import Array
 from graphc.ir.op import Filler, Param, Sig, Trait
 from graphc.ir.types import Type
 from graphc.numpy_later import np
 from graphc.ops._contract import contract
 from graphc.ops._conv import packed_size
+from graphc.ops._sparse import (
+    GEMM_MODES,
+    PRODUCT_LAYOUTS,
+    check_mode,
+    product_layout,
+    sparse_rows,
+)
 from graphc.ops.kernel import Kernel, Pack
 from graphc.ops.spec import F64, Ctx, Grad, OpSpec, Sample, Values
 from graphc.ops.ties import Algebra, Free, Kept, Tie
@@ -20,12 +28,15 @@ from graphc.records import record
 
 @record(frozen=True)
 class InnerProductAttrs:
+    """Options of InnerProduct. `gemm_mode`: how weights are laid out, see `graphc.ops._sparse`."""
+
     num_output: int = 0
     bias_term: bool = True
     weight_filler: Filler = Filler()
     bias_filler: Filler = Filler()
     axis: int = 1
     transpose: bool = False
+    gemm_mode: str = "GEMM"
 
 
 def _axis(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
@@ -42,6 +53,14 @@ def _told_whole(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
     depth = x.count(axis)
     batch = math.prod(x.shape[:axis])
     return {**_told(a, s), "batch": batch, "depth": depth, "outputs": a.num_output}
+
+
+def _told_sparse(a: InnerProductAttrs, s: Sig) -> dict[str, Any]:
+    return {**_told_whole(a, s), "transpose": a.transpose}
+
+
+def _by_outputs(a: InnerProductAttrs, weight: Array) -> Array:
+    return weight.T if a.transpose else weight
 
 
 def _packed(a: InnerProductAttrs, s: Sig) -> int:
@@ -77,6 +96,7 @@ class InnerProduct(OpSpec):
         x = s.ins["x"]
         if a.num_output < 1:
             fail("GC-N008", f"num_output is {a.num_output}", "set inner_product_param.num_output")
+        check_mode(a.gemm_mode, GEMM_MODES, "gemm_mode")
         return {"y": Type((*x.shape[: x.axis(a.axis)], a.num_output))}
 
     @staticmethod
@@ -137,7 +157,7 @@ class InnerProduct(OpSpec):
             "forward",
             "inner_product",
             attrs=_told,
-            when=lambda a, s: not a.transpose,
+            when=lambda a, s: not a.transpose and not product_layout(a),
             fuses=("relu", "residual"),
         ),
         Kernel(
@@ -145,7 +165,7 @@ class InnerProduct(OpSpec):
             "forward",
             "inner_product_packed",
             attrs=_told,
-            when=lambda a, s: bool(a.transpose),
+            when=lambda a, s: bool(a.transpose) and not product_layout(a),
             packs=(Pack("weight", "inner_product_pack", _packed),),
             fuses=("relu", "residual"),
         ),
@@ -154,11 +174,12 @@ class InnerProduct(OpSpec):
             "forward",
             "dnnl_inner_product",
             attrs=_told_whole,
-            when=lambda a, s: not a.transpose,
+            when=lambda a, s: not a.transpose and not product_layout(a),
             packs=(Pack("weight", "dnnl_inner_product_pack"),),
             fuses=("relu", "residual"),
             asks=True,
         ),
+        *sparse_rows(product_layout, PRODUCT_LAYOUTS, _told_sparse, _by_outputs),
         Kernel("cpu", "dx", "inner_product_dx", attrs=_axis, when=lambda a, s: not a.transpose),
         # the weight's rows are x's elements, each a sum over o of what lies side by side
         Kernel("cpu", "dx", "inner_product", attrs=_axis, when=lambda a, s: bool(a.transpose)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from graphc.floats import Array
 from graphc.ir.op import Sig
 from graphc.records import record
 
@@ -67,6 +68,9 @@ class Kernel:
     kernel gets these at their planned extents and finds out itself how many rows live.
     `asks`: the kernel may refuse a use when it is made, and another row then does it. `cost`:
     what the kernel computes and moves, if that is not what the layer's definition says.
+    `stores`: of a kernel whose packed weight depends on what the weight holds, how many numbers it
+    keeps of one; as attribute "stored" it is told that it needs room for so many, or for all if it
+    is 0. How long such a kernel takes cannot be measured on random weights.
     """
 
     backend: str
@@ -85,6 +89,7 @@ class Kernel:
     asks: bool = False
     adds: bool = False
     cost: Callable[[Any, Sig], Cost] | None = None
+    stores: Callable[[Any, Array], int] | None = None
 
     def does(self, part: str) -> bool:
         """Is the row for this part?"""

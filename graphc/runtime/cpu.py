@@ -35,7 +35,8 @@ MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 class CpuExecutor(ReferenceExecutor):
     """A compiled network on the C++ core; see `ReferenceExecutor`.
 
-    Lowered and planned anew when the inputs' shapes have changed. `threads` None: as many as this
+    Lowered and planned anew when the inputs' shapes have changed, or weights written since leave a
+    sparse layout's room. `threads` None: as many as this
     process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
     "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
     `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already; `memory`:
@@ -108,12 +109,12 @@ class CpuExecutor(ReferenceExecutor):
         if self._input_shapes() != self._shapes_of_plan:
             self.prepared = self._prepare()
             self._shapes_of_plan, self._stale = self._input_shapes(), True
-        for value, array in feeds.items():
-            self.prepared.put(self.program.values[value.name], array)
         self._stale |= self.weights.changed()
         if self._stale:
-            self._run(PREPARE, drop=not self.weights.is_lent)
+            self._pack()
             self._stale = False
+        for value, array in feeds.items():
+            self.prepared.put(self.program.values[value.name], array)
         self._run("forward")
         self._show_pinned("forward")
         self._losses = {
@@ -155,6 +156,17 @@ class CpuExecutor(ReferenceExecutor):
         if "update" in self.prepared.entries:
             self._run("update")
             self._stale = True
+
+    def _pack(self) -> None:
+        """Pack weights; where a sparse layout has no room for those of now, lower anew."""
+        keep = self.weights.is_lent
+        try:
+            self._run(PREPARE, drop=not keep)
+        except GraphError as error:
+            if error.code != "GC-W004":
+                raise
+            self.prepared = self._prepare()
+            self._run(PREPARE, drop=not keep)
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
         return [typed(v).shape for v in self.graph.inputs]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import graphc
+from graphc import _core
 from graphc.cli.main import invoke
 from graphc.codes import CODES
 from graphc.config import Config
@@ -191,6 +192,13 @@ def internal_mistake(b: Bench) -> None:
     invoke(["ops"])
 
 
+def sparse_layout_full(bench: Bench) -> None:
+    weight, room = np.ones((4, 3), np.float32), np.zeros(64, np.float32)
+    told = {"batch": 1, "depth": 3, "outputs": 4, "bias": False, "stored": 2}
+    specs = [("f32", (4, 3), (3, 1))], [("f32", (10,), (1,))]
+    _core.make_kernel("inner_product_sparse_pack", *specs, told).run([weight], [room[:10]])
+
+
 RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-F001": lambda b: graphc.load(b.folder / "none.prototxt"),
     "GC-F002": unwritable,
@@ -217,6 +225,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-W001": lambda b: b.load(INPUT + IP, weights_of("ip", (4, 3), 12)),
     "GC-W002": lambda b: bind(b.load(INPUT + IP), {"other": []}),
     "GC-W003": lambda b: b.load(INPUT + IP, weights_of("ip", (3, 3), 5)),
+    "GC-W004": sparse_layout_full,
     "GC-D001": broken_source,
     "GC-D002": rows_disagree,
     "GC-D003": label_out_of_range,

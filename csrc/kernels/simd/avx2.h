@@ -35,6 +35,10 @@ struct Simd {
     static void store_first(float* to, Reg value, int count) {
         _mm256_maskstore_ps(to, first(count), value);
     }
+    static Reg gather(const float* from, const std::int32_t* offsets) {
+        const auto* at = reinterpret_cast<const __m256i*>(offsets);
+        return _mm256_i32gather_ps(from, _mm256_loadu_si256(at), 4);
+    }
     static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
     static Reg multiply(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
     static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }

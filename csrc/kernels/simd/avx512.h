@@ -29,6 +29,9 @@ struct Simd {
     static void store_first(float* to, Reg value, int count) {
         _mm512_mask_storeu_ps(to, first(count), value);
     }
+    static Reg gather(const float* from, const std::int32_t* offsets) {
+        return _mm512_i32gather_ps(_mm512_loadu_si512(offsets), from, 4);
+    }
     static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
     static Reg multiply(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
     static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }

@@ -51,6 +51,9 @@ struct Simd {
     static void store_first(float* to, Reg value, int count) {
         for (int i = 0; i < count; ++i) to[i] = value[i];
     }
+    static Reg gather(const float* from, const std::int32_t* offsets) {
+        return make([=](int i) { return from[offsets[i]]; });
+    }
 #if defined(__GNUC__) || defined(__clang__)
     static Reg add(Reg a, Reg b) { return a + b; }
     static Reg multiply(Reg a, Reg b) { return a * b; }
