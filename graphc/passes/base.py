@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
@@ -35,6 +35,9 @@ class PassContext(Protocol):
 
     def time_us(self, graph: Graph) -> float:
         """Measured time of one forward of `graph`, microseconds."""
+
+    def times_us(self, graphs: Sequence[Graph]) -> list[float]:
+        """The same of several graphs, measured by turns."""
 
     def rng(self, tag: str) -> np.random.Generator:
         """A random stream of this tag's own, the same in every run."""

@@ -12,6 +12,9 @@ from graphc.ir.edit import bypass
 from graphc.ir.text import print_graph
 from graphc.ops.power import Power
 from graphc.passes.base import Pass, Report
+from graphc.passes.prune_weights import PruneWeights
+from graphc.passes.quantize_weights import QuantizeWeights
+from graphc.passes.sparse_layout import SparseLayout
 
 EXAMPLES = 300
 SHARED = ("", ' param { name: "w" } param { name: "b" }')
@@ -71,11 +74,12 @@ class Net:
 
 
 @st.composite
-def cases(draw):
+def cases(draw, more=()):
     net = Net(draw)
     for _ in range(draw(st.integers(1, 9))):
         net.add()
     known = ["remove_dead_code", "remove_dropout", "remove_identity", "merge_common", DropIdentity]
+    known += more
     passes = draw(st.lists(st.sampled_from(known), max_size=4))
     keep = draw(st.lists(st.sampled_from(net.names), max_size=2))
     return "".join(net.layers), passes, keep
@@ -125,3 +129,30 @@ def test_gradients_survive_passes(case):
         if len(arrays) == len(plain.params[name]):
             for a, b in zip(arrays, plain.params[name], strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+COMPRESSING = (
+    PruneWeights(sparsity=0.5),
+    PruneWeights(sparsity=0.7, scope="global", pattern="2x1"),
+    QuantizeWeights(bits=2),
+    SparseLayout(layout="csr", when="always"),
+    SparseLayout(layout="compact", when="always"),
+)
+
+
+@settings(max_examples=EXAMPLES // 3)
+@given(cases(COMPRESSING))
+def test_passes_that_change_weights_leave_networks_that_run(case):
+    """And kernels of what they leave agree with the reference."""
+    text, passes, keep = case
+    note(text)
+    net = graph(text)
+    before = print_graph(net)
+    short, _ = graphc.optimize(net, passes, keep=keep, measure=False)
+    assert print_graph(net) == before
+    x = np.random.default_rng(5).normal(size=(2, 4, 3))
+    feeds = {"data": x[0], "more": x[1]}
+    made = graphc.compile(short, passes=(), keep=keep).run(feeds)
+    wanted = graphc.compile(short, passes=(), keep=keep, target="reference").run(feeds)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(made[name], array, rtol=1e-4, atol=1e-5, err_msg=name)

@@ -1,0 +1,116 @@
+"""What passes that change single weights share: which layers, and their weights as matrices."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from graphc.errors import fail, near
+from graphc.ir.graph import Array, Graph, Node, Value, typed
+from graphc.ops.convolution import Convolution
+from graphc.ops.deconvolution import Deconvolution
+from graphc.ops.inner_product import InnerProduct
+from graphc.passes.base import Pass
+from graphc.records import record
+
+WEIGHT = "weight"
+WEIGHTED = frozenset({Convolution, Deconvolution, InnerProduct})
+
+
+@record(frozen=True)
+class Weighted:
+    """A layer with a weight of its own, or the first of those that share it."""
+
+    node: Node
+    value: Value
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def array(self, graph: Graph) -> Array:
+        """Its weight in the declared shape."""
+        return graph.weight(self.value).reshape(typed(self.value).shape)
+
+    def matrix(self, array: Array) -> Array:
+        """(outputs, channels of a group, taps) of an array shaped as the weight."""
+        node = self.node
+        if node.op is InnerProduct:
+            rows = array.T if node.attrs.transpose else array
+            return rows.reshape(*rows.shape, 1)
+        if node.op is Deconvolution:
+            array = array.swapaxes(0, 1)
+        return array.reshape(array.shape[0], array.shape[1], -1)
+
+    def unmatrix(self, matrix: Array) -> Array:
+        """The array whose `matrix` this is."""
+        shape, node = typed(self.value).shape, self.node
+        if node.op is InnerProduct:
+            rows = matrix[:, :, 0]
+            return np.ascontiguousarray(rows.T if node.attrs.transpose else rows)
+        if node.op is Deconvolution:
+            turned = matrix.reshape(shape[1], shape[0], *shape[2:])
+            return np.ascontiguousarray(turned.swapaxes(0, 1))
+        return matrix.reshape(shape)
+
+
+def weighted_layers(graph: Graph) -> list[Weighted]:
+    """Layers with a weight matrix, in order; of those that share a weight the first."""
+    found: dict[Value, Weighted] = {}
+    for node in graph.forward_nodes():
+        if node.op in WEIGHTED and WEIGHT in node.params:
+            value = node.params[WEIGHT]
+            if value.view_of is None:
+                found.setdefault(value.storage, Weighted(node, value))
+    return list(found.values())
+
+
+def chosen_layers(
+    each: Pass, graph: Graph, layers: Sequence[str], skip: Sequence[str]
+) -> list[Weighted]:
+    """Those that `layers` names (all, where it names none) and `skip` does not; both may have the
+    wildcards * and ?. Raises GC-T001 for a name that fits no layer with weights, and for weights
+    that are not finite."""
+    known = weighted_layers(graph)
+    names = [layer.name for layer in known]
+    for pattern in (*layers, *skip):
+        if not fnmatch.filter(names, pattern):
+            hint = near(pattern, names) or f"layers with weights: {', '.join(names) or 'none'}"
+            fail("GC-T001", f"pass {each.name!r}: {pattern!r} is no layer with weights", hint)
+    chosen = [
+        layer
+        for layer in known
+        if (not layers or _fits(layer.name, layers)) and not _fits(layer.name, skip)
+    ]
+    for layer in chosen:
+        if not np.isfinite(layer.array(graph)).all():
+            told = f"pass {each.name!r}: layer {layer.name!r} has weights that are not finite"
+            fail("GC-T001", told, "leave the layer out with skip=")
+    return chosen
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def change_of(before: Array, after: Array) -> float:
+    """Frobenius norm of the difference over that of what was there."""
+    norm = float(np.linalg.norm(before.astype(np.float64)))
+    moved = float(np.linalg.norm(after.astype(np.float64) - before))
+    return moved / norm if norm else 0.0
+
+
+def put(graph: Graph, layer: Weighted, array: Array) -> None:
+    """Give a layer, and those that share its weight, new numbers."""
+    owner = layer.value.storage
+    graph.weights[owner.name] = np.ascontiguousarray(array).reshape(typed(owner).shape)
+
+
+def counted(arrays: Iterator[Array]) -> int:
+    """How many numbers are not zero."""
+    return sum(int(np.count_nonzero(array)) for array in arrays)
+
+
+__all__ = ["Weighted", "change_of", "chosen_layers", "counted", "put", "weighted_layers"]

@@ -1,0 +1,163 @@
+"""Sparse convolution against the fastest dense kernel there is, layer by layer, on one thread.
+
+python tools/bench/sparse.py [--layers a,b] [--zeros 0.8,0.9] [--rounds 7] [--json FILE]
+
+The dense kernels (matrix product, oneDNN, Winograd) get operands in their own format, for nothing;
+the sparse one copies x into its padded planes within its time. Rounds alternate between dense,
+sparse and dense again; figures are the fastest runs of all rounds, and A/A how far the two dense
+ones are apart. Weights are out of the caches before each run, as between other layers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from graphc import _core
+from graphc.check.case import signature
+from graphc.ir.op import Sig
+from graphc.ops.convolution import Convolution, ConvolutionAttrs
+from graphc.ops.kernel import BLOCKED, Kernel
+
+SECONDS, LEAST = 0.05, 3
+Timer = Callable[[], float]
+"""Microseconds of the fastest of some runs."""
+
+
+def conv(
+    channels: int, size: int, outputs: int, kernel: int = 3, group: int = 1
+) -> tuple[int, ...]:
+    return channels, size, outputs, kernel, group
+
+
+LAYERS = {
+    "alexnet conv2": conv(96, 27, 256, 5, 2),
+    "alexnet conv3": conv(256, 13, 384),
+    "resnet-50 res2 3x3": conv(64, 56, 64),
+    "resnet-50 res3 3x3": conv(128, 28, 128),
+    "resnet-50 res4 3x3": conv(256, 14, 256),
+    "resnet-50 res5 3x3": conv(512, 7, 512),
+    "resnet-50 res4 1x1 1024-256": conv(1024, 14, 256, 1),
+    "resnet-50 res2 1x1 256-64": conv(256, 56, 64, 1),
+}
+
+
+def attrs_of(layer: tuple[int, ...], mode: str) -> tuple[ConvolutionAttrs, Sig]:
+    channels, size, outputs, kernel, group = layer
+    attrs = ConvolutionAttrs(
+        num_output=outputs, kernel_size=(kernel,), pad=(kernel // 2,), group=group, conv_mode=mode
+    )
+    return attrs, signature(Convolution, attrs, ((1, channels, size, size),), 1, "TEST")
+
+
+def weight_of(sig: Sig, zeros: float) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal(sig.params["weight"].shape).astype(np.float32)
+    weight[rng.random(weight.shape) < zeros] = 0
+    return weight
+
+
+def timers(layer: tuple[int, ...], mode: str, zeros: float) -> dict[str, Timer]:
+    """One for each kernel that can do the layer in this mode."""
+    attrs, sig = attrs_of(layer, mode)
+    weight = weight_of(sig, zeros)
+    found: dict[str, Timer] = {}
+    for row in Convolution.kernels:
+        if row.backend == "cpu" and row.part == "forward" and row.when and row.when(attrs, sig):
+            for sides in row.formats:
+                if sides[0] == sides[1]:
+                    timer = timer_of(row, attrs, sig, weight, BLOCKED in sides)
+                    found[row.symbol] = timer
+    return found
+
+
+def timer_of(
+    row: Kernel, attrs: ConvolutionAttrs, sig: Sig, weight: np.ndarray, is_blocked: bool
+) -> Timer:
+    told = dict(row.attrs(attrs, sig)) if row.attrs else {}
+    block = _core.channel_block()
+    if is_blocked:
+        told |= {"block": block, "plain": False}
+    if row.stores is not None:
+        told["stored"] = max(1, row.stores(attrs, weight))
+    x, y = (
+        image(sig.ins["x0"].shape, block * is_blocked),
+        image(sig["y0"].shape, block * is_blocked),
+    )
+    bias = np.zeros(attrs.num_output, np.float32)
+
+    def made(packed: np.ndarray | None) -> _core.Kernel:
+        second = ("f32", (0,), (1,)) if packed is None else spec(packed)
+        return _core.make_kernel(row.symbol, [spec(x), second, spec(bias)], [spec(y)], told, 1)
+
+    operand = weight
+    if row.packs:
+        (pack,) = row.packs
+        size = made(None).packed if pack.size is None else pack.size(attrs, sig)
+        operand = np.zeros(size, np.float32)
+        packing = _core.make_kernel(pack.symbol, [spec(weight)], [spec(operand)], told, 1)
+        packing.run([weight], [operand], 1)
+    kernel = made(operand)
+    return lambda: kernel.time([x, operand, bias], [y], LEAST, SECONDS, (1,))
+
+
+def image(shape: tuple[int, ...], block: int) -> np.ndarray:
+    n, c, h, w = shape
+    dims = (n, -(-c // block), h, w, block) if block else shape
+    return np.random.default_rng(1).standard_normal(dims).astype(np.float32)
+
+
+def spec(array: np.ndarray) -> _core.Spec:
+    return "f32", array.shape, tuple(s // 4 for s in array.strides)
+
+
+def measure(layer: tuple[int, ...], zeros: float, rounds: int) -> dict[str, float | str]:
+    """Microseconds of the fastest dense kernel, twice, and of the sparse one."""
+    dense = timers(layer, "LOWERED_GEMM", zeros)
+    best = min(dense, key=lambda symbol: min(dense[symbol]() for _ in range(2)))
+    (sparse,) = timers(layer, "DIRECT_SCONV", zeros).values()
+    times = [(dense[best](), sparse(), dense[best]()) for _ in range(rounds)]
+    first, middle, again = (min(column) for column in zip(*times, strict=True))
+    return {
+        "dense kernel": best,
+        "dense": min(first, again),
+        "sparse": middle,
+        "apart": abs(first - again) / min(first, again),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", default=",".join(LAYERS))
+    parser.add_argument("--zeros", default="0.7,0.8,0.9,0.95")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    told = parser.parse_args(argv)
+    names = told.layers.split(",")
+    unknown = [name for name in names if name not in LAYERS]
+    if unknown:
+        parser.error(f"no layer {unknown[0]!r}; there are {', '.join(LAYERS)}")
+    found: list[dict[str, float | str]] = []
+    print(f"{'layer':30} zeros  dense us  kernel          sparse us  gain   A/A")
+    for name in names:
+        for zeros in map(float, told.zeros.split(",")):
+            row = measure(LAYERS[name], zeros, told.rounds)
+            found.append({"layer": name, "zeros": zeros, **row})
+            gain = float(row["dense"]) / float(row["sparse"])
+            print(
+                f"{name:30} {zeros:5.2f} {row['dense']:9.1f}  {row['dense kernel']:15} "
+                f"{row['sparse']:9.1f} {gain:5.2f}x {row['apart']:5.1%}",
+                flush=True,
+            )
+    if told.json:
+        told.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
