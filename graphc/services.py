@@ -38,11 +38,13 @@ class Services:
         pinned: frozenset[str] = frozenset(),
         calibration: Mapping[str, Array] | None = None,
         train: bool = False,
+        labels: Array | None = None,
     ) -> None:
         self._assemble = assemble
         self.pinned = pinned
         self.calibration = calibration
         self.train = train
+        self.labels = labels
 
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Outputs, and those pinned blobs it has, of a copy of `graph` on `inputs`."""
@@ -70,6 +72,12 @@ class Services:
                 for at, value in enumerate(values)
                 if layer in found
             }
+
+    def samples(self, graph: Graph) -> dict[str, Array] | None:
+        """Calibration inputs, else random ones; None where `should_measure` says no."""
+        if not should_measure(graph, None, self.calibration, None):
+            return None
+        return sample_inputs(graph, self.calibration)
 
     def time_us(self, graph: Graph) -> float:
         """Fastest of three forwards, on what runs them fastest, on calibration or random inputs,

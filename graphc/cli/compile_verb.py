@@ -11,8 +11,15 @@ from typing import Any
 import click
 
 from graphc import __version__
+from graphc.cli.inputs import read_calibration
 from graphc.cli.nets import existing, is_artefact, keep_option, load_net, shape_hint
-from graphc.cli.options import host_option, json_option, memory_option, net_options
+from graphc.cli.options import (
+    calibration_option,
+    host_option,
+    json_option,
+    memory_option,
+    net_options,
+)
 from graphc.cli.output import emit_json, note, note_budget, say, shape_text, size_text, table
 from graphc.driver import PassLike
 from graphc.errors import fail
@@ -65,6 +72,7 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
     default=None,
     help="Compare the outputs before and after each pass.  [default: for small networks]",
 )
+@calibration_option
 @click.option("--dump", metavar="FOLDER", help="Write the graph's text form after each pass.")
 @net_options
 @json_option
@@ -86,12 +94,15 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     for remark in graph.notes:
         note(f"note: {remark}")
     keep = keep_option(options["keep"])
+    calibration, labels = read_calibration(graph, options["calibration"], options["strict"])
     optimized, report = driver.optimize(
         graph,
         passes,
         keep=keep,
         measure=options["measure"],
         max_error=options["max_error"],
+        calibration=calibration,
+        labels=labels,
         dump=options["dump"],
         train=options["train"],
     )

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from graphc.cli.nets import existing
 from graphc.cli.options import parse_numbers
 from graphc.cli.output import note
+from graphc.errors import fail, near
 from graphc.floats import Held
 from graphc.ir.graph import Array, Graph
 from graphc.limits import Limits
 
+LABEL = "label"
 MEANS = (".binaryproto", ".npy")
 
 
@@ -32,6 +35,30 @@ def read_feeds(
     mean = _mean(options["mean"], options["strict"])
     prepare = Preprocess(mean=mean, scale=options["scale"], rgb=options["rgb"])
     return read_inputs(files, input_shapes(graph.inputs), prepare, Limits.of(options["strict"]))
+
+
+def read_calibration(
+    graph: Graph, path: str | None, strict: bool
+) -> tuple[dict[str, Array] | None, Array | None]:
+    """Inputs by name and, as `label`, the right classes, of an .npz; nothing for no path.
+
+    Raises GC-F001, GC-D001, and GC-R001 for what is no input of the net.
+    """
+    if path is None:
+        return None, None
+    from graphc.data.arrays import read_arrays
+    from graphc.runtime.feeds import input_shapes
+
+    shapes = input_shapes(graph.inputs)
+    found = read_arrays(Path(existing(path)), Limits.of(strict))
+    if list(found) == [""] and len(shapes) == 1:
+        found = {next(iter(shapes)): found[""]}
+    labels = found.pop(LABEL) if LABEL in found and LABEL not in shapes else None
+    for name in found:
+        if name not in shapes:
+            hint = near(name, shapes) or f"its inputs: {', '.join(shapes)}; and {LABEL!r}"
+            fail("GC-R001", f"{path!r}: {name!r} is no input of this net", hint)
+    return found, labels
 
 
 def _mean(text: str | None, strict: bool) -> tuple[float, ...] | Array:

@@ -81,6 +81,11 @@ threads_option = option(
     metavar="N",
     help="Threads of target cpu.  [default: one per CPU]",
 )
+calibration_option = option(
+    "--calibration",
+    metavar="F.npz",
+    help="Arrays by input, and `label`, the right classes: what passes measure on.",
+)
 json_option = option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 NET_OPTIONS = (
     option(

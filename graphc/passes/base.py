@@ -24,6 +24,9 @@ class PassContext(Protocol):
     calibration: Mapping[str, Array] | None
     """Inputs to measure on, where the user gave some."""
 
+    labels: Array | None
+    """The right class of each calibration sample, where the user gave them."""
+
     train: bool
     """Are gradients wanted of the network? Then its parameters must stay what they are."""
 
@@ -32,6 +35,10 @@ class PassContext(Protocol):
 
     def gradients(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Gradients of the loss of `graph` on `inputs`, by the name of each parameter's storage."""
+
+    def samples(self, graph: Graph) -> Mapping[str, Array] | None:
+        """Calibration inputs, else random ones; None without either, where a run would take long or
+        needs files."""
 
     def time_us(self, graph: Graph) -> float:
         """Measured time of one forward of `graph`, microseconds."""
@@ -47,6 +54,8 @@ class Pass:
     """One rewrite. Subclasses are dataclasses whose fields are the pass's options.
 
     `name` is what the command line calls it. `exact`: outputs keep their values within rounding.
+    `strength`: the option that says how much is taken from a layer, of a pass that has one, and an
+    option `layers`, patterns of names; `graphc sensitivity` tries its values.
     `origin`: the "file.py:Class" it was loaded from, for recipes; empty if it has a place of its
     own by name.
     """
@@ -54,6 +63,15 @@ class Pass:
     name: ClassVar[str] = ""
     origin: ClassVar[str] = ""
     exact: ClassVar[bool] = True
+    strength: ClassVar[str] = ""
+
+    def strengths(self, graph: Graph, count: int) -> dict[str, list[Any]]:
+        """About `count` values of `strength` to try, the mildest first, by layer."""
+        raise NotImplementedError
+
+    def at(self, layer: str, value: Any) -> Pass:
+        """This pass on one layer only, at one value of `strength`."""
+        raise NotImplementedError
 
     def requires(self, graph: Graph) -> str:
         """Why the pass cannot run on `graph`; empty if it can."""

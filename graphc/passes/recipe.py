@@ -20,7 +20,8 @@ from graphc.passes.registry import load_user_pass, make_pass
 
 
 def parse_spec(text: str) -> Pass:
-    """NAME or FILE.py:CLASS, each perhaps with :key=value,key=value -> the pass. Raises GC-T001."""
+    """NAME or FILE.py:CLASS, each perhaps with :key=value,key=value -> the pass; what follows a
+    comma without a key is one more value of the key before. Raises GC-T001."""
     path, is_file, rest = text.partition(".py:")
     if text.endswith(".py"):
         fail("GC-T001", f"{text!r} names a file, but no pass", f"write {text}:CLASS")
@@ -28,6 +29,11 @@ def parse_spec(text: str) -> Pass:
     table: dict[str, Any] = {}
     for item in filter(None, options.split(",")):
         key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals and table:
+            last = next(reversed(table))
+            before = table[last]
+            table[last] = [*(before if isinstance(before, list) else [before]), key]
+            continue
         if not equals or key in table:
             fail("GC-T001", f"pass option {item!r} is not key=value, or is given twice")
         table[key] = value
