@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphc.errors import GraphError
     from graphc.gradient_check import check_grad
     from graphc.ir.graph import Graph
+    from graphc.layer_sensitivity import sensitivity
     from graphc.limits import Limits
     from graphc.memory import largest_batch, lowered, plan, sweep_batches
     from graphc.passes.base import Pass, Report
@@ -50,6 +51,7 @@ _HOME = {
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
+    "sensitivity": "graphc.layer_sensitivity",
     "sweep_batches": "graphc.memory",
     "tune": "graphc.tuning",
 }
@@ -77,6 +79,7 @@ __all__ = [
     "open",
     "optimize",
     "plan",
+    "sensitivity",
     "sweep_batches",
     "tune",
 ]

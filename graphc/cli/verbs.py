@@ -28,6 +28,7 @@ VERBS = {
     "ops": "List layer types, or describe one.",
     "data": "Convert data sets, take their mean, show what they hold.",
     "passes": "List passes and their options.",
+    "sensitivity": "Say how much each layer of a network can lose to a pass.",
     "explain": "Explain an error code.",
     "doctor": "Say what this installation can do.",
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NoReturn
+import re
+from dataclasses import replace
+from typing import Any, Literal, NoReturn
+
+import numpy as np
 
 from graphc.errors import fail
 from graphc.factor.ranks import RULES
@@ -105,11 +109,32 @@ class LowRank(Pass):
             told = f"low_rank: response={self.response} needs calibration inputs"
             fail("GC-T001", told, "give --calibration, or calibration= in Python")
         order = order_of(graph)
-        jobs, stays = jobs_of(graph, ctx, self._wish())
+        jobs, stays = jobs_of(graph, ctx.rng, self._wish())
         work = Work(graph, ctx, Terms(self.when, self.gain, self.response))
         found = sorted([*stays, *work.run(jobs, self._budget())], key=lambda c: order[c.layer])
         detail = [f"{name} becomes {', '.join(new)}" for name, new in work.replaced.items()]
         return Report(self.name, bool(detail), tuple(detail), layers=tuple(found))
+
+    def strengths(self, graph: Graph, count: int) -> dict[str, list[Any]]:
+        """Ranks of each layer that can be decomposed, evenly spaced below the full one."""
+        if self.method == AUTO:
+            fail("GC-T001", "low_rank: method auto has no ranks to try", "name a method")
+        jobs, _ = jobs_of(graph, _unseeded, replace(self._wish(), ranks=()))
+        found = {}
+        for job in jobs:
+            made = job.decomposed(job.choice.method)
+            ranks = (made.full * k // (count + 1) for k in range(count, 0, -1))
+            found[job.node.name] = [r * made.width for r in dict.fromkeys(ranks) if r]
+        return found
+
+    def at(self, layer: str, value: Any) -> LowRank:
+        return LowRank(
+            self.method,
+            rank=(value,),
+            response=self.response,
+            layers=(re.escape(layer),),
+            when="always",
+        )
 
     def _wish(self) -> Wish:
         rule, value = "error", USUAL_ERROR
@@ -122,6 +147,10 @@ class LowRank(Pass):
     def _budget(self) -> Budget | None:
         given = [name for name in BUDGETS if self._given(name)]
         return Budget(given[0], getattr(self, given[0])) if given else None
+
+
+def _unseeded(tag: str) -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 __all__ = ["LowRank"]

@@ -12,9 +12,8 @@ from graphc.ir.graph import Graph, Node, typed
 from graphc.ir.provenance import LayerChange
 from graphc.passes._low_rank.choice import AUTO, Choice, Config, pattern
 from graphc.passes._low_rank.families import families
-from graphc.passes._low_rank.job import Job
+from graphc.passes._low_rank.job import Job, Rng
 from graphc.passes._low_rank.layers import LAYERS, why_not
-from graphc.passes.base import PassContext
 from graphc.records import record
 
 FACTORED = "it is part of a decomposition already"
@@ -35,7 +34,7 @@ class Wish:
     skip: tuple[str, ...] = ()
 
 
-def jobs_of(graph: Graph, ctx: PassContext, wish: Wish) -> tuple[list[Job], list[LayerChange]]:
+def jobs_of(graph: Graph, rng: Rng, wish: Wish) -> tuple[list[Job], list[LayerChange]]:
     """The jobs in order, and what is to be said of layers that stay.
 
     Raises GC-T001 for patterns and files that name no layer, a number of ranks that is not that of
@@ -60,7 +59,7 @@ def jobs_of(graph: Graph, ctx: PassContext, wish: Wish) -> tuple[list[Job], list
         named = choice.named or node.name in wish.layers
         job, reason = None, FACTORED if node in factored else why_not(node, shares)
         if not reason:
-            job = Job(graph, ctx, node, choice)
+            job = Job(graph, rng, node, choice)
             reason = "" if choice.method == AUTO else job.why_not(choice.method)
         if reason and named:
             hint = HINT if reason == FACTORED else ""

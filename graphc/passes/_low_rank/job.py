@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
 from graphc.errors import GraphError, fail
@@ -15,20 +18,23 @@ from graphc.factor.tucker import Tucker
 from graphc.ir.graph import Graph, Node
 from graphc.passes._low_rank.choice import MIXED, Choice
 from graphc.passes._low_rank.layers import conv_of, samples_of, sizes_of
-from graphc.passes.base import PassContext
 
 SMALL_KERNEL = 3
 """Method mixed separates kernels that are larger, as those of AlexNet's first layers."""
 
 
+Rng: TypeAlias = Callable[[str], np.random.Generator]
+"""A stream of random numbers for each tag."""
+
+
 class Job:
     """A layer `node`, its `choice`, and its weights `conv`."""
 
-    def __init__(self, graph: Graph, ctx: PassContext, node: Node, choice: Choice) -> None:
+    def __init__(self, graph: Graph, rng: Rng, node: Node, choice: Choice) -> None:
         self.node, self.choice = node, choice
         self.conv: Conv = conv_of(graph, node)
         self.sizes, self.samples = sizes_of(node), samples_of(node)
-        self._ctx = ctx
+        self._rng = rng
 
     @property
     def macs(self) -> int:
@@ -46,7 +52,7 @@ class Job:
         return "tai" if is_large and not Tai.why_not(self.conv) else "pca"
 
     def decomposed(self, method: str) -> Decomposition:
-        rng = self._ctx.rng(f"low_rank {self.node.name}")
+        rng = self._rng(f"low_rank {self.node.name}")
         return METHODS[self.method(method)](self.conv, rng)
 
     def rank(self, found: Decomposition) -> int:
@@ -101,4 +107,4 @@ class Job:
         return text
 
 
-__all__ = ["Job"]
+__all__ = ["Job", "Rng"]
