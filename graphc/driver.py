@@ -114,7 +114,6 @@ def optimize(
     *,
     keep: Keep = (),
     calibration: Mapping[str, Array] | None = None,
-    labels: Array | None = None,
     measure: bool | None = None,
     max_error: float | None = None,
     dump: str | Path | None = None,
@@ -125,11 +124,11 @@ def optimize(
     A pass is a name, a Pass, a Pass class, or "file.py:Class"; "default" are the standard ones,
     until none finds anything more. `measure` compares the outputs around every pass on
     `calibration` or random inputs (None: when either of these is given, or the net is below 0.5
-    GMAC and runs on arrays alone). `labels`: the right class of each calibration sample, for passes
-    that look at accuracy. `max_error`: how much lossy passes may change an output
-    together. `dump`: a folder for the text form after each pass. `train`: gradients are wanted, so
-    that parameters stay what they are. Raises GC-T001, GC-T002, GC-V001, GC-R002 for an unknown
-    blob in `keep`; `net` itself is never changed.
+    GMAC and runs on arrays alone); an array "label" there that is no input holds the right class of
+    each sample, for passes that look at accuracy. `max_error`: how much lossy passes may change an
+    output together. `dump`: a folder for the text form after each pass. `train`: gradients are
+    wanted, so that parameters stay what they are. Raises GC-T001, GC-T002, GC-V001, GC-R002 for an
+    unknown blob in `keep`; `net` itself is never changed.
     """
     if not isinstance(net, Graph):
         fail("GC-R002", f"net is a {type(net).__name__}, expected a Graph", "graphc.load makes one")
@@ -146,7 +145,6 @@ def optimize(
         max_error,
         dump,
         train,
-        labels,
     )
     return graph, report
 
@@ -170,19 +168,19 @@ def _optimize(
     max_error: float | None = None,
     dump: str | Path | None = None,
     train: bool = False,
-    labels: Array | None = None,
 ) -> OptimizeReport:
     """Expand `graph` and run passes on it, in place; `until_stable`: more than once, if need be."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.recipe import print_recipe
-    from graphc.services import Services, meter_for
+    from graphc.services import Services, meter_for, without_labels
 
     kept = kept_names(keep)
     pinned = frozenset() if kept == "all" else frozenset(kept)
     check_kept(pinned, {v.name: v for n in graph.forward_nodes() for v in n.outs.values()})
     fill_weights(graph)
-    ctx = Services(assemble, pinned, calibration, train, labels)
+    samples, labels = without_labels(graph, calibration)
+    ctx = Services(assemble, pinned, samples, train, labels)
     (expanded,) = run_passes(graph, [Expand()], ctx)
     if not expanded.changed:
         graph.history.pop()

@@ -16,7 +16,7 @@ from graphc.passes.base import Pass
 from graphc.passes.recipe import parse_spec
 from graphc.records import record
 from graphc.runtime.targets import DEFAULT_TARGET
-from graphc.services import sample_inputs
+from graphc.services import sample_inputs, without_labels
 
 POINTS = 6
 
@@ -54,7 +54,6 @@ def sensitivity(
     each: Pass | str,
     *,
     calibration: Mapping[str, Array] | None = None,
-    labels: Array | None = None,
     points: int = POINTS,
     target: str | None = None,
     weights: str | Path | None = None,
@@ -62,7 +61,7 @@ def sensitivity(
     """Run pass `each` on one layer at a time, at about `points` strengths, and compare outputs.
 
     `each`: a pass that declares a `strength`, as "low_rank:method=svd" or an object; its own
-    options stand. `calibration`: inputs by name (None: random ones); `labels`: right classes.
+    options stand. `calibration`: inputs by name (None: random ones), and as "label" right classes.
     `target` None: cpu. Raises GC-R002 for a pass without strengths, and what the pass raises.
     """
     chosen = parse_spec(each) if isinstance(each, str) else each
@@ -72,7 +71,8 @@ def sensitivity(
     if points < 1:
         fail("GC-R002", f"points is {points}, expected a number from 1 on")
     graph = shape(own(net, set=(), weights=weights) if not isinstance(net, Graph) else net)
-    feeds = sample_inputs(graph, calibration)
+    samples, labels = without_labels(graph, calibration)
+    feeds = sample_inputs(graph, samples)
     base = _Measured(graph, feeds, target or DEFAULT_TARGET, labels)
     table: dict[str, tuple[Point, ...]] = {}
     for layer, strengths in chosen.strengths(graph, points).items():
@@ -82,7 +82,6 @@ def sensitivity(
                 graph,
                 [chosen.at(layer, value)],
                 calibration=calibration,
-                labels=labels,
                 measure=False,
             )
             if report.passes[-1].changed:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MEASURE_MACS = 500_000_000
 ROUNDS, RUNS = 7, 3
 """Turns of networks that are timed beside each other, and forwards of one turn."""
+LABEL = "label"
+"""What the right classes are called among calibration inputs."""
 
 
 class Services:
@@ -56,11 +58,11 @@ class Services:
         """Gradients of the net's losses with respect to its parameters, by name of their storage.
 
         A net without a loss has cross entropy as one, of its only output as probabilities, if
-        `inputs` have an array "label" that it does not read. Raises GC-R001 where it has none.
+        there are labels, in `inputs` or of the calibration samples. Raises GC-R001 where not.
         """
         feeds = dict(inputs)
         wanted = {blob_of(value) for value in graph.inputs}
-        labels = None if "label" in wanted else feeds.pop("label", None)
+        labels = None if LABEL in wanted else feeds.pop(LABEL, self.labels)
         other = clone(graph)
         has_loss = any(weight for n in other.forward_nodes() for weight in n.loss.values())
         with self._assemble(other, target=DEFAULT_TARGET, train=True) as exe:
@@ -139,6 +141,17 @@ def _known(calibration: Mapping[str, Array] | None, graph: Graph) -> dict[str, A
     """Of the calibration inputs those that the graph has, which may be a part of the network."""
     names = {blob_of(value) for value in graph.inputs}
     return {name: array for name, array in (calibration or {}).items() if name in names}
+
+
+def without_labels(
+    graph: Graph, calibration: Mapping[str, Array] | None
+) -> tuple[Mapping[str, Array] | None, Array | None]:
+    """Calibration inputs, and the array `LABEL` that was among them and is no input of the net."""
+    if calibration is None or LABEL not in calibration:
+        return calibration, None
+    if any(blob_of(value) == LABEL for value in graph.inputs):
+        return calibration, calibration[LABEL]
+    return {k: v for k, v in calibration.items() if k != LABEL}, calibration[LABEL]
 
 
 def needs_source(graph: Graph) -> bool:

@@ -59,7 +59,7 @@ def test_each_layer_alone():
 def test_accuracy_where_there_are_labels():
     labels = np.array([3, 4])
     found = graphc.sensitivity(
-        net(), LowRank(), calibration={"data": X}, labels=labels, points=2, target="reference"
+        net(), LowRank(), calibration={"data": X, "label": labels}, points=2, target="reference"
     )
     y = graphc.compile(net(), passes=()).run({"data": X})["y"]
     assert found.accuracy == (y.argmax(1) == labels).mean()
@@ -91,7 +91,7 @@ def test_the_network_is_left_alone():
         ("low_rank:layers=z", {}, "GC-T001: low_rank: 'z' names no layer"),
         ("low_rank", {"points": 0}, "GC-R002: points is 0"),
         ("low_rank", {"calibration": {"data": X[:, :2]}}, "GC-R001"),
-        ("low_rank", {"calibration": {"data": X}, "labels": np.zeros(3)}, "3 labels are given"),
+        ("low_rank", {"calibration": {"data": X, "label": np.zeros(3)}}, "3 labels are given"),
     ],
 )
 def test_errors(each, words, told):

@@ -94,7 +94,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
     for remark in graph.notes:
         note(f"note: {remark}")
     keep = keep_option(options["keep"])
-    calibration, labels = read_calibration(graph, options["calibration"], options["strict"])
+    calibration = read_calibration(graph, options["calibration"], options["strict"])
     optimized, report = driver.optimize(
         graph,
         passes,
@@ -102,7 +102,6 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         measure=options["measure"],
         max_error=options["max_error"],
         calibration=calibration,
-        labels=labels,
         dump=options["dump"],
         train=options["train"],
     )

@@ -14,7 +14,6 @@ from graphc.floats import Held
 from graphc.ir.graph import Array, Graph
 from graphc.limits import Limits
 
-LABEL = "label"
 MEANS = (".binaryproto", ".npy")
 
 
@@ -37,28 +36,25 @@ def read_feeds(
     return read_inputs(files, input_shapes(graph.inputs), prepare, Limits.of(options["strict"]))
 
 
-def read_calibration(
-    graph: Graph, path: str | None, strict: bool
-) -> tuple[dict[str, Array] | None, Array | None]:
+def read_calibration(graph: Graph, path: str | None, strict: bool) -> dict[str, Array] | None:
     """Inputs by name and, as `label`, the right classes, of an .npz; nothing for no path.
 
     Raises GC-F001, GC-D001, and GC-R001 for what is no input of the net.
     """
     if path is None:
-        return None, None
+        return None
     from graphc.data.arrays import read_arrays
     from graphc.runtime.feeds import input_shapes
+    from graphc.services import LABEL
 
     shapes = input_shapes(graph.inputs)
     found = read_arrays(Path(existing(path)), Limits.of(strict))
     if list(found) == [""] and len(shapes) == 1:
         found = {next(iter(shapes)): found[""]}
-    labels = found.pop(LABEL) if LABEL in found and LABEL not in shapes else None
-    for name in found:
-        if name not in shapes:
-            hint = near(name, shapes) or f"its inputs: {', '.join(shapes)}; and {LABEL!r}"
-            fail("GC-R001", f"{path!r}: {name!r} is no input of this net", hint)
-    return found, labels
+    for name in found.keys() - {*shapes, LABEL}:
+        hint = near(name, shapes) or f"its inputs: {', '.join(shapes)}; and {LABEL!r}"
+        fail("GC-R001", f"{path!r}: {name!r} is no input of this net", hint)
+    return found
 
 
 def _mean(text: str | None, strict: bool) -> tuple[float, ...] | Array:

@@ -65,13 +65,13 @@ def command(
 
     graph, _ = open_graph(net, options)
     print_notes(graph, compiled=False)
-    feeds, labels = read_calibration(graph, options["calibration"], options["strict"])
+    feeds = read_calibration(graph, options["calibration"], options["strict"])
     if options["inputs"] and feeds is not None:
         fail("GC-C001", "--input contradicts --calibration", "leave one of them out")
     if feeds is None:
         given, _ = read_feeds(graph, options["inputs"], options)
         feeds = {name: as_array(held) for name, held in given.items()}
-    found = sensitivity(graph, spec, calibration=feeds, labels=labels, points=points, target=target)
+    found = sensitivity(graph, spec, calibration=feeds, points=points, target=target)
     if chart is not None:
         _draw(chart, graph.name or net, found)
     emit_json(asdict(found)) if as_json else _tell(found, chart)

@@ -165,7 +165,7 @@ def test_a_drop_in_accuracy():
     labels = outputs_on(plain, x).argmax(axis=1)
     ranks = []
     for drop in (0.0, 0.1, 0.4):
-        words = {"calibration": {"data": x}, "labels": labels}
+        words = {"calibration": {"data": x, "label": labels}}
         made, report = cut(net(), words, accuracy_drop=drop)
         right = (outputs_on(made, x).argmax(axis=1) == labels).mean()
         assert right >= 1 - drop
@@ -183,7 +183,7 @@ def test_a_drop_in_accuracy():
     ],
 )
 def test_labels_that_do_not_fit(labels, told):
-    words = {"calibration": {"data": X}, "labels": np.array(labels)}
+    words = {"calibration": {"data": X, "label": np.array(labels)}}
     with pytest.raises(GraphError, match="GC-R001") as caught:
         cut(net(), words, accuracy_drop=0.1)
     assert told in caught.value.message
