@@ -1,0 +1,46 @@
+"""All passes, lossy ones too, in random orders on random nets: graphs stay valid.
+
+GRAPHC_GOLDEN_NETS=all tries 1,000 orders.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from passes.removal_nets import net
+
+import graphc
+from graphc.driver import prepare
+from graphc.front import parse_net
+from graphc.front.export import to_prototxt
+from graphc.ir.verify import verify
+from graphc.passes.recipe import parse_spec
+from graphc.passes.registry import DEFAULT
+
+SPECS = (
+    *DEFAULT,
+    "merge_convolutions:when=always",
+    "merge_gates",
+    "remove_filters:ratio=0.3",
+    "remove_filters:macs=0.7,scope=local,mode=lossy",
+    "remove_filters:criterion=dead",
+)
+ORDERS = 1000 if os.environ.get("GRAPHC_GOLDEN_NETS") == "all" else 200
+STEP = 25
+
+
+@pytest.mark.parametrize("first", range(0, ORDERS, STEP))
+def test_the_graph_stays_valid(first: int) -> None:
+    for seed in range(first, first + STEP):
+        rng = np.random.default_rng(seed)
+        graph = net(seed)
+        for at in rng.permutation(len(SPECS)):
+            try:
+                graph, _ = graphc.optimize(graph, [parse_spec(SPECS[at])], measure=False)
+            except graphc.GraphError as error:  # a budget may be out of reach
+                assert "cannot be reached" in str(error), f"net {seed}, {SPECS[at]}"
+            verify(graph, 2)
+        again = prepare(parse_net(to_prototxt(graph)))
+        assert [v.type for v in again.outputs] == [v.type for v in graph.outputs]
