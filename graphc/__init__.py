@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphc.memory import largest_batch, lowered, plan, sweep_batches
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
+    from graphc.train.checkpoint.narrowing import narrow_snapshot
     from graphc.train.solver import Solver
     from graphc.tuning import tune
 
@@ -48,6 +49,7 @@ _HOME = {
     "load": "graphc.driver",
     "lowered": "graphc.memory",
     "mean_image": "graphc.data.summary",
+    "narrow_snapshot": "graphc.train.checkpoint.narrowing",
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
@@ -76,6 +78,7 @@ __all__ = [
     "load",
     "lowered",
     "mean_image",
+    "narrow_snapshot",
     "open",
     "optimize",
     "plan",

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from graphc.channels import Channels, Use, filters, makes_filters
-from graphc.errors import GraphError, fail
-from graphc.files import map_file, write_file
+from graphc.errors import fail
 from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.ir.op import Kind
 from graphc.ops.gate import Gate
 from graphc.ops.scale import Scale
 from graphc.ops.spec import F64
-from graphc.passes._removal import Mask
+from graphc.passes._listed import read_scores
 from graphc.passes.base import PassContext
 
 Rows = Callable[[F64], F64]
@@ -148,31 +145,6 @@ def factors(graph: Graph, node: Node) -> F64:
     return found.reshape(typed(node.params["weight"]).shape)
 
 
-def read_scores(path: Path) -> Mapping[str, F64]:
-    """{layer: numbers} of a JSON or .npz file. Raises GC-F001, GC-T001."""
-    data = bytes(map_file(path))
-    try:
-        if data[:2] == b"PK":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name].astype(np.float64) for name in file.files}
-        table: Any = json.loads(data)
-        return {name: np.asarray(numbers, np.float64) for name, numbers in table.items()}
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        told = f"{path} holds no scores: {error}"
-        raise GraphError("GC-T001", told, '{"conv1": [0.1, 0.7, ...], ...}') from None
-
-
-def write_indices(path: Path, channels: Channels, removed: Mask) -> None:
-    """Write {layer: indices of the filters that go}, in the numbering of now. Raises GC-F002."""
-    table: dict[str, list[int]] = {}
-    for group in channels.groups:
-        for name in group.layers:
-            gone = np.flatnonzero(removed[filters(channels, name)]).tolist()
-            if gone:
-                table[name] = gone
-    write_file(path, json.dumps(table, indent=1) + "\n")
-
-
 def check_finite(graph: Graph) -> None:
     """Raises GC-T001 for a parameter with an element that is not finite."""
     for value in graph.param_values():
@@ -180,4 +152,4 @@ def check_finite(graph: Graph) -> None:
             fail("GC-T001", f"{value.name!r} has elements that are no finite numbers")
 
 
-__all__ = ["Importance", "check_finite", "factors", "read_scores", "write_indices"]
+__all__ = ["Importance", "check_finite", "factors"]

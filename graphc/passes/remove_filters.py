@@ -15,7 +15,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.provenance import STAYS
 from graphc.ops.spec import F64
 from graphc.passes._folding import OFF
-from graphc.passes._importance import Importance, check_finite, read_scores, write_indices
+from graphc.passes._importance import Importance, check_finite
+from graphc.passes._listed import check_listed, read_indices, write_indices
 from graphc.passes._liveness import dead
 from graphc.passes._removal import Mask
 from graphc.passes._removing import Ledger, Removing, Rung, settle
@@ -131,7 +132,9 @@ class _Work:
         o = self.options
         if o.criterion == "listed":
             assert o.listed is not None
-            return self._settled(self._listed(o.listed))
+            mask = read_indices(o.listed, self.channels)
+            check_listed(o.listed, self.channels, mask, self.candidates)
+            return self._settled(mask)
         if o.criterion == "dead":
             gone = dead(self.graph, self.channels, self.candidates)
             self.scores = np.where(gone, 0.0, np.inf)
@@ -249,26 +252,6 @@ class _Work:
         told = f"{what}={share:g} cannot be reached: {least:.4g} is the least"
         hint = "; ".join(f"{k}: {v}" for k, v in list(self.reasons.items())[:3])
         fail("GC-T001", told, f"what stays: {hint}" if hint else "")
-
-    def _listed(self, path: Path) -> Mask:
-        mask = np.zeros(self.channels.count, bool)
-        for name, numbers in read_scores(path).items():
-            labels = filters(self.channels, name)
-            if numbers.ndim != 1 or not np.isin(numbers, np.arange(len(labels))).all():
-                fail("GC-T001", f"{path}: {name!r} has filters 0 .. {len(labels) - 1}")
-            mask[labels[numbers.astype(np.int64)]] = True
-        for label in np.flatnonzero(mask & ~self.candidates).tolist():
-            why = self.channels.pinned.get(label, "a layer that is to be skipped has it")
-            fail("GC-T001", f"{path}: a filter cannot go: {why}")
-        for node, axis, count in self.channels.balances:
-            gone = mask[self.channels.labels[axis]].reshape(count, -1).sum(1)
-            if len(set(gone.tolist())) > 1:
-                told = ", ".join(map(str, gone.tolist()))
-                fail("GC-T001", f"{path}: the {count} groups of {node.name!r} would lose {told}")
-        for group in self.channels.groups:
-            if mask[list(group.classes)].all():
-                fail("GC-T001", f"{path}: no filter of {group.layers[0]!r} would be left")
-        return mask
 
 
 def _by_ratio(order: Sequence[Chunk], channels: Channels, ratio: float) -> list[Chunk]:

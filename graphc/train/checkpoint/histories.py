@@ -38,10 +38,10 @@ def history_slots(net: Graph, trained: Graph, rule: type[UpdateRule]) -> list[Sl
         for node in trained.nodes
         if node.role is Role.UPDATE and "w" in node.params
     }
-    owners = _owners(net)
+    owned = owners(net)
     slots: list[Slot] = []
     for role in rule.histories:
-        for owner in owners:
+        for owner in owned:
             node = updates.get(owner.name)
             slots.append(Slot(owner, node.params[role] if node is not None else None))
     return slots
@@ -79,7 +79,7 @@ def loaded_histories(
     return found
 
 
-def _owners(net: Graph) -> list[Value]:
+def owners(net: Graph) -> list[Value]:
     """Storages of PARAM and STATE values, in the order of the layers that own them."""
     found: dict[Value, None] = {}
     for node in net.forward_nodes():
@@ -89,4 +89,4 @@ def _owners(net: Graph) -> list[Value]:
     return list(found)
 
 
-__all__ = ["Slot", "history_slots", "loaded_histories", "saved_histories"]
+__all__ = ["Slot", "history_slots", "loaded_histories", "owners", "saved_histories"]
