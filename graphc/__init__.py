@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphc.benchmark import bench
+    from graphc.channels import channel_groups
     from graphc.comparison import compare
     from graphc.data.conversion import convert_data
     from graphc.data.summary import describe_data, mean_image
@@ -39,6 +40,7 @@ _HOME = {
     "Report": "graphc.passes.base",
     "Solver": "graphc.train.solver",
     "bench": "graphc.benchmark",
+    "channel_groups": "graphc.channels",
     "check_grad": "graphc.gradient_check",
     "compare": "graphc.comparison",
     "compile": "graphc.driver",
@@ -68,6 +70,7 @@ __all__ = [
     "Report",
     "Solver",
     "bench",
+    "channel_groups",
     "check_grad",
     "compare",
     "compile",

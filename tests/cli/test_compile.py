@@ -344,3 +344,13 @@ def test_a_failed_write_leaves_the_old_artefact(cli, artefact, monkeypatch):
     done = cli("compile", "tiny.prototxt")
     assert done.code == 7 and "GC-F002" in done.err and "free some space" in done.err
     assert Path(artefact).read_bytes() == old
+
+
+def test_filters_are_removed(cli, tiny):
+    told = cli("compile", tiny, "-w", "tiny.caffemodel", "--pass", "remove_filters:ratio=0.5")
+    assert told.code == 0 and "2 channels go, mask-equivalent" in told.out
+    assert "2 of 4 filters go" in told.out and "Softmax 'prob' fixes axis 1 of 'fc'" in told.out
+    out = cli("run", "tiny.gcz", "--json")
+    assert out.code == 0 and list(out.json["outputs"]) == ["prob"]
+    wrong = cli("compile", tiny, "--pass", "remove_filters:macs=0.001")
+    assert wrong.code == 2 and "macs=0.001 cannot be reached" in wrong.err

@@ -318,3 +318,60 @@ def test_off_with_gradients():
     net = filled(PLAIN, 20)
     less, record = removed(net, "remove_filters:ratio=0.5", train=True)
     assert widths(less) == widths(net) and record.detail[0].startswith("off: ")
+
+
+def lstm(x: str, y: str, n: int) -> str:
+    return layer("LSTM", f"{x} cont", y, f"recurrent_param {{ num_output: {n} {FILLERS} }}")
+
+
+def recurrent(n: int) -> graphc.Graph:
+    scores_ = f"inner_product_param {{ num_output: 3 axis: 2 {FILLERS} }}"
+    text = feed(data=(5, 2, 4), cont=(5, 2)) + lstm("data", "h", n) + lstm("h", "g", 6)
+    both = layer("Concat", "h g", "c", "concat_param { axis: 2 }")
+    return filled(text + both + layer("InnerProduct", "c", "y", scores_), 21)
+
+
+def test_units_of_an_lstm_that_nobody_reads():
+    """Six units within sixteen: their columns everywhere are all that is not zero."""
+    net = recurrent(16)
+    net.weights["h:W_hc"][:, 6:] = 0
+    net.weights["g:W_xc"][:, 6:] = 0
+    net.weights["y:weight"][:, 6:16] = 0
+    less, record = removed(net, "remove_filters:criterion=dead")
+    assert record.detail[0] == "10 channels go, exact" and widths(less)["h"] == 6
+    close(run(less)["y"], run(net)["y"], tolerance=1e-6)
+
+
+def test_units_of_an_lstm_that_take_nothing_in():
+    """Zero rows make h zero without a bias; with one it varies from step to step."""
+    for bias, gone in ((0.0, 1), (0.5, 0)):
+        net = recurrent(8)
+        rows = [3, 11, 19, 27]
+        for name in ("W_xc", "W_hc"):
+            net.weights[f"h:{name}"][rows] = 0
+        net.weights["h:b_c"][rows] = [0.1, 0.2, 0.3, bias]
+        less, _ = removed(net, "remove_filters:criterion=dead")
+        assert widths(less)["h"] == 8 - gone
+        close(run(less)["y"], run(net)["y"], tolerance=1e-6)
+
+
+def test_two_removals_are_their_union(tmp_path):
+    net, path = filled(PLAIN, 22), tmp_path / "gone.json"
+
+    def without(graph: graphc.Graph, table: dict[str, list[int]]) -> graphc.Graph:
+        path.write_text(json.dumps(table))
+        return removed(graph, f"remove_filters:criterion=listed,listed={path}")[0]
+
+    both = without(net, {"a": [0, 3, 5], "b": [1, 7]})
+    turns = without(without(net, {"a": [3], "b": [7]}), {"a": [0, 4], "b": [1]})
+    for name, array in both.weights.items():
+        assert np.array_equal(array, turns.weights[name])
+
+
+def test_recipes_hold_it(tmp_path):
+    from graphc.passes.recipe import parse_recipe, print_recipe
+
+    spec = f"remove_filters:criterion=scores,scores={tmp_path / 's.json'},macs=0.5,skip=a"
+    each = parse_spec(spec)
+    assert parse_recipe(print_recipe([each])) == [each] and not each.exact
+    assert parse_spec("remove_filters:criterion=dead").exact
