@@ -13,6 +13,7 @@
 #include "bind_core.h"
 #include "bind_peaks.h"
 #include "bind_plan.h"
+#include "bind_replay.h"
 #include "core/isa.h"
 #include "error.h"
 #include "rng/philox.h"
@@ -72,4 +73,5 @@ PYBIND11_MODULE(_core, m) {
     bind_core(m);
     bind_peaks(m);
     bind_plan(m);
+    bind_replay(m);
 }

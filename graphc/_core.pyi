@@ -213,3 +213,40 @@ class Stream:
 
     def swap(self) -> None:
         """The second block becomes the first."""
+
+class Replays:
+    """What a Program takes that computes some calls twice, and what is best; see
+    csrc/plan/replay.h. Scripts are rows (position that it comes before, position of the call)."""
+
+    def __init__(
+        self,
+        *,
+        later: int,
+        us: Sequence[float],
+        space: Sequence[int],
+        deadline: Sequence[int],
+        tables: Sequence[tuple[Sequence[int], Sequence[int]]],
+        bytes: Sequence[int],
+        droppable: Sequence[bool],
+        given: Sequence[bool],
+        origin: Sequence[int],
+        held: Sequence[int],
+        large: Sequence[bool],
+    ) -> None: ...
+    def trial(self, script: npt.NDArray[np.int32]) -> tuple[int, float]:
+        """Bytes at the fullest step, and microseconds of replays."""
+
+    def script(self, groups: Sequence[int], most: int) -> npt.NDArray[np.int32] | list[int] | None:
+        """The script of a choice, by root: -1, kept, else its group; or the roots that would be
+        replayed too late; None if it has over `most` replays."""
+
+    def chain(
+        self, block_of: Sequence[int], outs: Sequence[int], slots: int, effort: int
+    ) -> list[tuple[int, float, npt.NDArray[np.int32]]]:
+        """Trials of what the chain of blocks proposes for memories of all sizes."""
+
+    def polish(
+        self, script: npt.NDArray[np.int32], most: int, how: int
+    ) -> tuple[int, float, npt.NDArray[np.int32]]:
+        """A trial within `most` bytes that is smaller (`how` 1), faster (2), or better by single
+        replays (4)."""

@@ -14,14 +14,14 @@ REPEATABLE = frozenset({Effect.RNG})
 
 class Facts:
     """`root_of[buffer]`; `reads[call]`, `writes[call]`: root buffers, each once; `forward`,
-    `later`: calls in the order they run, without "prepare";
+    `later`: calls in the order they run, without "prepare"; `later_entries`: those of `later`;
     `writers[root]`: calls of the forward that write it; `droppable`: roots that can be replayed;
     `wanted`: those of them that a later entry reads; `us[call]`,
     `space[call]`: time and workspace of its fastest variant.
 
-    A root is droppable if nobody but pure calls of the forward writes it, each byte at most once,
-    and if it is neither the caller's nor kept. Of what persists, such a call may read only what the
-    forward does not change.
+    A root is droppable if nobody but pure calls of the forward writes it, and if it is neither the
+    caller's nor kept. Such calls may read only what the forward does not overwrite later. Calls
+    that fill one root together, or overwrite parts of it in place, are replayed together.
     """
 
     def __init__(self, program: Program) -> None:
@@ -31,20 +31,24 @@ class Facts:
         self.writes = [self._roots(call.writes) for call in program.calls]
         entries = sorted(program.entries, key=_position)
         self.forward = list(program.entries.get("forward", ()))
-        later = [e for e in entries if e not in ("prepare", "forward")]
-        self.later = [index for entry in later for index in program.entries[entry]]
+        self.later_entries = [e for e in entries if e not in ("prepare", "forward")]
+        self.later = [index for entry in self.later_entries for index in program.entries[entry]]
         fastest = [min(call.variants, key=lambda v: v.est_us) for call in program.calls]
         self.us = [variant.est_us for variant in fastest]
         self.space = [variant.workspace_bytes for variant in fastest]
         self.writers: dict[int, list[int]] = {}
-        changed: set[int] = set()
-        for index in self.forward:
+        self._changed: dict[int, int] = {}  # root -> where the forward last overwrites it
+        given = {root for root, _ in given_roots(program)}
+        for at, index in enumerate(self.forward):
             for operand in program.calls[index].writes:
                 root = self.root_of[operand.buffer]
-                self.writers.setdefault(root, []).append(index)
-                if operand.version != 1 or program.buffers[root].kind in PERSISTENT:
-                    changed.add(root)
-        self._changed = changed
+                found = self.writers.setdefault(root, [])
+                if not found or found[-1] != index:
+                    found.append(index)
+                is_there = root in given or program.buffers[root].kind in PERSISTENT
+                if operand.version != 1 or is_there:
+                    self._changed[root] = at
+        self._place = {index: at for at, index in enumerate(self.forward)}
         self.droppable = frozenset(self._find())
         self.wanted = frozenset(
             root for index in self.later for root in self.reads[index] if root in self.droppable
@@ -56,7 +60,8 @@ class Facts:
     def _find(self) -> Iterator[int]:
         program = self.program
         taken = {self.root_of[buffer] for buffer in program.kept | program.lasting}
-        taken |= {root for root, _ in given_roots(program)} | self._changed
+        taken |= {root for root, _ in given_roots(program)}
+        taken |= {r for r in self.writers if program.buffers[r].kind in PERSISTENT}
         taken |= {
             root
             for entry, calls in program.entries.items()
@@ -65,12 +70,16 @@ class Facts:
             for root in self.writes[index]
         }
         for root, writers in self.writers.items():
-            if root not in taken and all(map(self._is_pure, writers)):
+            is_one = root not in self._changed or all(len(self.writes[w]) == 1 for w in writers)
+            if root not in taken and is_one and all(self._is_pure(w, root) for w in writers):
                 yield root
 
-    def _is_pure(self, index: int) -> bool:
-        is_repeatable = self.program.calls[index].effects <= REPEATABLE
-        return is_repeatable and self._changed.isdisjoint(self.reads[index])
+    def _is_pure(self, index: int, root: int) -> bool:
+        """Can a call that writes a root run again? Not if it reads what is overwritten later, but
+        for the root itself, all of whose writers run again."""
+        at = self._place[index]
+        is_late = all(self._changed.get(r, -1) <= at for r in self.reads[index] if r != root)
+        return is_late and self.program.calls[index].effects <= REPEATABLE
 
 
 def _position(entry: str) -> int:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from graphc.plan.blocks import blocks_of
 from graphc.plan.facts import Facts
-from graphc.plan.moves import Moves
-from graphc.plan.replays import MOST, Choice, TooManyError
+from graphc.plan.replays import Choice, Script
 from graphc.plan.segments import Segments
-from graphc.plan.trials import Trial, tried
+from graphc.plan.tables import Tables, Trial
 
-LEVELS = 40
+LEVELS = 48
 """Sizes between the largest and the smallest plan at which a cheap one is looked for."""
+SLOTS = 320
+"""Into which the chain's dynamic program cuts memory, at each of several scales."""
 PIECES = (2, 4, 8)
 """In how many pieces segments are replayed."""
 PARTS = (2, 4, 1 << 30)
 """Pieces over one of these parts of the largest are replayed for each reader."""
-EFFORT = 1_400_000
-"""Steps that may be tried; a trial takes some ten microseconds for each."""
+EFFORT = 6_000_000
+"""Steps that may be tried in one stage of the search; a step takes some 50 ns."""
+SMALLER, FASTER, LOCAL = 1, 2, 4
 
 
 class Front:
@@ -28,24 +31,20 @@ class Front:
 
     def __init__(self, facts: Facts, policy: str) -> None:
         self.facts, self.segments = facts, Segments(facts)
+        self.tables = Tables(facts, self.segments.large)
         self._found: list[Trial] = []
-        self._left = EFFORT
-        self._plain = self._try(self.segments.nothing())
-        POLICIES[policy](self)
+        self._try(self.segments.nothing())
+        POLICIES.get(policy, Front.nothing)(self)
         self.trials = list(self._best())
 
-    def _try(self, choice: Choice) -> Trial:
-        trial = tried(self.facts, choice)
-        self._left -= len(trial.profile) + sum(trial.runs.values())
-        self._found.append(trial)
-        return trial
+    def script(self, trial: Trial) -> Script:
+        """What a trial replays."""
+        return self.tables.script(trial)
 
-    def _try_rule(self, choice: Choice) -> None:
-        """The same of a choice that may be given up."""
-        try:
-            self._try(choice)
-        except TooManyError:
-            self._left -= MOST * len(self.facts.program.calls)
+    def _try(self, choice: Choice) -> None:
+        trial = self.tables.tried(choice)
+        if trial is not None:
+            self._found.append(trial)
 
     def _best(self) -> Iterator[Trial]:
         """Those that no other beats in both size and time."""
@@ -55,53 +54,71 @@ class Front:
                 smallest = trial.peak
                 yield trial
 
+    def nothing(self) -> None:
+        """Policies that are not of this room replay nothing."""
+
     def sqrt(self) -> None:
         """As many segments as is best, about the root of the number of cuts."""
         count = 2
         most = len(dict.fromkeys(root for _, root in self.segments.cuts))
-        while count <= most and self._left > 0:
-            self._try_rule(self.segments.by_count(count))
+        while count <= most:
+            self._try(self.segments.by_count(count))
             count += max(1, count // 4)
 
     def speed(self) -> None:
-        self._try_rule(self.segments.speed_centric())
+        self._try(self.segments.speed_centric())
 
     def memory(self) -> None:
-        self._try_rule(self.segments.memory_centric())
+        self._try(self.segments.memory_centric())
 
     def cost_aware(self) -> None:
-        self._try_rule(self.segments.cost_aware())
+        self._try(self.segments.cost_aware())
 
     def ours(self) -> None:
-        """Segments of all sizes; at each of some levels, moves to what is smaller or faster."""
+        """The chain of blocks; segments of all sizes; and what is still found near the best."""
         self.speed()
         self.memory()
         self.cost_aware()
         self.sqrt()
-        full = self._plain.peak
+        full = self._found[0].peak
         size = full
-        while size > full // 200 and self._left > EFFORT * 2 // 3:
+        while size > full // 200:
             size = size * 3 // 4
-            self._try_rule(self.segments.by_size(size))
+            self._try(self.segments.by_size(size))
             for pieces in PIECES:
-                self._try_rule(self.segments.by_size(size, size // pieces))
+                self._try(self.segments.by_size(size, size // pieces))
             for part in PARTS:
-                if self._left > EFFORT * 2 // 3:
-                    self._try_rule(self.segments.by_reader(size, size // PIECES[-1], part))
-        moves = Moves(self.facts, self.segments, self._try)
-        moves.smaller(min(self._found, key=lambda t: (t.peak, t.us)), 0)
-        low = min(trial.peak for trial in self._found)
-        trial = self._plain
-        for number in range(1, LEVELS + 1):
-            if self._left <= 0:
-                break
-            most = int(full * (low / full) ** (number / LEVELS))
-            trial = moves.smaller(trial, most)
-            if trial.peak <= most:
-                moves.faster(trial, most)
-            fitting = [t for t in self._found if t.peak <= most]
+                self._try(self.segments.by_reader(size, size // PIECES[-1], part))
+        blocks = blocks_of(self.tables, self.segments)
+        proposed = self.tables.core.chain(blocks.block_of, blocks.outs, SLOTS, EFFORT)
+        self._found += [Trial(*each) for each in proposed]
+        self._refine()
+
+    def _refine(self) -> None:
+        """At each of some sizes: from what is just larger to what fits, and then to what is faster;
+        and from the best that fits."""
+        steps = len(self.tables.calls)
+        levels = max(6, min(LEVELS, EFFORT // (12 * steps)))
+        smallest = min(self._found, key=lambda t: (t.peak, t.us))
+        self._found.append(self.tables.polished(smallest, 0, SMALLER))
+        full, low = self._found[0].peak, min(t.peak for t in self._found)
+        descent = self._found[0]
+        for number in range(levels + 1):
+            most = int(full * (low / full) ** (number / levels)) if full else 0
+            descent = self.tables.polished(descent, most, SMALLER)
+            self._found.append(descent)
+            if descent.peak <= most:
+                self._found.append(self.tables.polished(descent, most, FASTER | LOCAL))
+            best = list(self._best())
+            over = [t for t in best if most < t.peak <= most * 1.25]
+            fitting = [t for t in best if t.peak <= most]
+            if over:
+                made = self.tables.polished(over[-1], most, SMALLER)
+                self._found.append(made)
+                if made.peak <= most:
+                    self._found.append(self.tables.polished(made, most, FASTER | LOCAL))
             if fitting:
-                moves.faster(min(fitting, key=lambda t: t.us), most)
+                self._found.append(self.tables.polished(fitting[0], most, FASTER | LOCAL))
 
 
 POLICIES: dict[str, Callable[[Front], None]] = {

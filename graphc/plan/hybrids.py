@@ -17,7 +17,7 @@ from graphc.plan.data import Plan
 from graphc.plan.facts import Facts
 from graphc.plan.hosted import plan_hosted
 from graphc.plan.lifetimes import Schedule, lifetimes
-from graphc.plan.replays import Choice, StaleError, TooManyError, unrolled
+from graphc.plan.replays import Choice, Script, StaleError, TooManyError, unrolled
 from graphc.plan.segments import Segments
 from graphc.plan.sends import sendable, sending, streamable
 from graphc.plan.sharing import share_in_place
@@ -42,7 +42,7 @@ TRIED = 4
 class Hybrid:
     """`device`: bytes, as far as known without offsets; `us`: of calls, replays and stalls."""
 
-    choice: Choice
+    choice: Choice | Script
     roots: tuple[int, ...]
     ahead: int
     device: int
@@ -52,7 +52,7 @@ class Hybrid:
 class Hybrids:
     """What a policy knows to do with a host, weighed without regard to any budget."""
 
-    def __init__(self, facts: Facts, policy: str, choices: Sequence[Choice] = ()) -> None:
+    def __init__(self, facts: Facts, policy: str, choices: Sequence[Script] = ()) -> None:
         self.facts, self.segments = facts, Segments(facts)
         self._choices, self._left = choices, EFFORT
         self.found: list[Hybrid] = []
@@ -79,7 +79,8 @@ class Hybrids:
         """Replays of all sizes, and of what they keep all, or some."""
         full = sum(self._size(root) for root in self.facts.wanted)
         by_size = [self.segments.by_size(full // part) for part in PARTS]
-        for choice in (self.segments.nothing(), *by_size, *self._choices):
+        choices: list[Choice | Script] = [self.segments.nothing(), *by_size, *self._choices]
+        for choice in choices:
             roots = self._oldest(choice)
             for share in SHARES:
                 for ahead in AHEAD if share == 1.0 else AHEAD[:2]:
@@ -104,10 +105,10 @@ class Hybrids:
     def _size(self, root: int) -> int:
         return self.facts.program.buffers[root].nbytes
 
-    def _oldest(self, choice: Choice) -> list[int]:
+    def _oldest(self, choice: Choice | Script) -> list[int]:
         """What stays from the forward to the backward, by its last use before."""
         program = self.facts.program
-        open_ = sendable(program).difference(choice)
+        open_ = sendable(program).difference(self._dropped(choice))
         most = max(map(self._size, open_), default=0)
         last: dict[int, int] = {}
         for at, index in enumerate(self.facts.forward):
@@ -116,16 +117,24 @@ class Hybrids:
         large = (root for root in open_ if self._size(root) * SMALL >= most)
         return sorted(large, key=lambda root: (last[root], root))
 
+    def _dropped(self, choice: Choice | Script) -> Collection[int]:
+        if not isinstance(choice, Script):
+            return choice
+        again = (index for calls in choice.replays.values() for index in calls)
+        return {root for index in again for root in self.facts.writes[index]}
+
     def _weights(self) -> list[int]:
         open_ = sorted(streamable(self.facts.program))
         most = max(map(self._size, open_), default=0)
         return [root for root in open_ if self._size(root) * SMALL >= most]
 
-    def _weigh(self, choice: Choice, roots: Collection[int], ahead: int) -> None:
+    def _weigh(self, choice: Choice | Script, roots: Collection[int], ahead: int) -> None:
         while self._left > 0:
             try:
                 made = unrolled(self.facts, choice)
             except StaleError as stale:
+                if isinstance(choice, Script):
+                    return
                 choice = {root: g for root, g in choice.items() if root not in stale.roots}
                 continue
             except TooManyError:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from graphc.plan.data import Place, Plan, Step
 from graphc.plan.facts import Facts
 from graphc.plan.planner import plan_program
-from graphc.plan.replays import Choice, Unrolled, unrolled
+from graphc.plan.replays import Choice, Script, Unrolled, unrolled
 
 
-def plan_replayed(facts: Facts, choice: Choice) -> Plan:
+def plan_replayed(facts: Facts, choice: Choice | Script) -> Plan:
     """The plan of a Program that replays what a choice drops; see `Choice`.
 
     Results are the same to the bit, for replays run the same calls on the same bytes. Raises what

@@ -18,6 +18,16 @@ replayed, it stays until its last use. Another: it does if a call of the backwar
 buffer of that group; what is replayed on the way to others is dropped again at once."""
 
 
+@record(frozen=True, slots=True)
+class Script:
+    """`replays`: call of the backward -> calls of the forward that run once more right before it,
+    in the forward's order. Every call reads the newest instance of what it reads, so any script
+    computes the same, and recursive schedules (replays from what a replay made) are scripts, too.
+    Calls that fill one buffer together are replayed together."""
+
+    replays: Mapping[int, tuple[int, ...]]
+
+
 MOST = 8
 """Replays for each call of the Program from which on a choice is given up."""
 
@@ -45,21 +55,26 @@ class Unrolled:
     replay_us: float
 
 
-def unrolled(facts: Facts, choice: Choice) -> Unrolled:
-    """The Program that replays what a choice drops, right before the first call that reads it.
+def unrolled(facts: Facts, choice: Choice | Script) -> Unrolled:
+    """The Program that replays what a choice drops, right before the first call that reads it; or
+    what a script says.
 
     A replay's operands are replayed first if they were dropped too. Raises StaleError if one reads
     what has been overwritten by then (weights that were updated), TooManyError for over `MOST`
     replays for each call, ValueError for a root that is not droppable.
     """
+    if isinstance(choice, Script):
+        return _Scripted(facts, choice).run()
     if not facts.droppable.issuperset(choice):
         raise ValueError("not droppable")
-    return _Unroller(facts, choice).run()
+    return _Chosen(facts, choice).run()
 
 
 class _Unroller:
-    def __init__(self, facts: Facts, choice: Choice) -> None:
-        self.facts, self.choice = facts, choice
+    """What choices and scripts have in common."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
         program = facts.program
         self.buffers, self.calls = list(program.buffers), list(program.calls)
         self.buffer_of = [b.id for b in program.buffers]
@@ -72,25 +87,18 @@ class _Unroller:
         self.us = 0.0
 
     def run(self) -> Unrolled:
-        program, choice = self.facts.program, self.choice
+        program = self.facts.program
         entries = dict(program.entries)
-        for entry in ("backward", "update"):
+        for entry in self.facts.later_entries:
             order: list[int] = []
-            for index in program.entries.get(entry, ()):
-                call = self.calls[index]
-                reads = self.facts.reads[index]
-                missing = [r for r in reads if r in choice and r not in self.now]
-                fresh = self._replay(missing, order) if missing else ()
-                if not choice.keys().isdisjoint(reads):
-                    self.calls[index] = self._call(call, index, self.now, self.now)
+            for index in program.entries[entry]:
+                self.prepare(index, order)
+                if not self.now.keys().isdisjoint(self.facts.reads[index]):
+                    self.calls[index] = self._call(self.calls[index], index, self.now, self.now)
                 order.append(index)
-                stay = {choice[root] for root in missing}
-                for root in fresh:
-                    if choice[root] and choice[root] not in stay:
-                        del self.now[root]
+                self.after(index)
                 self.spoiled.update(self.facts.writes[index])
-            if entry in entries:
-                entries[entry] = tuple(order)
+            entries[entry] = tuple(order)
         unrolled = Program(
             program.target,
             tuple(self.buffers),
@@ -106,43 +114,21 @@ class _Unroller:
         )
         return Unrolled(unrolled, self.call_of, self.buffer_of, self.us)
 
-    def _replay(self, missing: list[int], order: list[int]) -> list[int]:
-        """Emit the calls that bring dropped roots back; returns all roots that are there again."""
-        facts, program = self.facts, self.facts.program
-        needed: set[int] = set()
-        asked = list(missing)
-        seen = set(asked)
-        while asked:
-            for index in facts.writers[asked.pop()]:
-                if index in needed:
-                    continue
-                needed.add(index)
-                reads = facts.reads[index]
-                if not self.spoiled.isdisjoint(reads):
-                    raise StaleError(facts.writes[index])
-                lost = [
-                    r for r in reads if r in self.choice and r not in self.now and r not in seen
-                ]
-                seen.update(lost)
-                asked += lost
-        fresh: list[int] = []
-        made: dict[int, int] = {}
-        for index in sorted(needed, key=self.place.__getitem__):
-            call = program.calls[index]
-            for root in facts.writes[index]:
-                if root not in made:
-                    made[root] = self._instance(root)
-                    if root in self.choice and root in seen:
-                        self.now[root] = made[root]
-                        fresh.append(root)
-            if len(self.calls) > (1 + MOST) * len(program.calls):
-                raise TooManyError("too many replays")
-            order.append(len(self.calls))
-            self.instances[index] = self.instances.get(index, 0) + 1
-            self.call_of.append((index, self.instances[index]))
-            self.calls.append(self._call(call, len(self.calls), self.now, made))
-            self.us += facts.us[index]
-        return fresh
+    def prepare(self, index: int, order: list[int]) -> None:
+        """Emit the replays that come before a call of the backward."""
+        raise NotImplementedError
+
+    def after(self, index: int) -> None:
+        """A call of the backward has run."""
+
+    def again(self, index: int, order: list[int], made: Mapping[int, int]) -> None:
+        """Emit a replay that writes the instances `made`."""
+        order.append(len(self.calls))
+        self.instances[index] = self.instances.get(index, 0) + 1
+        self.call_of.append((index, self.instances[index]))
+        call = self.facts.program.calls[index]
+        self.calls.append(self._call(call, len(self.calls), self.now, made))
+        self.us += self.facts.us[index]
 
     def _instance(self, root: int) -> int:
         """A new buffer for what a replay writes."""
@@ -190,4 +176,82 @@ class _Unroller:
         return Operand(operand.role, self.views[key], operand.version)
 
 
-__all__ = ["Choice", "StaleError", "TooManyError", "Unrolled", "unrolled"]
+class _Chosen(_Unroller):
+    def __init__(self, facts: Facts, choice: Choice) -> None:
+        super().__init__(facts)
+        self.choice = choice
+        self._missing: list[int] = []
+        self._fresh: list[int] = []
+
+    def prepare(self, index: int, order: list[int]) -> None:
+        reads = self.facts.reads[index]
+        self._missing = [r for r in reads if r in self.choice and r not in self.now]
+        self._fresh = self._replay(self._missing, order) if self._missing else []
+
+    def after(self, index: int) -> None:
+        stay = {self.choice[root] for root in self._missing}
+        for root in self._fresh:
+            if self.choice[root] and self.choice[root] not in stay:
+                del self.now[root]
+
+    def _replay(self, missing: list[int], order: list[int]) -> list[int]:
+        """Emit the calls that bring dropped roots back; returns all roots that are there again."""
+        facts, program = self.facts, self.facts.program
+        needed: set[int] = set()
+        asked = list(missing)
+        seen = set(asked)
+        while asked:
+            for index in facts.writers[asked.pop()]:
+                if index in needed:
+                    continue
+                needed.add(index)
+                reads = facts.reads[index]
+                if not self.spoiled.isdisjoint(reads):
+                    raise StaleError(facts.writes[index])
+                lost = [
+                    r for r in reads if r in self.choice and r not in self.now and r not in seen
+                ]
+                seen.update(lost)
+                asked += lost
+        fresh: list[int] = []
+        made: dict[int, int] = {}
+        for index in sorted(needed, key=self.place.__getitem__):
+            for root in facts.writes[index]:
+                if root not in made:
+                    made[root] = self._instance(root)
+                    if root in self.choice and root in seen:
+                        self.now[root] = made[root]
+                        fresh.append(root)
+            if len(self.calls) > (1 + MOST) * len(program.calls):
+                raise TooManyError("too many replays")
+            self.again(index, order, made)
+        return fresh
+
+
+class _Scripted(_Unroller):
+    def __init__(self, facts: Facts, script: Script) -> None:
+        super().__init__(facts)
+        self.script = script
+        self._newest: dict[int, int] = {}  # root -> the last instance that replays wrote
+        self._writers: dict[int, set[int]] = {}  # root -> those that wrote it
+
+    def prepare(self, index: int, order: list[int]) -> None:
+        facts = self.facts
+        for call in self.script.replays.get(index, ()):
+            if facts.droppable.isdisjoint(facts.writes[call]):
+                raise ValueError("not droppable")
+            if not self.spoiled.isdisjoint(facts.reads[call]):
+                raise StaleError(facts.writes[call])
+            made: dict[int, int] = {}
+            for root in facts.writes[call]:
+                writers = self._writers.setdefault(root, {call})
+                if call in writers:
+                    self._newest[root] = self._instance(root)
+                    writers.clear()
+                writers.add(call)
+                made[root] = self._newest[root]
+            self.again(call, order, made)
+            self.now.update({r: made[r] for r in made if r in facts.droppable})
+
+
+__all__ = ["Choice", "Script", "StaleError", "TooManyError", "Unrolled", "unrolled"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from graphc.ir.types import ITEM_BYTES
 from graphc.plan.lifetimes import Lifetime, Schedule
-from graphc.program import Buffer, Call, Operand, Program
+from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
 
 
 def share_in_place(
@@ -22,19 +22,26 @@ def share_in_place(
     chain = {root: root for root in lives}
     overwritten: set[int] = set()
     for step, call in enumerate(schedule.calls):
-        for made, read in _pairs(call):
-            new, old = program.root(made.buffer), program.root(read.buffer)
-            if new.id not in lives or old.id not in lives or new is old:
+        for new, old in may_share(program, call):
+            if lives[new].first != step or chain[new] != new or lives[new].given:
                 continue
-            if lives[new.id].first != step or chain[new.id] != new.id or lives[new.id].given:
+            life = lives[old]
+            if life.last != step or life.given or life.kept or old in overwritten:
                 continue
-            life = lives[old.id]
-            if life.last != step or life.given or life.kept or old.id in overwritten:
-                continue
-            if _alike(program, made, read) and not _read_otherwise(program, call, made, old):
-                chain[new.id] = chain[old.id]
-                overwritten.add(old.id)
+            chain[new] = chain[old]
+            overwritten.add(old)
     return chain
+
+
+def may_share(program: Program, call: Call) -> Iterator[tuple[int, int]]:
+    """(root it makes, root it reads) of a call's pairs that could share bytes, if nobody else
+    needed the latter."""
+    for made, read in _pairs(call):
+        new, old = program.root(made.buffer), program.root(read.buffer)
+        if new is old or new.kind in PERSISTENT or old.kind in PERSISTENT:
+            continue
+        if _alike(program, made, read) and not _read_otherwise(program, call, made, old):
+            yield new.id, old.id
 
 
 def _pairs(call: Call) -> Iterator[tuple[Operand, Operand]]:
@@ -83,4 +90,4 @@ def is_dense(buffer: Buffer) -> bool:
     return True
 
 
-__all__ = ["is_dense", "share_in_place"]
+__all__ = ["is_dense", "may_share", "share_in_place"]

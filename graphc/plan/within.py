@@ -36,12 +36,13 @@ def plan_within(
         verify_plan(program, plain)
         return plain
     facts = Facts(program)
-    trials = Front(facts, policy).trials if policy in POLICIES else []
+    front = Front(facts, policy)
+    trials = front.trials
     rest = plain.peak_bytes - plain.work_bytes
     fitting: list[Plan] = []
     for trial in trials:
         if trial.peak + rest <= budget_bytes:
-            plan = plan_replayed(facts, trial.choice)
+            plan = plan_replayed(facts, front.script(trial))
             if plan.peak_bytes <= budget_bytes:
                 fitting.append(plan)
                 break
@@ -49,7 +50,7 @@ def plan_within(
     if host_bytes:
         from graphc.plan.hybrids import Hybrids
 
-        choices = [trial.choice for trial in trials[:: 1 + len(trials) // SAMPLES]]
+        choices = [front.script(t) for t in trials[:: 1 + len(trials) // SAMPLES]]
         hybrids = Hybrids(facts, policy, choices)
         fitting += hybrids.plans(budget_bytes, host_bytes)
     if fitting:
@@ -60,7 +61,7 @@ def plan_within(
     for trial in reversed(trials):
         if trial.peak + rest >= least.peak_bytes:
             break
-        least = min(least, plan_replayed(facts, trial.choice), key=lambda p: p.peak_bytes)
+        least = min(least, plan_replayed(facts, front.script(trial)), key=lambda p: p.peak_bytes)
     if hybrids is not None:
         least = min((least, *hybrids.smallest(host_bytes)), key=lambda p: p.peak_bytes)
     where = f", at {least.owner.name!r} ({least.owner.part})" if least.owner is not None else ""

@@ -98,20 +98,21 @@ def test_what_cannot_be_dropped() -> None:
     m = Maker()
     x, w = m.input(8), m.buffer(8, kind=BufferKind.PARAM)
     s = m.buffer(8, kind=BufferKind.STATE)
-    names = ("pure", "drawn", "stateful", "kept", "overwritten")
+    names = ("pure", "drawn", "stateful", "kept", "overwritten", "early")
     made = {name: m.buffer(8, name=name) for name in names}
     m.call([x, w], [made["pure"]])
     m.call([x], [made["drawn"]], effects=frozenset({Effect.RNG}))
     m.call([x, s], [made["stateful"], s], [(1, 1)], effects=frozenset({Effect.STATE}))
     m.call([x], [made["kept"]])
     m.call([x], [made["overwritten"]])
+    m.call([made["overwritten"]], [made["early"]])
     m.call([x, made["overwritten"]], [made["overwritten"]], [(0, 1)])
     m.kept.add(made["kept"])
     m.entry = "backward"
     m.entries["backward"] = []
     m.call([*made.values()], [m.buffer(8)])
     facts = Facts(m.done())
-    assert facts.droppable == {made["pure"], made["drawn"]}
+    assert facts.droppable == {made["pure"], made["drawn"], made["overwritten"]}
     with pytest.raises(ValueError, match="not droppable"):
         unrolled(facts, {made["kept"]: 0})
 

@@ -1,0 +1,72 @@
+// Polish: from one script to a smaller or a faster one, by what a trial shows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "plan/bring.h"
+#include "plan/replay.h"
+
+namespace graphc::plan {
+
+// Bytes by step: the most in a range of steps, and more or less of them in a range.
+class Profile {
+  public:
+    explicit Profile(const std::vector<std::int64_t>& live);
+    std::int64_t most(std::int32_t first, std::int32_t last) const;
+    void add(std::int32_t first, std::int32_t last, std::int64_t bytes);
+    std::int64_t most() const { return most_[1]; }
+    std::int32_t fullest() const;  // a step that has the most
+
+  private:
+    void add(std::size_t node, std::int32_t low, std::int32_t high, std::int32_t first,
+             std::int32_t last, std::int64_t bytes);
+    std::int64_t most(std::size_t node, std::int32_t low, std::int32_t high, std::int32_t first,
+                      std::int32_t last) const;
+
+    std::int32_t size_;
+    std::vector<std::int64_t> most_, more_;
+};
+
+struct Found {
+    Script script;
+    std::int64_t peak = 0;
+    double us = 0;
+};
+
+class Polish {
+  public:
+    // `large[root]`: worth a replay.
+    Polish(const Net& net, const Lists& writers, std::vector<char> large);
+
+    Found tried(Script script);
+    // Replays more, where too much is alive, until no more than `most` bytes are; or nothing helps.
+    Found smaller(Found found, std::int64_t most);
+    // Replays less, where there is room below `most` bytes.
+    Found faster(Found found, std::int64_t most);
+    // Single replays and pairs of them, put in and left out, as long as that helps; for small nets.
+    Found local(Found found, std::int64_t most);
+    // Trials times calls since the beginning.
+    std::int64_t effort = 0;
+
+  private:
+    struct Move;
+
+    bool fill(const Found& found, std::int64_t most, Script& script);
+    double closure(std::int32_t root, std::int32_t before, std::vector<std::int32_t>& calls);
+    Found thinned(const Found& found, std::int64_t most, bool by_length);
+    std::vector<Move> moves();
+    Found aside(Script script);
+    bool is_alive(std::int32_t root, std::int32_t step) const;
+    void index_uses();
+
+    const Net& net_;
+    const Lists& writers_;
+    std::vector<char> large_;
+    Trial trial_, aside_;
+    std::vector<std::int32_t> newest_;  // by root: its last instance
+    Lists uses_;                        // of each instance: steps
+};
+
+}  // namespace graphc::plan

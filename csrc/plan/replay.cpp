@@ -1,0 +1,146 @@
+#include "plan/replay.h"
+
+#include <algorithm>
+
+namespace graphc::plan {
+
+Trial::Trial(const Net& net) : net_(net) {}
+
+void Trial::run(const Script& script) {
+    list(script);
+    trace(script);
+    share();
+    measure();
+}
+
+void Trial::list(const Script& script) {
+    const std::int32_t calls = net_.calls();
+    order.clear();
+    step_of.resize(std::size_t(calls) + 1);
+    start.resize(std::size_t(calls) + 1);
+    us = 0;
+    auto next = script.begin();
+    for (std::int32_t call = 0; call < calls; ++call) {
+        start[std::size_t(call)] = std::int32_t(order.size());
+        for (; next != script.end() && next->before == call; ++next) {
+            order.push_back(next->call);
+            us += net_.us[std::size_t(next->call)];
+        }
+        step_of[std::size_t(call)] = std::int32_t(order.size());
+        order.push_back(call);
+    }
+    start[std::size_t(calls)] = step_of[std::size_t(calls)] = std::int32_t(order.size());
+}
+
+void Trial::touch(std::int32_t instance, std::int32_t step) {
+    std::int32_t& begun = first[std::size_t(instance)];
+    if (begun < 0) begun = step;
+    last[std::size_t(instance)] = std::max(last[std::size_t(instance)], step);
+}
+
+void Trial::trace(const Script&) {
+    const auto roots = std::size_t(net_.roots());
+    first.assign(roots, -1);
+    last.assign(roots, -1);
+    before.assign(roots, -1);
+    root.resize(roots);
+    now_.resize(roots);
+    for (std::size_t r = 0; r < roots; ++r) {
+        root[r] = now_[r] = std::int32_t(r);
+        if (net_.given[r]) first[r] = last[r] = start[std::size_t(net_.from[r])];
+    }
+    stamp_.assign(net_.writes.items.begin(), net_.writes.items.end());
+    operands.clear();
+    begin.assign(1, 0);
+    std::int32_t call = 0;
+    for (std::int32_t step = 0; step < std::int32_t(order.size()); ++step) {
+        const std::int32_t runs = order[std::size_t(step)];
+        const bool is_replay = step != step_of[std::size_t(call)];
+        if (!is_replay) ++call;
+        for (const std::int32_t r : range(net_.reads, runs)) {
+            const std::int32_t instance = net_.droppable[std::size_t(r)] ? now_[std::size_t(r)] : r;
+            operands.push_back(instance);
+            touch(instance, step);
+        }
+        for (std::int32_t w = net_.writes.begin[std::size_t(runs)];
+             w < net_.writes.begin[std::size_t(runs) + 1]; ++w) {
+            const auto r = std::size_t(net_.writes.items[std::size_t(w)]);
+            std::int32_t instance = std::int32_t(r);
+            if (is_replay) {
+                // A writer that has written this instance begins the next one.
+                if (stamp_[std::size_t(w)] == now_[r]) {
+                    before.push_back(now_[r]);
+                    now_[r] = std::int32_t(root.size());
+                    root.push_back(std::int32_t(r));
+                    first.push_back(-1);
+                    last.push_back(-1);
+                }
+                instance = stamp_[std::size_t(w)] = now_[r];
+            }
+            operands.push_back(instance);
+            touch(instance, step);
+        }
+        begin.push_back(std::int32_t(operands.size()));
+    }
+    for (std::size_t r = 0; r < roots; ++r) {
+        if (net_.held[r] >= 0 && first[r] >= 0) {
+            const std::int32_t end =
+                std::min(step_of[std::size_t(net_.held[r])], std::int32_t(order.size()) - 1);
+            last[r] = std::max(last[r], end);
+        }
+    }
+}
+
+void Trial::share() {
+    head.resize(root.size());
+    spent_.assign(root.size(), 0);
+    for (std::size_t i = 0; i < head.size(); ++i) head[i] = std::int32_t(i);
+    const std::int32_t roots = net_.roots();
+    for (std::int32_t step = 0; step < std::int32_t(order.size()); ++step) {
+        const std::int32_t call = order[std::size_t(step)];
+        const std::int32_t reads = net_.reads.count(call);
+        const std::int32_t* mine = operands.data() + begin[std::size_t(step)];
+        for (const std::int32_t* pair = net_.pairs.first(call); pair != net_.pairs.past(call);
+             pair += 2) {
+            const auto made = std::size_t(mine[reads + pair[0]]);
+            const auto old = std::size_t(mine[pair[1]]);
+            if (first[made] != step || head[made] != std::int32_t(made)) continue;
+            if (last[old] != step || spent_[old]) continue;
+            const bool is_given = std::int32_t(made) < roots && net_.given[made];
+            const bool is_fixed =
+                std::int32_t(old) < roots && (net_.given[old] || net_.held[old] >= 0);
+            if (is_given || is_fixed) continue;
+            head[made] = head[old];
+            spent_[old] = 1;
+        }
+    }
+}
+
+void Trial::measure() {
+    const std::size_t steps = order.size();
+    live.assign(steps + 1, 0);
+    low_ = first;
+    high_ = last;
+    for (std::size_t i = 0; i < root.size(); ++i) {
+        if (head[i] == std::int32_t(i)) continue;
+        const auto h = std::size_t(head[i]);
+        low_[h] = std::min(low_[h], first[i]);
+        high_[h] = std::max(high_[h], last[i]);
+    }
+    for (std::size_t i = 0; i < root.size(); ++i) {
+        if (head[i] != std::int32_t(i) || first[i] < 0) continue;
+        const std::int64_t bytes = net_.bytes[std::size_t(root[i])];
+        if (low_[i] < std::int32_t(steps)) live[std::size_t(low_[i])] += bytes;
+        if (high_[i] < std::int32_t(steps)) live[std::size_t(high_[i]) + 1] -= bytes;
+    }
+    live.pop_back();
+    std::int64_t now = 0;
+    peak = 0;
+    for (std::size_t step = 0; step < steps; ++step) {
+        now += live[step];
+        live[step] = now + net_.space[std::size_t(order[step])];
+        peak = std::max(peak, live[step]);
+    }
+}
+
+}  // namespace graphc::plan
