@@ -8,7 +8,7 @@ from graphc.plan.data import HOST_POOL, Arena, Owner, Place, Plan, Step, StepKin
 from graphc.plan.facts import Facts
 from graphc.plan.packing import Item, pack_items
 from graphc.plan.planner import plan_program
-from graphc.plan.replays import Choice, Unrolled, unrolled
+from graphc.plan.replays import Choice, Script, Unrolled, unrolled
 from graphc.plan.sends import Sent, sending
 from graphc.plan.waits import times, with_waits
 from graphc.program import Operand, Program
@@ -17,7 +17,7 @@ from graphc.records import record
 HOST_ARENA = 2
 
 
-def plan_hosted(facts: Facts, choice: Choice, roots: Collection[int], ahead: int) -> Plan:
+def plan_hosted(facts: Facts, choice: Choice | Script, roots: Collection[int], ahead: int) -> Plan:
     """The plan of a Program that replays what `choice` drops and sends `roots`; see `unrolled` and
     `sending`.
 
