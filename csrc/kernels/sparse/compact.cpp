@@ -29,7 +29,7 @@ struct Layout {
 
     explicit Layout(const Told& told)
         : loops(chosen_loops()),
-          planes(told.field, loops.width, loops.vectors),
+          planes(told.field, loops, false),
           outputs(told.outputs / told.groups()),
           groups(told.groups()) {
         // Rows that do not fill the last sliver of a group of 8 may not share it with others.

@@ -16,43 +16,87 @@ namespace graphc::sparse {
 
 namespace {
 
-constexpr std::int64_t kCached = 8192;     // floats of x that stay in the fastest cache
-constexpr std::int64_t kLeastVectors = 8;  // of a tile, or there is more of it than of products
-constexpr double kLeastEntries = 24;       // of an output in a block of channels, likewise
+constexpr std::int64_t kCached = 10240;  // floats of x that stay in the fastest cache
+
+// Long tiles of few channels are slower than is estimated of them: an output should find so many
+// entries in a block, unless tiles are as short as that already.
+constexpr double kEntries = 20;
+constexpr std::int64_t kShort = 8;  // vectors
+
+// Cycles, of a CPU that this was measured on; only their proportions matter. For a vector of x:
+// loaded and multiplied; copied with its padding. For a vector of sums: fetched and kept. For an
+// entry, and for an output in a block of channels: begun.
+constexpr double kMultiply = 0.62, kCopy = 4, kSum = 2.2, kEntry = 2, kOutput = 40;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// How sums go through x, and what is estimated of it: which planes, vectors of a tile of windows,
+// and channels of a block.
+struct Order {
+    Planes planes;
+    std::int64_t tile = 1, block = 1;
+    double cycles = 0;  // for an image
+
+    Order(const Told& told, const Loops& loops, bool is_apart)
+        : planes(told.field, loops, is_apart) {
+        const std::int64_t channels = told.field.channels / told.groups();
+        const double outputs = double(std::max<std::int64_t>(told.outputs, 1));
+        const double entries = double(told.room()) / outputs;  // of an output
+        const double width = double(loops.width);
+        const double multiply = kMultiply * (planes.is_aligned() ? 1 : 1 + width * width / 256);
+        const std::int64_t vectors = std::max<std::int64_t>(1, planes.vectors());
+        bool was_few = false;
+        for (std::int64_t tiles = ceil_div(vectors, loops.vectors); tiles <= vectors; ++tiles) {
+            const std::int64_t each = ceil_div(vectors, tiles);
+            const std::int64_t fitting = kCached / std::max<std::int64_t>(planes.met(each), 1);
+            const std::int64_t channels_of_block =
+                std::clamp<std::int64_t>(fitting, 1, std::max<std::int64_t>(channels, 1));
+            const double blocks = double(ceil_div(channels, channels_of_block));
+            const double found = double(tiles) * (entries * (double(each) * multiply + kEntry) +
+                                                  blocks * (double(each) * kSum + kOutput));
+            const bool is_few = each > kShort && blocks > 1 && entries < kEntries * blocks;
+            if (cycles == 0 || (!is_few && (found < cycles || was_few))) {
+                was_few = is_few;
+                cycles = found;
+                tile = each;
+                block = channels_of_block;
+            }
+            if (each == 1) break;
+        }
+        const double copied = planes.is_copied() ? kCopy * double(planes.size()) / width : 0;
+        cycles = (outputs * cycles + copied) / double(planes.joined());
+    }
+};
+
+Order best_order(const Told& told, const Loops& loops) {
+    Order together(told, loops, false), apart(told, loops, true);
+    return apart.cycles < together.cycles ? apart : together;
+}
 
 // How the packed weight is laid out: int32 starts of the entries of [block of channels][output],
 // then the entries.
 struct Layout {
     const Loops& loops;
-    Planes planes;
+    Order order;
+    const Planes& planes;
     std::int64_t outputs, groups, channels, room;  // channels of a group
-    std::int64_t tile = 1, block = 1;              // vectors, channels
 
     explicit Layout(const Told& told)
         : loops(chosen_loops()),
-          planes(told.field, loops.width, loops.vectors),
+          order(best_order(told, loops)),
+          planes(order.planes),
           outputs(told.outputs),
           groups(told.groups()),
           channels(told.field.channels / told.groups()),
           room(told.room()) {
-        const double all = double(std::max<std::int64_t>(told.weights(), 1));
-        const double each = double(room) / all * double(told.options.taps());
-        const std::int64_t least = std::int64_t(kLeastEntries / std::max(each, 1e-3)) + 1;
-        const std::int64_t vectors =
-            std::max<std::int64_t>(1, ceil_div(planes.count(), loops.width));
-        const std::int64_t most = ceil_div(vectors, ceil_div(vectors, loops.vectors));
-        for (tile = most; tile > kLeastVectors; --tile) {
-            if (planes.met(tile) * least <= kCached) break;
-        }
-        block = std::max(kCached / std::max<std::int64_t>(planes.met(tile), 1), least);
-        block = std::clamp<std::int64_t>(block, 1, std::max<std::int64_t>(channels, 1));
         require(room < (std::int64_t(1) << 31) && blocks() * outputs < (std::int64_t(1) << 31),
                 "too many weights");
     }
+    Layout(const Layout&) = delete;
 
-    std::int64_t blocks() const { return std::max<std::int64_t>(1, ceil_div(channels, block)); }
+    std::int64_t blocks() const {
+        return std::max<std::int64_t>(1, ceil_div(channels, order.block));
+    }
     std::int64_t header() const { return (blocks() * outputs + 2) / 2 * 2; }
     std::int64_t size() const { return header() + 2 * room; }
 };
@@ -63,7 +107,7 @@ class Convolution final : public Kernel {
         : told_(problem.attrs),
           operands_(problem, told_),
           layout_(told_),
-          tiles_(layout_.planes, layout_.loops.width, layout_.tile, operands_),
+          tiles_(layout_.planes, layout_.loops.width, layout_.order.tile, operands_),
           threads_(threads_for(0.1 * double(told_.room()) * double(layout_.planes.count()),
                                problem.threads)),
           source_(layout_.planes, operands_, told_.field, threads_) {
@@ -122,6 +166,7 @@ class Convolution final : public Kernel {
                 job.count = ends[1] - ends[0];
                 job.starts = b == 0;
                 job.sums = blocks > 1 ? sums + (o - first) * row() : sums;
+                job.ahead = job.sums + (blocks > 1 ? row() : 0);
                 rows[vectors - 1](job);
                 if (b + 1 == blocks) {
                     placer.place(tiles_.parts(tile), group * layout_.planes.joined(), o, job.sums);
@@ -159,10 +204,10 @@ class ConvolutionPack final : public Kernel {
         const Pair& kernel = told_.field.kernel;
         std::int32_t made = 0;
         for (std::int64_t b = 0; b < layout_.blocks(); ++b) {
-            const std::int64_t stop = std::min(layout_.channels, (b + 1) * layout_.block);
+            const std::int64_t stop = std::min(layout_.channels, (b + 1) * layout_.order.block);
             for (std::int64_t o = 0; o < told_.outputs; ++o, starts += 4) {
                 std::memcpy(starts, &made, 4);
-                for (std::int64_t c = b * layout_.block; c < stop; ++c) {
+                for (std::int64_t c = b * layout_.order.block; c < stop; ++c) {
                     const float* from = weight + (o * layout_.channels + c) * kernel[0] * kernel[1];
                     for (std::int64_t i = 0; i < kernel[0]; ++i) {
                         for (std::int64_t j = 0; j < kernel[1]; ++j, ++from) {

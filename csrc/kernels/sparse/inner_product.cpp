@@ -127,6 +127,7 @@ class InnerProduct final : public Kernel {
                     std::min<std::int64_t>(vectors - v, layout_.loops.vectors);
                 job.x = x + v * layout_.loops.width;
                 job.sums = sums + i * layout_.pitch + v * layout_.loops.width;
+                job.ahead = job.sums;
                 layout_.loops.row[many - 1](job);
             }
         }

@@ -19,6 +19,8 @@ void row(const RowJob& job) {
     for (int i = 0; i < Vectors; ++i) {
         sum[i] = job.starts ? S::zero() : S::load(job.sums + i * width);
     }
+    GRAPHC_UNROLL
+    for (int i = 0; i < Vectors; ++i) prefetch(job.ahead + i * width);
     const Entry* stop = job.entries + job.count;
     for (const Entry* entry = job.entries; entry < stop; ++entry) {
         const float* x = job.x + entry->offset;
@@ -30,8 +32,9 @@ void row(const RowJob& job) {
             sum[i] = S::multiply_add(value, met, sum[i]);
         }
     }
+    float* to = job.sums;
     GRAPHC_UNROLL
-    for (int i = 0; i < Vectors; ++i) S::store(job.sums + i * width, sum[i]);
+    for (int i = 0; i < Vectors; ++i) S::store(to + i * width, sum[i]);
 }
 
 template <class S, int Rows, int Vectors, bool IsWhole>
@@ -133,6 +136,34 @@ void panel(const PanelJob& job) {
     for (; n < job.rows; ++n) panel_rows<S, 1>(job, n);
 }
 
+template <class S, int Step>
+void copy_rows(const CopyJob& job) {
+    constexpr int width = S::width;
+    float* to = job.to;
+    for (std::int64_t i = 0; i < job.rows; ++i, to += job.pitch) {
+        const std::int64_t y = job.first + i * job.stride;
+        const bool is_inside = y >= 0 && y < job.height;
+        const float* x = job.x + (is_inside ? y : 0) * job.x_row;
+        const Piece* piece = job.pieces;
+        for (std::int64_t q = 0; q < job.pitch; q += width, ++piece) {
+            const typename S::Reg value =
+                is_inside ? S::template put<Step>(S::zero(), x, *piece, job.step) : S::zero();
+            if (job.pitch - q >= width) {
+                S::store(to + q, value);
+            } else {
+                S::store_first(to + q, value, int(job.pitch - q));
+            }
+        }
+    }
+}
+
+template <class S>
+void copy(const CopyJob& job) {
+    if (job.step == 1) return copy_rows<S, 1>(job);
+    if (job.step == 2) return copy_rows<S, 2>(job);
+    copy_rows<S, 0>(job);
+}
+
 template <class S>
 void place(const float* sums, std::int64_t count, const TileStore& store) {
     TileStore to = store;
@@ -175,6 +206,7 @@ constexpr Loops make_loops() {
     fill_slivers<S, Sliver, kMaxSliverVectors>(made);
     made.dot = &dot<S>;
     made.panel = &panel<S>;
+    made.copy = &copy<S>;
     made.place = &place<S>;
     return made;
 }

@@ -8,10 +8,10 @@
 // offset that depends on channel and tap only; windows that lie between two rows are never looked
 // at. With stride 1 the padding right of a row is that left of the next one.
 //
-// Vectors that lie across two lines of a cache take twice as long to load. Where rows are long
-// enough, there is a plane for each column of taps instead, whose rows begin at a line. Where a 1x1
-// kernel meets every pixel, an image is one row, and if its channels fill lines x is such planes
-// already.
+// Vectors that lie across two lines of a cache take twice as long to load. So there may be a plane
+// for each column of taps instead, whose rows begin at a line; but more planes of fewer channels
+// fit a cache. Where a 1x1 kernel meets every pixel, an image is one row, and x is such planes
+// already, if its vectors may begin anywhere.
 #pragma once
 
 #include <array>
@@ -43,13 +43,18 @@ struct Images {
 
 class Planes {
   public:
-    Planes(Field field, int width, int most_vectors);
+    // `is_apart`: are there planes of their own for all columns of taps?
+    Planes(const Field& field, const Loops& loops, bool is_apart);
 
     // Of windows in rows as they are laid out: one for an image of which a 1x1 kernel meets all.
     std::int64_t high() const { return high_; }
     std::int64_t wide() const { return wide_; }
     std::int64_t channels() const { return field_.channels; }
     bool is_copied() const { return is_copied_; }
+    // Does every vector begin where a line or, of short vectors, a part of one does?
+    bool is_aligned() const { return is_aligned_; }
+    int width() const { return loops_.width; }
+    std::int64_t vectors() const { return (count_ + width() - 1) / width(); }
     std::int64_t joined() const { return joined_; }  // images of a plane
     std::int64_t groups() const { return joined_ ? (field_.images + joined_ - 1) / joined_ : 0; }
     // Floats of all planes of one group of images.
@@ -83,15 +88,14 @@ class Planes {
     };
 
     static Axis axis_of(const Field& field, std::size_t a, bool is_apart);
-    void lay_out(bool is_apart, int most_vectors);
-    std::int64_t vectors() const { return (count_ + width_ - 1) / width_; }
-    void copy_row(const float* x, std::int64_t remainder, float* to) const;
+    void make_pieces();
     void copy_image(const float* x, std::int64_t row, float* to) const;
 
     Field field_;
-    int width_;
+    const Loops& loops_;
     Axis axes_[2];
-    bool is_copied_ = true;
+    std::vector<Piece> pieces_;  // [plane of columns][vector of a row]
+    bool is_copied_ = true, is_aligned_ = false;
     Pair image_{1, 1};  // high and wide, of an image that is one row
     std::int64_t joined_ = 1, high_ = 1, wide_ = 1;
     std::int64_t pitch_ = 0, rows_ = 0, plane_ = 0, channel_ = 0, slack_ = 0, count_ = 0;

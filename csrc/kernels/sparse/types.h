@@ -25,8 +25,20 @@ struct RowJob {
     const Entry* entries;
     std::int64_t count;
     float* sums;
-    bool starts;  // instead of adding to what `sums` holds
+    const float* ahead;  // sums that come next
+    bool starts;         // instead of adding to what `sums` holds
     int last;
+};
+
+// Row i of `to` is what the pieces say of row first + i * stride of x, where there is one of
+// `height`, else zeros; `pitch` elements, of which vectors have `width`.
+struct CopyJob {
+    const float* x;
+    std::int64_t x_row, height, first, stride;
+    const Piece* pieces;
+    std::int64_t step;  // elements of x from lane to lane
+    float* to;
+    std::int64_t rows, pitch;
 };
 
 // sums[r * pitch + i] = sum_k values[k * rows + r] * x[offsets[k] + i].
@@ -65,6 +77,7 @@ struct Loops {
     float (*dot)(const std::int32_t* offsets, const float* values, std::int64_t count,
                  const float* x);
     void (*panel)(const PanelJob& job);
+    void (*copy)(const CopyJob& job);
     // Takes `count` sums to where they belong: row 0 of the store.
     void (*place)(const float* sums, std::int64_t count, const TileStore& store);
 };
