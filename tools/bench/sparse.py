@@ -1,11 +1,14 @@
 """Sparse convolution against the fastest dense kernel there is, layer by layer, on one thread.
 
 python tools/bench/sparse.py [--layers a,b] [--zeros 0.8,0.9] [--rounds 7] [--json FILE]
+python tools/bench/sparse.py --net deploy.prototxt [--weights FILE] [--zeros 0.8,0.9] ...
 
 The dense kernels (matrix product, oneDNN, Winograd) get operands in their own format, for nothing;
 the sparse one copies x into its padded planes within its time. Rounds alternate between dense,
 sparse and dense again; figures are the fastest runs of all rounds, and A/A how far the two dense
-ones are apart. Weights are out of the caches before each run, as between other layers.
+ones are apart. Weights are out of the caches before each run, as between other layers. With --net,
+the network (random weights, unless a file is given), pruned by prune_weights, runs dense, as
+sparse_layout lays it out, and dense again.
 """
 
 from __future__ import annotations
@@ -13,16 +16,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+import graphc
 from graphc import _core
 from graphc.check.case import signature
 from graphc.ir.op import Sig
 from graphc.ops.convolution import Convolution, ConvolutionAttrs
 from graphc.ops.kernel import BLOCKED, Kernel
+from graphc.passes._weights import put, weighted_layers
+from graphc.passes.prune_weights import PruneWeights
+from graphc.passes.sparse_layout import SparseLayout
+from graphc.services import sample_inputs
 
 SECONDS, LEAST = 0.05, 3
 Timer = Callable[[], float]
@@ -131,22 +140,64 @@ def measure(layer: tuple[int, ...], zeros: float, rounds: int) -> dict[str, floa
     }
 
 
+def fill(graph: graphc.Graph) -> None:
+    """Random numbers for weights; a deploy net's fillers make zeros."""
+    rng = np.random.default_rng(0)
+    for layer in weighted_layers(graph):
+        array = rng.standard_normal(layer.array(graph).shape).astype(np.float32)
+        put(graph, layer, array / np.float32(np.sqrt(array[0].size)))
+
+
+def measure_net(
+    net: Path, weights: Path | None, zeros: float, rounds: int
+) -> dict[str, float | str]:
+    """Microseconds of a forward, dense, twice, and as sparse_layout chooses."""
+    prune = [PruneWeights(sparsity=zeros)] if zeros else []
+    loaded = graphc.load(net, weights)
+    if weights is None:
+        fill(loaded)
+    graph, _ = graphc.optimize(loaded, prune, measure=False)
+    laid, report = graphc.optimize(graph, [SparseLayout()], measure=False)
+    exes = [graphc.compile(g, threads=1) for g in (graph, laid, graph)]
+    feeds = sample_inputs(graph)
+    best = [float("inf")] * 3
+    for _ in range(rounds):
+        for at, exe in enumerate(exes):
+            for _ in range(LEAST):
+                start = time.perf_counter()
+                exe.forward(feeds)
+                best[at] = min(best[at], 1e6 * (time.perf_counter() - start))
+    first, middle, again = best
+    (record,) = report.passes
+    return {
+        "dense kernel": record.detail[0],
+        "dense": min(first, again),
+        "sparse": middle,
+        "apart": abs(first - again) / min(first, again),
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", default=",".join(LAYERS))
+    parser.add_argument("--net", type=Path)
+    parser.add_argument("--weights", type=Path)
     parser.add_argument("--zeros", default="0.7,0.8,0.9,0.95")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     told = parser.parse_args(argv)
-    names = told.layers.split(",")
-    unknown = [name for name in names if name not in LAYERS]
+    names = [str(told.net)] if told.net else told.layers.split(",")
+    unknown = [name for name in names if name not in LAYERS and not told.net]
     if unknown:
         parser.error(f"no layer {unknown[0]!r}; there are {', '.join(LAYERS)}")
     found: list[dict[str, float | str]] = []
     print(f"{'layer':30} zeros  dense us  kernel          sparse us  gain   A/A")
     for name in names:
         for zeros in map(float, told.zeros.split(",")):
-            row = measure(LAYERS[name], zeros, told.rounds)
+            if told.net:
+                row = measure_net(told.net, told.weights, zeros, told.rounds)
+            else:
+                row = measure(LAYERS[name], zeros, told.rounds)
             found.append({"layer": name, "zeros": zeros, **row})
             gain = float(row["dense"]) / float(row["sparse"])
             print(
