@@ -59,6 +59,21 @@ def test_the_smallest_form_is_taken(array, places, bits):
     assert same(decode(coded), array)
 
 
+@pytest.mark.parametrize(("count", "bits"), [(2, 1), (4, 2), (16, 4), (33, 6), (256, 8)])
+def test_rate_of_codes(count, bits):
+    """n floats of k values take n log2 k bits and k floats: n b / (n log2 k + k b) times less."""
+    array = np.resize(np.arange(1, count + 1, dtype=np.float32), 8000)
+    assert encode(array).nbytes == 8000 * bits // 8 + 4 * count
+
+
+def test_places_are_near_the_entropy_of_zeros():
+    for zeros in (0.5, 0.67, 0.9, 0.97, 0.995):
+        array = made(size=200_000, zeros=zeros)
+        share = np.count_nonzero(array) / array.size
+        entropy = -share * np.log2(share) - (1 - share) * np.log2(1 - share)
+        assert encode(array).parts["places"].nbytes <= 1.3 * entropy * array.size / 8
+
+
 def test_dense_weights_are_left_as_they_are():
     assert encode(made()) is None
     assert encode(made(size=100, zeros=0.9)) is None  # not worth a table

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from graphc.coding import encode
 from graphc.errors import fail, near
 from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ops.convolution import Convolution
@@ -108,9 +109,10 @@ def put(graph: Graph, layer: Weighted, array: Array) -> None:
     graph.weights[owner.name] = np.ascontiguousarray(array).reshape(typed(owner).shape)
 
 
-def counted(arrays: Iterator[Array]) -> int:
-    """How many numbers are not zero."""
-    return sum(int(np.count_nonzero(array)) for array in arrays)
+def file_bytes(array: Array) -> int:
+    """Bytes that a weight takes in an artefact, coded where that is smaller."""
+    coded = encode(array)
+    return array.nbytes if coded is None else coded.nbytes
 
 
-__all__ = ["Weighted", "change_of", "chosen_layers", "counted", "put", "weighted_layers"]
+__all__ = ["Weighted", "change_of", "chosen_layers", "file_bytes", "put", "weighted_layers"]

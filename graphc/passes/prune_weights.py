@@ -21,7 +21,7 @@ from graphc.passes._masks import (
     scores,
     spread,
 )
-from graphc.passes._weights import Weighted, change_of, chosen_layers, put
+from graphc.passes._weights import Weighted, change_of, chosen_layers, file_bytes, put
 from graphc.passes.base import Pass, PassContext, Report
 from graphc.records import record
 
@@ -64,10 +64,14 @@ class PruneWeights(Pass):
                 put(graph, layer, layer.unmatrix(pruned))
             zeros = 1 - after / matrix.size if matrix.size else 0.0
             decision = f"{zeros:.1%} zeros" if after < before else "stays"
-            error = change_of(matrix, pruned)
             rows.append(
                 LayerChange(
-                    layer.name, decision, self._reason(), params=(before, after), weight_error=error
+                    layer.name,
+                    decision,
+                    self._reason(),
+                    params=(before, after),
+                    nbytes=(file_bytes(matrix), file_bytes(pruned)),
+                    weight_error=change_of(matrix, pruned),
                 )
             )
         left_in_all = sum(row.params[1] for row in rows if row.params is not None)

@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.ir.graph import Array, Graph
 from graphc.ir.provenance import LayerChange
 from graphc.passes._folding import OFF
-from graphc.passes._weights import change_of, chosen_layers, put
+from graphc.passes._weights import change_of, chosen_layers, file_bytes, put
 from graphc.passes.base import Pass, PassContext, Report
 from graphc.records import record
 
@@ -54,7 +54,11 @@ class QuantizeWeights(Pass):
                 put(graph, layer, after)
             rows.append(
                 LayerChange(
-                    layer.name, decision, f"{self.bits} bits", weight_error=change_of(before, after)
+                    layer.name,
+                    decision,
+                    f"{self.bits} bits",
+                    nbytes=(file_bytes(before), file_bytes(after)),
+                    weight_error=change_of(before, after),
                 )
             )
         return Report(self.name, changed, (f"{len(rows)} layers",), layers=tuple(rows))

@@ -117,6 +117,27 @@ def test_convolutions(name: str, mode: str, isa: str) -> None:
         check(layer, sparse(filled(layer), zeros), f"{name}, {zeros:.0%} zeros")
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_random_convolutions(seed: int, isa: str) -> None:
+    """All modes compute the same, whatever kernel, stride, padding, dilation, groups and zeros."""
+    rng = np.random.default_rng(seed)
+    kernel, group = int(rng.choice([1, 3, 5, 7])), int(rng.integers(1, 3))
+    more = {"stride": int(rng.integers(1, 4)), "pad": int(rng.integers(0, 4))}
+    more |= {"dilation": int(rng.integers(1, 3)), "group": group}
+    least = more["dilation"] * (kernel - 1) + 1
+    high, wide = (max(1, least - 2 * more["pad"]) + int(n) for n in rng.integers(0, 30, 2))
+    shape = int(rng.integers(1, 6)), group * int(rng.integers(1, 9)), high, wide
+    zeros = float(rng.choice([0, 0.5, 0.9, 1]))
+    outputs = group * int(rng.integers(1, 20))
+    made = []
+    for mode in CONV_MODES:
+        layer = conv(shape, outputs, kernel, mode, **more)
+        values = sparse(filled(layer, seed), zeros)
+        made.append(multiply(layer, values))
+        close(made[-1], reference(layer, values), f"{mode} {shape} {more}", products(layer))
+    close(made[1], made[0], "the other mode", 100)
+
+
 @pytest.mark.parametrize("mode", GEMM_MODES)
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("shape", [(1, 300), (4, 37), (7, 3, 4, 5), (33, 65), (500, 9), (0, 5)])

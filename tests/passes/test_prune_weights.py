@@ -53,6 +53,8 @@ def test_the_smallest_of_each_layer_go():
     (record,) = report.passes
     assert [row.layer for row in record.layers] == ["a", "b", "y"]
     assert record.layers[0].params == (16 * 8 * 9, 16 * 8 * 9 // 4)
+    bits = 16 * 8 * 9 // 8
+    assert record.layers[0].nbytes == (4 * 16 * 8 * 9, bits + 16 * 8 * 9)  # a quarter of the floats
     lost = np.linalg.norm(weights(before, "a") - weights(after, "a"))
     assert record.layers[0].weight_error == pytest.approx(
         lost / np.linalg.norm(weights(before, "a"))
