@@ -26,8 +26,6 @@ from graphc.passes._statistics import statistics
 from graphc.passes.base import Pass, PassContext, Report
 from graphc.records import record
 
-LABEL = "label"
-
 
 @record(frozen=True)
 class Compensate(Pass):
@@ -137,8 +135,7 @@ class _Work:
 
     def _accuracy(self, graph: Graph) -> float:
         """The share of calibration inputs whose largest output is that of their label."""
-        assert self.ctx.calibration is not None
-        labels = self.ctx.calibration.get(LABEL)
+        labels = self.ctx.labels
         outputs = self.ctx.run(graph, self.feeds)
         if labels is None or len(outputs) != 1:
             told = "there is no array 'label' with them" if labels is None else "the net has "
