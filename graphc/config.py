@@ -23,6 +23,10 @@ class Config:
         default=Path("~/.cache/graphc"), metadata={"help": "folder of measured kernel times"}
     )
 
+    host: Path | None = field(
+        default=None, metadata={"help": "folder of the host pool's file; unset: it is in memory"}
+    )
+
     @staticmethod
     def load(environment: Mapping[str, str] | None = None) -> Config:
         """The settings of `environment` (default: the process's). Raises GC-R004 for bad values.
@@ -32,11 +36,16 @@ class Config:
         table = os.environ if environment is None else environment
         read = {f.name: table.get(PREFIX + f.name.upper(), "").strip() for f in fields(Config)}
         debug = _flag("debug", read["debug"])
-        cache = Path(read["cache"] or Config().cache)
-        try:
-            return Config(debug, cache.expanduser())
-        except RuntimeError:  # the home folder is unknown
-            fail("GC-R004", f"{PREFIX}CACHE={str(cache)!r}: no home folder", "give a full path")
+        cache = _folder("cache", Path(read["cache"] or Config().cache))
+        host = _folder("host", Path(read["host"])) if read["host"] else None
+        return Config(debug, cache, host)
+
+
+def _folder(name: str, told: Path) -> Path:
+    try:
+        return told.expanduser()
+    except RuntimeError:  # the home folder is unknown
+        fail("GC-R004", f"{PREFIX}{name.upper()}={str(told)!r}: no home folder", "give a full path")
 
 
 def _flag(name: str, text: str) -> bool:

@@ -17,7 +17,7 @@ from graphc.records import record
 HOST_ARENA = 2
 
 
-def plan_hosted(facts: Facts, choice: Choice | Script, roots: Collection[int], ahead: int) -> Plan:
+def plan_hosted(facts: Facts, choice: Choice | Script, roots: Collection[int], most: int) -> Plan:
     """The plan of a Program that replays what `choice` drops and sends `roots`; see `unrolled` and
     `sending`.
 
@@ -25,7 +25,7 @@ def plan_hosted(facts: Facts, choice: Choice | Script, roots: Collection[int], a
     `plan_program` raise.
     """
     made = unrolled(facts, choice)
-    return _Finisher(facts.program, made, sending(made.program, roots, ahead)).run()
+    return _Finisher(facts.program, made, sending(made.program, roots, most)).run()
 
 
 @record(frozen=True, slots=True)

@@ -11,96 +11,109 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-import numpy as np
-
 from graphc.plan.data import Plan
 from graphc.plan.facts import Facts
 from graphc.plan.hosted import plan_hosted
-from graphc.plan.lifetimes import Schedule, lifetimes
+from graphc.plan.profiles import live_profile
 from graphc.plan.replays import Choice, Script, StaleError, TooManyError, unrolled
 from graphc.plan.segments import Segments
 from graphc.plan.sends import sendable, sending, streamable
-from graphc.plan.sharing import share_in_place
 from graphc.program import PERSISTENT, Program
 from graphc.records import record
 
-EFFORT = 300_000
-"""Steps that may be weighed; one takes some forty microseconds."""
+EFFORT = 400_000
+"""Steps that may be weighed; one takes some eighty microseconds."""
 SMALL = 512
 """What is under this part of the largest is never worth a transfer."""
-SHARES = (1.0, 0.6, 0.3)
+SHARES = (1.0, 0.8, 0.6, 0.4)
 """Parts of the bytes that could be sent."""
-AHEAD = (1 << 30, 2, 1)
-"""How many transfers may be under way, each way."""
-PARTS = (3, 6, 12, 24, 48, 96)
+PARTS = (1 << 30, 96, 24, 6)
 """Segments that are replayed have about one of these parts of all that is kept."""
+LARGE = (2, 4)
+"""What is in segments of over one of these parts of the largest is sent rather than replayed."""
+STEPS = 20
+"""Parts of what could be sent that the tensor cache tries to do with."""
 TRIED = 4
-"""Plans with offsets that may turn out too large."""
+"""Of how many a plan with offsets is made."""
+FILLS = (1.0, 0.95, 0.85, 0.7, 0.0)
+"""Parts of what may be alive while transfers run: where it is full, offsets leave gaps."""
 
 
 @record(frozen=True, slots=True)
 class Hybrid:
-    """`device`: bytes, as far as known without offsets; `us`: of calls, replays and stalls."""
+    """`most`: bytes that may be alive in the work arena while transfers run; `device`: bytes, as
+    far as known without offsets; `us`: of calls, replays and stalls."""
 
     choice: Choice | Script
     roots: tuple[int, ...]
-    ahead: int
+    most: int
     device: int
     us: float
 
 
 class Hybrids:
-    """What a policy knows to do with a host, weighed without regard to any budget."""
+    """What a policy knows to do with a host within a budget of device memory. `choices`: of
+    replays, which are tried with transfers, too."""
 
-    def __init__(self, facts: Facts, policy: str, choices: Sequence[Script] = ()) -> None:
+    def __init__(
+        self, facts: Facts, policy: str, budget_bytes: int, choices: Sequence[Script] = ()
+    ) -> None:
         self.facts, self.segments = facts, Segments(facts)
-        self._choices, self._left = choices, EFFORT
+        self._choices, self._left, self._budget = choices, EFFORT, budget_bytes
         self.found: list[Hybrid] = []
         HOST_POLICIES.get(policy, Hybrids.mixed)(self)
 
-    def plans(self, budget_bytes: int, host_bytes: int) -> Iterator[Plan]:
+    def plans(self, host_bytes: int) -> Iterator[Plan]:
         """Plans within both budgets, those first that are estimated to be the fastest."""
-        fitting = [hybrid for hybrid in self.found if hybrid.device <= budget_bytes]
-        for plan in self._made(sorted(fitting, key=lambda each: each.us), host_bytes):
-            if plan.peak_bytes <= budget_bytes:
-                yield plan
+        fitting = [hybrid for hybrid in self.found if hybrid.device <= self._budget]
+        for hybrid in sorted(fitting, key=lambda each: each.us)[:TRIED]:
+            for part in FILLS:
+                plan = self._made(hybrid, int(part * hybrid.most))
+                if plan.peak_bytes <= self._budget and plan.host_bytes <= host_bytes:
+                    yield plan
+                    break
 
     def smallest(self, host_bytes: int) -> Iterator[Plan]:
         """Plans that need the least of the device."""
-        yield from self._made(sorted(self.found, key=lambda each: each.device), host_bytes)
-
-    def _made(self, hybrids: Sequence[Hybrid], host_bytes: int) -> Iterator[Plan]:
-        for hybrid in hybrids[:TRIED]:
-            plan = plan_hosted(self.facts, hybrid.choice, hybrid.roots, hybrid.ahead)
+        for hybrid in sorted(self.found, key=lambda each: each.device)[:TRIED]:
+            plan = self._made(hybrid, 0)
             if plan.host_bytes <= host_bytes:
                 yield plan
 
+    def _made(self, hybrid: Hybrid, most: int) -> Plan:
+        return plan_hosted(self.facts, hybrid.choice, hybrid.roots, most)
+
     def mixed(self) -> None:
-        """Replays of all sizes, and of what they keep all, or some."""
-        full = sum(self._size(root) for root in self.facts.wanted)
-        by_size = [self.segments.by_size(full // part) for part in PARTS]
-        choices: list[Choice | Script] = [self.segments.nothing(), *by_size, *self._choices]
-        for choice in choices:
+        """Replays of all sizes, and of what they keep all, or some; weights, too."""
+        for choice in self._bases():
             roots = self._oldest(choice)
             for share in SHARES:
-                for ahead in AHEAD if share == 1.0 else AHEAD[:2]:
-                    self._weigh(choice, _part(roots, share, self._size), ahead)
-            streamed = (*roots, *self._weights())
-            for ahead in AHEAD:
-                self._weigh(choice, streamed, ahead)
+                self._weigh(choice, _part(roots, share, self._size))
+            self._weigh(choice, (*roots, *self._weights()))
+
+    def _bases(self) -> Iterator[Choice | Script]:
+        """What to replay, of all that is tried with transfers."""
+        full = sum(self._size(root) for root in self.facts.wanted)
+        yield self.segments.nothing()
+        yield from self._choices
+        for part in PARTS:
+            size = full // part
+            yield self.segments.by_size(size)
+            for large in LARGE:
+                told = self.segments.by_reader(size, size, large)
+                yield {root: 0 for root, group in told.items() if group >= 0}
 
     def offload(self) -> None:
         choice, dear = self.segments.nothing(), self.segments.checkpoints()
-        roots = [root for root in self._oldest(choice) if root in dear]
-        for ahead in AHEAD:
-            self._weigh(choice, roots, ahead)
+        self._weigh(choice, [root for root in self._oldest(choice) if root in dear])
 
     def tensor_cache(self) -> None:
         choice = self.segments.nothing()
         roots = self._oldest(choice)
-        for share in np.linspace(0.05, 1.0, 20):
-            for ahead in AHEAD:
-                self._weigh(choice, _part(roots, float(share), self._size), ahead)
+        for step in range(1, STEPS + 1):
+            self._weigh(choice, _part(roots, step / STEPS, self._size))
+            if self.found and self.found[-1].device <= self._budget:
+                break
 
     def _size(self, root: int) -> int:
         return self.facts.program.buffers[root].nbytes
@@ -128,7 +141,7 @@ class Hybrids:
         most = max(map(self._size, open_), default=0)
         return [root for root in open_ if self._size(root) * SMALL >= most]
 
-    def _weigh(self, choice: Choice | Script, roots: Collection[int], ahead: int) -> None:
+    def _weigh(self, choice: Choice | Script, roots: Collection[int]) -> None:
         while self._left > 0:
             try:
                 made = unrolled(self.facts, choice)
@@ -141,11 +154,13 @@ class Hybrids:
                 return
             wanted = sendable(made.program) | streamable(made.program)
             kept = tuple(root for root in roots if root in wanted)
-            sent = sending(made.program, kept, ahead)
-            steps, peak = _work_peak(sent.program)
-            self._left -= steps
-            device = peak + _rest(sent.program)
-            self.found.append(Hybrid(choice, kept, ahead, device, sent.us))
+            rest = _rest(made.program, kept)
+            most = self._budget - rest
+            sent = sending(made.program, kept, most)
+            live = live_profile(sent.program)
+            self._left -= live.size
+            device = int(live.max(initial=0)) + rest
+            self.found.append(Hybrid(choice, kept, most, device, sent.us))
             return
 
 
@@ -160,33 +175,11 @@ def _part(roots: Sequence[int], share: float, size: Callable[[int], int]) -> lis
     return found
 
 
-def _work_peak(program: Program) -> tuple[int, int]:
-    """(steps, the most bytes alive in one of them)."""
-    schedule = Schedule.of(program)
-    lives = lifetimes(program, schedule)
-    chain = share_in_place(program, schedule, lives)
-    whole: dict[int, tuple[int, int, int]] = {}
-    for root, head in chain.items():
-        life = lives[root]
-        first, last, most = whole.get(head, (life.first, life.last, 0))
-        nbytes = max(most, program.buffers[root].nbytes)
-        whole[head] = min(first, life.first), max(last, life.last), nbytes
-    table = np.array(list(whole.values()), np.int64).reshape(-1, 3)
-    steps = max(len(schedule.calls), 1 + int(table[:, 1].max(initial=0)))
-    change = np.zeros(steps + 1, np.int64)
-    np.add.at(change, table[:, 0], table[:, 2])
-    np.subtract.at(change, table[:, 1] + 1, table[:, 2])
-    live = np.cumsum(change)[:-1]
-    for step, call in enumerate(schedule.calls):
-        live[step] += min(call.variants, key=lambda v: v.est_us).workspace_bytes
-    return steps, int(live.max(initial=0))
-
-
-def _rest(program: Program) -> int:
+def _rest(program: Program, without: Collection[int]) -> int:
     """Bytes of what persists on the device."""
-    end = 0
+    end, gone = 0, frozenset(without)
     for buffer in program.buffers:
-        if buffer.kind in PERSISTENT and buffer.view_of is None:
+        if buffer.kind in PERSISTENT and buffer.view_of is None and buffer.id not in gone:
             end = -(-end // buffer.align) * buffer.align + buffer.nbytes
     return end
 

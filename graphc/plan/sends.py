@@ -12,8 +12,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 
+import numpy as np
+
 from graphc.plan.data import StepKind
 from graphc.plan.lifetimes import given_roots
+from graphc.plan.profiles import Table, live_profile
 from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Operand, Program, Variant
 from graphc.records import record
 
@@ -90,19 +93,40 @@ def streamable(program: Program) -> frozenset[int]:
     )
 
 
-def sending(program: Program, roots: Collection[int], ahead: int) -> Sent:
+def sending(program: Program, roots: Collection[int], most: int) -> Sent:
     """The Program that sends `roots`, which are `sendable` or `streamable`.
 
-    Transfers take their time on two streams, one each way, while calls run. At most `ahead` of each
-    are under way at once, beyond the one that is waited for: with fewer, less is alive, and calls
-    wait longer.
+    Transfers take their time on two streams, one each way, while calls run, as far as no more than
+    `most` bytes are then alive in any step; where there is no room for that, calls wait for them.
     """
-    return _Sender(program, frozenset(roots), ahead).run()
+    waiting = _Sender(program, frozenset(roots), {}).run()
+    if waiting.homes or waiting.transfers:
+        live = live_profile(waiting.program)
+        spare = {entry: most - row for entry, row in _by_call(waiting, live).items()}
+        return _Sender(program, frozenset(roots), spare).run()
+    return waiting
+
+
+def _by_call(sent: Sent, live: Table) -> dict[str, Table]:
+    """Bytes alive in each call of an entry, transfers right before it counted to it, and after the
+    last."""
+    found: dict[str, Table] = {}
+    at = 0
+    for entry in sorted(sent.program.entries, key=_position):
+        calls = sent.program.entries[entry]
+        row = [0]
+        for index in calls:
+            row[-1] = max(row[-1], int(live[at]))
+            at += 1
+            if index not in sent.transfers:
+                row.append(0)
+        found[entry] = np.array(row, np.int64)
+    return found
 
 
 class _Sender:
-    def __init__(self, program: Program, roots: frozenset[int], ahead: int) -> None:
-        self.program, self.roots, self.ahead = program, roots, max(1, ahead)
+    def __init__(self, program: Program, roots: frozenset[int], spare: dict[str, Table]) -> None:
+        self.program, self.roots, self.spare = program, roots, spare
         self.buffers, self.calls = list(program.buffers), list(program.calls)
         self.before = [b.id for b in program.buffers]
         self.transfers: dict[int, tuple[StepKind, Stay]] = {}
@@ -118,7 +142,7 @@ class _Sender:
         for entry, calls in program.entries.items():
             own = stays.get(entry, [])
             self._use(own, calls)
-            entries[entry] = tuple(self._order(own, calls))
+            entries[entry] = tuple(self._order(own, calls, self.spare.get(entry)))
         for root in self.homes:  # on the device it is only what its stays are
             b = self.buffers[root]
             self.buffers[root] = Buffer(
@@ -233,10 +257,12 @@ class _Sender:
         self.transfers[made] = kind, stay
         return made
 
-    def _order(self, stays: Sequence[Stay], calls: Sequence[int]) -> Iterator[int]:
+    def _order(
+        self, stays: Sequence[Stay], calls: Sequence[int], spare: Table | None
+    ) -> Iterator[int]:
         """An entry's calls, with transfers between them; adds the time that they take."""
         times = self._times(calls)
-        comes, goes = self._comings(stays, times), self._goings(stays, times)
+        comes, goes = self._comings(stays, times, spare), self._goings(stays, times, spare)
         awaited: dict[int, list[Stay]] = {}
         leave: dict[int, list[Stay]] = {}
         for stay in stays:
@@ -264,30 +290,46 @@ class _Sender:
             yield calls[at]
         self.us += max(now, way_in, way_out)
 
-    def _comings(self, stays: Sequence[Stay], times: Sequence[float]) -> dict[int, list[Stay]]:
-        """Before which call each transfer in begins: as late as ends in time, one after another."""
+    def _comings(
+        self, stays: Sequence[Stay], times: Sequence[float], spare: Table | None
+    ) -> dict[int, list[Stay]]:
+        """Before which call each transfer in begins: as late as ends in time, one after another, or
+        as early as there is room for it. No spare bytes are known: when it is waited for."""
         found: dict[int, list[Stay]] = {}
         queue = sorted((stay for stay in stays if stay.comes), key=lambda stay: stay.first)
         start = times[-1]
-        for number, stay in reversed([*enumerate(queue)]):
+        for stay in reversed(queue):
             start = min(start, times[stay.first]) - self._transfer_us(stay.root)
-            at = max(0, bisect_right(times, start) - 1)
-            if number >= self.ahead:
-                at = max(at, queue[number - self.ahead].first)
-            found.setdefault(min(at, stay.first), []).insert(0, stay)
+            at = min(max(0, bisect_right(times, start) - 1), stay.first)
+            if spare is None:
+                at = stay.first
+            else:
+                nbytes = self.program.buffers[stay.root].nbytes
+                full = np.nonzero(spare[at : stay.first] < nbytes)[0]
+                at += 0 if full.size == 0 else int(full[-1]) + 1
+                spare[at : stay.first] -= nbytes
+            found.setdefault(at, []).insert(0, stay)
         return found
 
-    def _goings(self, stays: Sequence[Stay], times: Sequence[float]) -> dict[int, list[Stay]]:
-        """Before which call the bytes of each transfer out may be used again."""
+    def _goings(
+        self, stays: Sequence[Stay], times: Sequence[float], spare: Table | None
+    ) -> dict[int, list[Stay]]:
+        """Before which call the bytes of each transfer out may be used again: once it has ended, or
+        when there is no more room for it. No spare bytes are known: at once."""
         found: dict[int, list[Stay]] = {}
         queue = sorted((stay for stay in stays if stay.goes), key=lambda stay: stay.last)
         end = 0.0
-        for number, stay in enumerate(queue):
-            end = max(end, times[stay.last + 1]) + self._transfer_us(stay.root)
-            at = bisect_left(times, end)
-            if number + self.ahead < len(queue):
-                at = min(at, queue[number + self.ahead].last + 1)
-            at = min(max(at, stay.last + 1), len(times) - 1)
+        for stay in queue:
+            begun = stay.last + 1
+            end = max(end, times[begun]) + self._transfer_us(stay.root)
+            at = min(max(bisect_left(times, end), begun), len(times) - 1)
+            if spare is None:
+                at = begun
+            else:
+                nbytes = self.program.buffers[stay.root].nbytes
+                full = np.nonzero(spare[begun:at] < nbytes)[0]
+                at = at if full.size == 0 else begun + int(full[0])
+                spare[begun:at] -= nbytes
             found.setdefault(at, []).append(stay)
         return found
 

@@ -51,8 +51,8 @@ def plan_within(
         from graphc.plan.hybrids import Hybrids
 
         choices = [front.script(t) for t in trials[:: 1 + len(trials) // SAMPLES]]
-        hybrids = Hybrids(facts, policy, choices)
-        fitting += hybrids.plans(budget_bytes, host_bytes)
+        hybrids = Hybrids(facts, policy, budget_bytes, choices)
+        fitting += hybrids.plans(host_bytes)
     if fitting:
         plan = min(fitting, key=lambda plan: plan.est_us)
         verify_plan(program, plan)
@@ -65,10 +65,10 @@ def plan_within(
     if hybrids is not None:
         least = min((least, *hybrids.smallest(host_bytes)), key=lambda p: p.peak_bytes)
     where = f", at {least.owner.name!r} ({least.owner.part})" if least.owner is not None else ""
+    does = "replays and sends" if hybrids is not None else "replays"
     told = (
         f"the plan for target {program.target} needs {least.peak_bytes:,} B at least, with what "
-        f"policy {policy!r} replays{' and sends' if hybrids else ''}{where}; "
-        f"the budget is {budget_bytes:,} B"
+        f"policy {policy!r} {does}{where}; the budget is {budget_bytes:,} B"
     )
     fail("GC-M001", told, "`graphc plan --memory SIZE --largest-batch` says which batch fits")
 

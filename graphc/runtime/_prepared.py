@@ -11,8 +11,9 @@ from graphc.errors import fail
 from graphc.floats import Floats, Held, as_array
 from graphc.ir.types import ITEM_BYTES
 from graphc.numpy_later import np, npt
-from graphc.plan.data import WEIGHTS, WORK, Plan
+from graphc.plan.data import WEIGHTS, WORK, Arena, Plan
 from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Program
+from graphc.runtime._host_pool import host_pages
 from graphc.runtime._steps import LEARNED, places_of, steps_of
 from graphc.runtime._weights import WeightMemory, memory_of
 
@@ -32,8 +33,8 @@ class Prepared:
     def __init__(self, program: Program, plan: Plan, weights: WeightMemory, threads: int) -> None:
         self.program, self.plan, self._weights = program, plan, weights
         self._kept, nbytes = _kept_offsets(program)
-        sizes = [0 if a.name == WEIGHTS else a.nbytes for a in plan.arenas]
-        self.regions = [weights.pages, _core.Pages(nbytes), *_arenas(sizes, weights.arenas)]
+        own = _arenas(plan.arenas, weights.arenas)
+        self.regions = [weights.pages, _core.Pages(nbytes), *own]
         self._memories = [memory_of(pages) for pages in self.regions]
         self.entries = list(plan.entries)
         self._threads, self._poisoned = threads, False
@@ -119,13 +120,15 @@ class Prepared:
         return KEPT, self._kept[root]
 
 
-def _arenas(sizes: Sequence[int], free: Sequence[_core.Pages]) -> list[_core.Pages]:
+def _arenas(arenas: Sequence[Arena], free: Sequence[_core.Pages]) -> list[_core.Pages]:
     """Memory for arenas; what is free if it is large enough."""
-    found = [*free, *[None] * len(sizes)]
-    return [
-        pages if pages is not None and pages.nbytes >= size else _core.Pages(size)
-        for size, pages in zip(sizes, found, strict=False)
-    ]
+    found = []
+    for arena, pages in zip(arenas, [*free, *[None] * len(arenas)], strict=False):
+        nbytes = 0 if arena.name == WEIGHTS else arena.nbytes
+        if pages is None or pages.nbytes < nbytes:
+            pages = host_pages(nbytes) if arena.is_host else _core.Pages(nbytes)
+        found.append(pages)
+    return found
 
 
 def _is_row(buffer: Buffer) -> bool:

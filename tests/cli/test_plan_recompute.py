@@ -10,6 +10,7 @@ from texts import conv, fc, feed, layer, softmax_loss
 import graphc
 from graphc.cli.plan_verb import command
 from graphc.plan.front import POLICIES
+from graphc.plan.within import NEED_HOST
 
 SIGMOIDS = "".join(
     conv("data" if k == 0 else f"s{k - 1}", f"c{k}", 8) + layer("Sigmoid", f"c{k}", f"s{k}")
@@ -53,4 +54,4 @@ def test_explain_is_of_training(cli, net: Path) -> None:
 
 def test_the_command_line_knows_every_policy() -> None:
     (option,) = (p for p in command.params if p.name == "policy")
-    assert list(option.type.choices) == list(POLICIES)
+    assert list(option.type.choices) == [*POLICIES, *NEED_HOST]
