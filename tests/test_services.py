@@ -1,10 +1,12 @@
 """Inputs on which passes are measured, and whether they are measured at all."""
 
+import numpy as np
 import pytest
 from texts import conv, fc, feed, graph, layer, softmax_loss
 
+from graphc.driver import assemble
 from graphc.errors import GraphError
-from graphc.services import needs_source, sample_inputs, should_measure
+from graphc.services import Services, needs_source, sample_inputs, should_measure
 
 CROP = layer("Crop", "c data", "y")
 ARGMAX = layer("ArgMax", "y", "best")
@@ -74,3 +76,12 @@ def test_should_measure():
     assert not should_measure(small, False, {"data": 1}, None)
     with pytest.raises(GraphError, match="GC-R002"):
         should_measure(small, False, None, 0.5)
+
+
+def test_networks_are_timed_by_turns():
+    small = graph(feed(data=(1, 4)), fc("data", "y", 3))
+    large = graph(feed(x=(1, 3, 64, 64)), conv("x", "y", 256, 5))
+    ctx = Services(assemble, calibration={"data": np.ones((1, 4), np.float32)})
+    times = ctx.times_us([small, large, small])
+    assert len(times) == 3 and all(0 < us < float("inf") for us in times)
+    assert ctx.times_us([]) == []

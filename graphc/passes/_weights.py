@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from graphc.ir.graph import Array, Graph, Node, Value, typed
 from graphc.ops.convolution import Convolution
 from graphc.ops.deconvolution import Deconvolution
 from graphc.ops.inner_product import InnerProduct
+from graphc.passes._low_rank.choice import pattern
 from graphc.passes.base import Pass
 from graphc.records import record
 
@@ -71,29 +71,29 @@ def weighted_layers(graph: Graph) -> list[Weighted]:
 def chosen_layers(
     each: Pass, graph: Graph, layers: Sequence[str], skip: Sequence[str]
 ) -> list[Weighted]:
-    """Those that `layers` names (all, where it names none) and `skip` does not; both may have the
-    wildcards * and ?. Raises GC-T001 for a name that fits no layer with weights, and for weights
-    that are not finite."""
+    """Those that `layers` names (all, where it names none) and `skip` does not; names or regular
+    expressions. Raises GC-T001 for one that fits no layer with weights, and for weights that are
+    not finite."""
     known = weighted_layers(graph)
     names = [layer.name for layer in known]
-    for pattern in (*layers, *skip):
-        if not fnmatch.filter(names, pattern):
-            hint = near(pattern, names) or f"layers with weights: {', '.join(names) or 'none'}"
-            fail("GC-T001", f"pass {each.name!r}: {pattern!r} is no layer with weights", hint)
+    wanted, unwanted = [
+        [pattern(text, f"pass {each.name!r}: ") for text in texts] for texts in (layers, skip)
+    ]
+    for text, fits in zip((*layers, *skip), (*wanted, *unwanted), strict=True):
+        if not any(map(fits, names)):
+            hint = near(text, names) or f"layers with weights: {', '.join(names) or 'none'}"
+            fail("GC-T001", f"pass {each.name!r}: {text!r} is no layer with weights", hint)
     chosen = [
         layer
         for layer in known
-        if (not layers or _fits(layer.name, layers)) and not _fits(layer.name, skip)
+        if (not wanted or any(fits(layer.name) for fits in wanted))
+        and not any(fits(layer.name) for fits in unwanted)
     ]
     for layer in chosen:
         if not np.isfinite(layer.array(graph)).all():
             told = f"pass {each.name!r}: layer {layer.name!r} has weights that are not finite"
             fail("GC-T001", told, "leave the layer out with skip=")
     return chosen
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def change_of(before: Array, after: Array) -> float:

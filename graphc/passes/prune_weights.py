@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+import re
+from dataclasses import field, replace
 from typing import Literal
 
 import numpy as np
@@ -41,6 +42,7 @@ class PruneWeights(Pass):
 
     name = "prune_weights"
     exact = False
+    strength = "sparsity"
     sparsity: float | None = None
     pattern: str = "unstructured"
     scope: Literal["uniform", "erk", "global"] = "uniform"
@@ -78,6 +80,14 @@ class PruneWeights(Pass):
         total = sum(matrix.size for matrix in matrices)
         told = f"{left_in_all:,} of {total:,} weights left in {len(chosen)} layers"
         return Report(self.name, changed, (told,), layers=tuple(rows))
+
+    def strengths(self, graph: Graph, count: int) -> dict[str, list[float]]:
+        """Shares of zeros, ever closer to one: half of the weights, a quarter, ... are left."""
+        chosen = chosen_layers(self, graph, self.layers, self.skip)
+        return {layer.name: [1 - 0.5**k for k in range(1, count + 1)] for layer in chosen}
+
+    def at(self, layer: str, value: float) -> PruneWeights:
+        return replace(self, sparsity=value, scope="uniform", layers=(re.escape(layer),), skip=())
 
     def _reason(self) -> str:
         return self.pattern if self.sparsity is None else f"{self.pattern}, {self.scope}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
 
 import numpy as np
@@ -32,6 +33,7 @@ class QuantizeWeights(Pass):
 
     name = "quantize_weights"
     exact = False
+    strength = "bits"
     bits: int = 8
     layers: tuple[str, ...] = field(default_factory=tuple)
     skip: tuple[str, ...] = field(default_factory=tuple)
@@ -62,6 +64,14 @@ class QuantizeWeights(Pass):
                 )
             )
         return Report(self.name, changed, (f"{len(rows)} layers",), layers=tuple(rows))
+
+    def strengths(self, graph: Graph, count: int) -> dict[str, list[int]]:
+        """Bits of a code, one less each time."""
+        chosen = chosen_layers(self, graph, self.layers, self.skip)
+        return {layer.name: list(range(MOST_BITS, 0, -1))[-count:] for layer in chosen}
+
+    def at(self, layer: str, value: int) -> QuantizeWeights:
+        return QuantizeWeights(bits=value, layers=(re.escape(layer),))
 
 
 def quantized(weight: Array, bits: int) -> Array:

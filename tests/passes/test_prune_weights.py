@@ -122,8 +122,8 @@ def test_blocks_go_as_a_whole():
     assert ((rest != 0).all(0) | ~(rest != 0).any(0)).all()
 
 
-def test_skip_and_wildcards():
-    after, report = pruned(sparsity=0.5, layers=("?",), skip=("a",))
+def test_skip_and_patterns():
+    after, report = pruned(sparsity=0.5, layers=(".",), skip=("a",))
     assert [share(weights(after, n)) > 0 for n in "aby"] == [False, True, True]
     assert [row.layer for row in report.passes[0].layers] == ["b", "y"]
 
@@ -161,7 +161,8 @@ def test_off_with_gradients():
         ({"sparsity": 0.5, "pattern": "0x1"}, "pattern is '0x1'"),
         ({"sparsity": 0.5, "pattern": "2:4"}, "says how many"),
         ({"sparsity": 0.5, "layers": ("nope",)}, "'nope' is no layer"),
-        ({"sparsity": 0.5, "skip": ("nope*",)}, "is no layer"),
+        ({"sparsity": 0.5, "skip": ("nope.*",)}, "is no layer"),
+        ({"sparsity": 0.5, "skip": ("(",)}, "is no pattern"),
         ({"pattern": "1:3", "layers": ("a",)}, "8 channels do not divide into 3"),
         ({"pattern": "1:7"}, "no layer divide into 7"),
     ],
@@ -175,3 +176,11 @@ def test_weights_that_are_no_numbers_are_refused():
     weights(one, "b").reshape(-1)[3] = np.nan
     assert "'b' has weights that are not finite" in refused([PruneWeights(sparsity=0.5)], one)
     graphc.optimize(one, [PruneWeights(sparsity=0.5, skip=("b",))], measure=False)
+
+
+def test_sensitivity():
+    found = graphc.sensitivity(net(), "prune_weights", points=3)
+    assert found.option == "sparsity" and list(found.layers) == ["a", "b", "y"]
+    assert [p.strength for p in found.layers["b"]] == [0.5, 0.75, 0.875]
+    errors = [p.error for p in found.layers["b"]]
+    assert 0 < errors[0] < errors[1] < errors[2] <= 1.5

@@ -83,3 +83,10 @@ def test_no_numbers_are_refused():
 def test_off_with_gradients():
     _, report = graphc.optimize(net(), [QuantizeWeights()], train=True, measure=False)
     assert not report.passes[0].changed
+
+
+def test_sensitivity():
+    found = graphc.sensitivity(net(), "quantize_weights", points=4)
+    assert [p.strength for p in found.layers["a"]] == [4, 3, 2, 1]
+    errors = [p.error for p in found.layers["a"]]
+    assert sorted(errors) == errors and errors[0] > 0
