@@ -38,6 +38,8 @@ CODED, CODED_PARTS = "coded.json", "coded.safetensors"
 REQUIRED = (META, GRAPH, WEIGHTS, PROVENANCE)
 OPTIONAL = (RECIPE, PLAN, CHOICES, CODED, CODED_PARTS)
 APART = {"recipe": RECIPE, "plan": PLAN, "choices": CHOICES}
+SAVING = 0.1
+"""The share of all weights' bytes that coding some must save."""
 _SHAPED_LIKE_A_BREAK = ("GC-V001", "GC-V002", "GC-W003", "GC-S001", "GC-P002")
 
 
@@ -54,6 +56,9 @@ def write_artefact(path: str | Path, graph: Graph, meta: Mapping[str, Any] | Non
     tensors = {v.name: graph.weight(v) for v in graph.param_values() if v.kind is not Kind.CARRY}
     tried = {name: encode(array) for name, array in tensors.items()}
     coded = {name: found for name, found in tried.items() if found is not None}
+    saved = sum(tensors[name].nbytes - found.nbytes for name, found in coded.items())
+    if saved < SAVING * sum(array.nbytes for array in tensors.values()):
+        coded = {}  # a weight that is no view of the file costs the others their mapping
     tensors = {name: array for name, array in tensors.items() if name not in coded}
     own = dict(meta or {})
     apart = {member: own.pop(key, None) for key, member in APART.items()}
