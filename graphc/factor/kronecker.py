@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.factor.spectrum import Spectrum, spectrum
 from graphc.ops.spec import F64
 
@@ -52,8 +50,8 @@ def pairs(extent: int) -> list[tuple[int, int]]:
 
 
 def balanced_pair(extent: int) -> tuple[int, int]:
-    """The two factors of `extent` that are nearest to each other."""
-    return min(pairs(extent), key=lambda pair: abs(np.log(pair[0] / pair[1])))
+    """The two factors of `extent` that are nearest to each other, the smaller first."""
+    return max(pair for pair in pairs(extent) if pair[0] <= pair[1])
 
 
 __all__ = ["Kronecker", "balanced_pair", "pairs", "rearranged"]
