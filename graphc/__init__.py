@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
     from graphc.train.checkpoint.narrowing import narrow_snapshot
+    from graphc.train.checkpoint.rank_pruning import prune_snapshot
     from graphc.train.solver import Solver
     from graphc.tuning import tune
 
@@ -55,6 +56,7 @@ _HOME = {
     "open": "graphc.driver",
     "optimize": "graphc.driver",
     "plan": "graphc.memory",
+    "prune_snapshot": "graphc.train.checkpoint.rank_pruning",
     "sensitivity": "graphc.layer_sensitivity",
     "sweep_batches": "graphc.memory",
     "tune": "graphc.tuning",
@@ -85,6 +87,7 @@ __all__ = [
     "open",
     "optimize",
     "plan",
+    "prune_snapshot",
     "sensitivity",
     "sweep_batches",
     "tune",
