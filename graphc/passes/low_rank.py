@@ -45,7 +45,8 @@ class LowRank(Pass):
 
     A layer stays where it does not pay (`when`=faster: in fewer multiply-adds, and by `gain` of its
     measured time; smaller: in fewer multiply-adds; always). `layers`: patterns of names, `skip`:
-    of those left alone. The last layer of a chain makes the old top under its name.
+    of those left alone. The last layer of a chain makes the old top under its name. With `measure`
+    the report tells how far what each layer computes has moved, if that takes no long.
     """
 
     name = "low_rank"
@@ -73,6 +74,7 @@ class LowRank(Pass):
     round: int = 1
     when: Literal["faster", "smaller", "always"] = "faster"
     gain: float = 0.05
+    measure: bool = True
 
     def __post_init__(self) -> None:
         """Raises GC-T001 for options that contradict each other or cannot be."""
@@ -110,7 +112,7 @@ class LowRank(Pass):
             fail("GC-T001", told, "give --calibration, or calibration= in Python")
         order = order_of(graph)
         jobs, stays = jobs_of(graph, ctx.rng, self._wish())
-        work = Work(graph, ctx, Terms(self.when, self.gain, self.response))
+        work = Work(graph, ctx, Terms(self.when, self.gain, self.response, self.measure))
         found = sorted([*stays, *work.run(jobs, self._budget())], key=lambda c: order[c.layer])
         detail = [f"{name} becomes {', '.join(new)}" for name, new in work.replaced.items()]
         return Report(self.name, bool(detail), tuple(detail), layers=tuple(found))
@@ -134,6 +136,7 @@ class LowRank(Pass):
             response=self.response,
             layers=(re.escape(layer),),
             when="always",
+            measure=False,
         )
 
     def _wish(self) -> Wish:

@@ -209,6 +209,16 @@ def test_responses_are_kept_better_than_by_weights(response):
     assert net().node("b").attrs.bias_term is False
 
 
+def test_what_is_not_measured():
+    """Responses are fitted all the same."""
+    words = {"calibration": {"data": X}}
+    for response in ("none", "asymmetric"):
+        _, told = cut(net(), words, rank=(4,), response=response)
+        _, report = cut(net(), words, rank=(4,), response=response, measure=False)
+        assert all(c.response_error is None for c in report.layers)
+        assert [c.weight_error for c in report.layers] == [c.weight_error for c in told.layers]
+
+
 def test_full_rank_by_responses():
     words = {"calibration": {"data": X}}
     made, _ = cut(net(), words, error=0.0, response="symmetric", layers=("y",))

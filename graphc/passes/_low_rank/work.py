@@ -29,11 +29,12 @@ TRIED = ("pca", "tai", "tucker", "decouple")
 @record(frozen=True)
 class Terms:
     """When a layer is replaced: `when` "always", "smaller" (fewer multiply-adds), or "faster" (the
-    measured time falls by the share `gain`, too). `response`: what is kept, see LowRank."""
+    measured time falls by the share `gain`, too). `response`, `measure`: see LowRank."""
 
     when: str
     gain: float
     response: str
+    measure: bool
 
 
 @record(frozen=True)
@@ -98,7 +99,8 @@ class Work:
 
     def _before(self, jobs: Sequence[Job]) -> tuple[Mapping[str, Array] | None, list[Array]]:
         """Inputs, and what the jobs' layers compute on them; None where that is not measured."""
-        inputs = self.ctx.samples(self.graph) if jobs else None
+        is_needed = self.terms.measure or self.terms.response != "none"
+        inputs = self.ctx.samples(self.graph) if jobs and is_needed else None
         if inputs is None:
             return None, []
         names = [top(job.node).name for job in jobs]
@@ -188,7 +190,7 @@ class Work:
         inputs: Mapping[str, Array] | None,
     ) -> list[LayerChange]:
         changed = [v for v in verdicts if v.paths is not None]
-        if not changed or inputs is None:
+        if not changed or inputs is None or not self.terms.measure:
             return [v.change for v in verdicts]
         names = [tops[v.job.node].name for v in changed]
         new = responses(self.ctx, self.graph, inputs, names)
