@@ -14,7 +14,7 @@ from graphc.passes._low_rank.chain import put_chains
 from graphc.passes._low_rank.layers import bottom, top
 from graphc.passes.base import PassContext
 
-ROUNDS = 3
+ROUNDS = 7
 """Each is timed this often, in turns, and the least counts: others use the machine, too."""
 
 
