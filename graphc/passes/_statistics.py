@@ -44,7 +44,7 @@ class Statistics:
 
     @property
     def _ridge(self) -> float:
-        return RIDGE * float(np.diag(self.covariance).mean())
+        return RIDGE * (float(np.diag(self.covariance).mean()) or 1.0)
 
     def compensated(self, weight: F64, bias: F64, kept: Ints) -> tuple[F64, F64, float]:
         """W' (O, kept columns) and b' that come nearest to y from the kept channels alone, and the

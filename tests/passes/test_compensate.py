@@ -148,6 +148,16 @@ def test_inner_products_and_layers_without_a_bias():
     assert np.abs(run(less, feeds) - plain).mean() < np.abs(run(bare, feeds) - plain).mean()
 
 
+def test_inputs_that_never_change():
+    net = filled(NET, 8)
+    net.weights["a:weight"][...] = 0
+    feeds = sample_inputs(net)
+    less, _ = graphc.optimize(
+        net, [Compensate(ratio=0.5, layers=("y",))], calibration=feeds, measure=False
+    )
+    close(run(less, feeds), run(net, feeds), tolerance=1e-5)
+
+
 def test_what_stays_and_why():
     both = conv("a", "b", 4) + conv("a", "c", 4) + layer("Eltwise", "b c", "d") + fc("d", "y", 3)
     net = filled(IN + conv("data", "a", 6) + both, 6)
