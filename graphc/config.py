@@ -57,9 +57,13 @@ def _flag(name: str, text: str) -> bool:
 def describe(config: Config) -> list[tuple[str, str, str]]:
     """Rows (variable, value, meaning), for `graphc doctor`."""
     return [
-        (PREFIX + f.name.upper(), str(getattr(config, f.name)), f.metadata["help"])
+        (PREFIX + f.name.upper(), _told(getattr(config, f.name)), f.metadata["help"])
         for f in fields(config)
     ]
+
+
+def _told(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 __all__ = ["Config", "describe"]

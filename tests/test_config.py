@@ -38,4 +38,8 @@ def test_variables_of_others_are_left_alone():
 
 
 def test_describe_names_every_variable():
-    assert [row[0] for row in describe(Config.load({}))] == ["GRAPHC_DEBUG", "GRAPHC_CACHE"]
+    names = ["GRAPHC_DEBUG", "GRAPHC_CACHE", "GRAPHC_HOST"]
+    rows = describe(Config.load({"GRAPHC_HOST": "/pool"}))
+    assert [row[0] for row in rows] == names
+    assert rows[2][1] == "/pool"
+    assert describe(Config.load({}))[2][1] == ""

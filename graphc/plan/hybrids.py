@@ -17,7 +17,8 @@ from graphc.plan.hosted import plan_hosted
 from graphc.plan.profiles import live_profile
 from graphc.plan.replays import Choice, Script, StaleError, TooManyError, unrolled
 from graphc.plan.segments import Segments
-from graphc.plan.sends import sendable, sending, streamable
+from graphc.plan.sends import sending
+from graphc.plan.stays import sendable, streamable
 from graphc.program import PERSISTENT, Program
 from graphc.records import record
 

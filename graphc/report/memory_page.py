@@ -13,7 +13,7 @@ from graphc.plan import Plan
 from graphc.plan.data import WORK
 from graphc.program import BufferKind
 from graphc.report._memory_page import SCRIPT, STYLE
-from graphc.report.residents import WORKSPACE, Resident, persistent, residents
+from graphc.report.residents import WORKSPACE, Resident, persistent, residents, step_name
 from graphc.report.text import plain, size_text
 
 KINDS = [*(kind.value for kind in BufferKind), WORKSPACE]
@@ -43,7 +43,7 @@ def page(low: Lowering, *, title: str, batches: Batches = (), memory: int = 0) -
     left = len(found) - len(drawn)
     kept = persistent(low)
     steps = max(1, len(plan.live))
-    names = list(dict.fromkeys(low.call(step).name for step in plan.steps))
+    names = list(dict.fromkeys(step_name(low, step)[0] for step in plan.steps))
     told = {
         "kinds": KINDS,
         "peak_bytes": plan.peak_bytes,
@@ -75,8 +75,8 @@ def page(low: Lowering, *, title: str, batches: Batches = (), memory: int = 0) -
 def _layers(low: Lowering, names: Sequence[str]) -> list[list[int | str]]:
     """Of each step its layer, by number, and the part of it."""
     number = {name: at for at, name in enumerate(names)}
-    calls = (low.call(step) for step in low.plan.steps)
-    return [[number[call.name], call.part] for call in calls]
+    told = (step_name(low, step) for step in low.plan.steps)
+    return [[number[name], part] for name, part in told]
 
 
 def _row(each: Resident) -> list[str | int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.lowering import Lowering
+from graphc.plan.data import WEIGHTS, Step, StepKind
 from graphc.plan.lifetimes import Schedule, lifetimes
 from graphc.program import PERSISTENT, Buffer, Program
 from graphc.records import record
@@ -33,6 +36,8 @@ def residents(low: Lowering) -> list[Resident]:
     that hold nothing (of empty buffers) are left out.
     """
     program, plan = low.program, low.plan
+    if any(step.instance or step.kind is not StepKind.RUN for step in plan.steps):
+        return _stays(low)
     schedule = Schedule.of(program)
     lives, places = lifetimes(program, schedule), _places(low)
     ends = {root: life.last for root, life in lives.items()}
@@ -56,9 +61,69 @@ def residents(low: Lowering) -> list[Resident]:
     return sorted(found, key=lambda each: (each.first, each.offset))
 
 
+def step_name(low: Lowering, step: Step) -> tuple[str, str]:
+    """The layer and the part that run, or the buffer that is transferred and where to."""
+    if step.kind is StepKind.RUN:
+        call = low.call(step)
+        return call.name, call.part
+    return low.program.buffers[step.operands[0].buffer].name, step.kind.value
+
+
+def _stays(low: Lowering) -> list[Resident]:
+    """As `residents`, of a plan in which buffers are there more than once: from the first step that
+    touches bytes to the last before something else is there."""
+    program, plan = low.program, low.plan
+    here: dict[tuple[int, int, int], Resident] = {}
+    found: list[Resident] = []
+    homes = {root: place for root, place in plan.homes.items() if root in _given(program)}
+    for root, (arena, offset) in homes.items():
+        b = program.buffers[root]
+        here[arena, offset, root] = Resident(
+            b.name, b.kind.value, GIVEN, arena, offset, b.nbytes, 0, 0
+        )
+    for number, step in enumerate(plan.steps):
+        layer = step_name(low, step)[0]
+        for place in step.operands:
+            root, inner = program.buffers[place.buffer].view_of or (place.buffer, 0)
+            b, key = program.buffers[root], (place.arena, place.offset - inner, root)
+            is_kept = b.kind in PERSISTENT and plan.arenas[place.arena].name == WEIGHTS
+            if not b.nbytes or is_kept:
+                continue
+            old = here.get(key)
+            if old is None:
+                found += _ended(here, key, b.nbytes, number)
+            first, by = (number, layer) if old is None else (old.first, old.layer)
+            where = (*key[:2], b.nbytes, first, number)
+            here[key] = Resident(b.name, b.kind.value, by, *where)
+        if step.workspace is not None:
+            name, part = step_name(low, step)
+            where = (*step.workspace, low.variant(step).workspace_bytes, number, number)
+            found.append(Resident(f"{name} ({part})", WORKSPACE, name, *where))
+    return sorted((*found, *here.values()), key=lambda each: (each.first, each.offset))
+
+
+def _ended(
+    here: dict[tuple[int, int, int], Resident], key: tuple[int, int, int], nbytes: int, step: int
+) -> list[Resident]:
+    """What was on bytes that something else takes; it ended before, in place right before."""
+    arena, start, _ = key
+    over = [
+        other
+        for other, each in here.items()
+        if other[0] == arena and other[1] < start + nbytes and start < other[1] + each.nbytes
+    ]
+    ended = [here.pop(other) for other in over]
+    return [replace(each, last=min(each.last, step - 1)) for each in ended if each.first < step]
+
+
+def _given(program: Program) -> set[int]:
+    return {program.root(b).id for b in (*program.inputs.values(), *program.seeds.values())}
+
+
 def persistent(low: Lowering) -> list[Resident]:
     """What stays from run to run, in the order of its addresses."""
-    places, last = _places(low), max(0, len(low.plan.steps) - 1)
+    homes, last = low.plan.homes, max(0, len(low.plan.steps) - 1)
+    places = {b: home for b, home in homes.items() if low.plan.arenas[home[0]].name == WEIGHTS}
     owners = _owners(low)
     return sorted(
         (
@@ -88,10 +153,12 @@ def _owners(low: Lowering) -> dict[int, str]:
     """Root buffer -> the layer whose call touches it first."""
     found: dict[int, str] = {}
     for step in low.plan.steps:
+        if step.kind is not StepKind.RUN:
+            continue
         call = low.call(step)
         for operand in (*call.reads, *call.writes):
             found.setdefault(low.program.root(operand.buffer).id, call.name)
     return found
 
 
-__all__ = ["GIVEN", "WORKSPACE", "Resident", "persistent", "residents"]
+__all__ = ["GIVEN", "WORKSPACE", "Resident", "persistent", "residents", "step_name"]

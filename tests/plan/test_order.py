@@ -24,7 +24,7 @@ from graphc.plan import Plan, StepKind, verify_plan
 from graphc.plan.facts import Facts
 from graphc.plan.hosted import plan_hosted
 from graphc.plan.replays import StaleError, TooManyError, unrolled
-from graphc.plan.sends import sendable, streamable
+from graphc.plan.stays import sendable, streamable
 from graphc.plan.text import from_json, to_json
 from graphc.program import Link, Program
 

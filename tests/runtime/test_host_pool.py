@@ -20,7 +20,7 @@ from graphc.plan.facts import Facts
 from graphc.plan.hosted import plan_hosted
 from graphc.plan.replays import unrolled
 from graphc.plan.segments import Segments
-from graphc.plan.sends import sendable, streamable
+from graphc.plan.stays import sendable, streamable
 from graphc.program import Program
 from graphc.runtime import _plans
 

@@ -1,0 +1,59 @@
+"""graphc plan --train --memory --host: what is sent, and what waits for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli.test_plan_recompute import net as net
+
+import graphc
+from graphc.memory import lowered_within
+from graphc.plan import StepKind
+from graphc.report.residents import residents
+
+
+def smallest(net: Path) -> int:
+    with pytest.raises(graphc.GraphError) as caught:
+        graphc.plan(net, train=True, memory="1kB", host="1GiB")
+    return int(caught.value.message.split("needs ")[1].split(" B")[0].replace(",", ""))
+
+
+def test_the_command_line_sends(cli, net: Path, tmp_path: Path) -> None:
+    budget = smallest(net)
+    words = ("plan", net, "--train", "--memory", f"{budget}B", "--host", "1GiB", "--explain")
+    told = cli(*words, "--json").json
+    assert told["peak_bytes"] <= budget
+    found = told["recompute"]
+    assert found["sent"] == len(found["sent_buffers"]) > 0
+    assert 0 < found["host_bytes"] == told["host_bytes"] < 1 << 30
+    assert found["stall_us"] > 0
+    page = tmp_path / "memory.html"
+    done = cli(*words, "--timeline", "--html", page)
+    assert "sent to the host:" in done.out
+    assert "host pool" in done.out
+    assert found["sent_buffers"][0]["name"] in page.read_text()
+
+
+def test_the_page_shows_no_two_buffers_on_the_same_bytes(net: Path) -> None:
+    low = lowered_within(net, None, smallest(net), "ours", "1GiB", train=True, target="model")
+    assert any(step.kind is StepKind.IN for step in low.plan.steps)
+    drawn = [r for r in residents(low) if r.nbytes]
+    for number, a in enumerate(drawn):
+        for b in drawn[:number]:
+            apart = a.arena != b.arena or a.offset + a.nbytes <= b.offset
+            apart |= b.offset + b.nbytes <= a.offset
+            assert apart or a.last < b.first or b.last < a.first, (a, b)
+
+
+def test_bad_pools(cli, net: Path) -> None:
+    for words, code, told in (
+        (("--train", "--host", "1GiB"), 2, "no budget"),
+        (("--memory", "1GiB", "--host", "1GiB"), 2, "only training"),
+        (("--train", "--memory", "1GiB", "--host", "0B"), 2, "GC-R004"),
+        (("--train", "--memory", "1GiB", "--policy", "offload"), 2, "--host SIZE"),
+    ):
+        done = cli("plan", net, *words)
+        assert (done.code, told in done.err) == (code, True), done.err
+    done = cli("plan", net, "--train", "--memory", "1GiB", "--host", "4000TiB")
+    assert "the host pool of" in done.err
