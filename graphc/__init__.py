@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphc.ir.graph import Graph
     from graphc.layer_sensitivity import sensitivity
     from graphc.limits import Limits
-    from graphc.memory import largest_batch, lowered, plan, sweep_batches
+    from graphc.memory import largest_batch, lowered, plan, sweep_batches, sweep_memory
     from graphc.passes.base import Pass, Report
     from graphc.runtime.executable import Executable
     from graphc.train.checkpoint.narrowing import narrow_snapshot
@@ -59,6 +59,7 @@ _HOME = {
     "prune_snapshot": "graphc.train.checkpoint.rank_pruning",
     "sensitivity": "graphc.layer_sensitivity",
     "sweep_batches": "graphc.memory",
+    "sweep_memory": "graphc.memory",
     "tune": "graphc.tuning",
 }
 
@@ -90,6 +91,7 @@ __all__ = [
     "prune_snapshot",
     "sensitivity",
     "sweep_batches",
+    "sweep_memory",
     "tune",
 ]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from graphc.errors import fail
 from graphc.plan import Plan
+from graphc.plan.wish import Wish
 
 MAX_BYTES = 1 << 62
 UNITS: dict[str, int] = {
@@ -15,6 +17,8 @@ UNITS: dict[str, int] = {
     **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)},
     **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)},
 }
+KEEP, REPLAY = "keep", "replay"
+"""What a layer's override can say."""
 SPELLED = "write 6GiB, 500MB or 12000000000B"
 _SIZE = re.compile(r"([0-9]+)(?:\.([0-9]+))?\s*([A-Za-z]+)")
 
@@ -40,6 +44,31 @@ def checked_host(host: Any, memory: Any, train: bool = True) -> int:
         told = "a host pool is given, but no budget of memory that would need it"
         fail("GC-R002", told, "give both, as --memory 6GiB --host 32GiB")
     return size
+
+
+def wish_of(
+    memory: str | int | None = None,
+    policy: str = "ours",
+    overrides: Mapping[str, str] | None = None,
+    host: str | int | None = None,
+    train: bool = True,
+) -> Wish:
+    """The wish of a caller. `overrides`: layer -> "keep" or "replay". Raises GC-R004 for a budget
+    that is no size, GC-R002 for what policies and overrides there are not, and as `checked_host`.
+    """
+    host_bytes = checked_host(host, memory, train)
+    if policy != "ours":
+        from graphc.plan.within import check_policy
+
+        check_policy(policy, host_bytes)
+    table = dict(overrides or {})
+    for layer, how in table.items():
+        if not isinstance(layer, str) or how not in (KEEP, REPLAY):
+            told = f"layer {layer!r} is to be {how!r} in memory"
+            fail("GC-R002", told, f"{KEEP!r} and {REPLAY!r} are possible")
+    keep, replay = (tuple(n for n, how in table.items() if how == each) for each in (KEEP, REPLAY))
+    budget = None if memory is None else checked_size(memory)
+    return Wish(budget, policy, keep, replay, host_bytes)
 
 
 def _read(told: Any) -> int:
@@ -80,4 +109,11 @@ def physical_memory() -> int | None:
         return None
 
 
-__all__ = ["check_budget", "checked_host", "checked_size", "over_budget", "physical_memory"]
+__all__ = [
+    "check_budget",
+    "checked_host",
+    "checked_size",
+    "over_budget",
+    "physical_memory",
+    "wish_of",
+]

@@ -6,11 +6,11 @@ prototxt + weights -> Graph -> passes -> autodiff -> Executable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from graphc.budget import checked_host
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph
@@ -20,10 +20,12 @@ from graphc.ir.types import Phase
 from graphc.ir.verify import verify
 from graphc.limits import Limits
 from graphc.ops.fillers import fill_weights, filler
+from graphc.plan.wish import Wish
 from graphc.runtime.executable import Executable
 from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.targets import DEFAULT_TARGET as DEFAULT_TARGET
 from graphc.runtime.targets import check_target as check_target
+from graphc.runtime.targets import checked_wish as checked_wish
 
 if TYPE_CHECKING:
     from graphc.front.overrides import NetOverrides, Overrides
@@ -205,6 +207,8 @@ def compile(  # the name the API promises
     threads: int | None = None,
     deterministic: bool = False,
     pin_variants: bool = False,
+    policy: str = "ours",
+    overrides: Mapping[str, str] | None = None,
     calibration: Mapping[str, Array] | None = None,
     measure: bool | None = False,
     seed: int = 0,
@@ -218,26 +222,25 @@ def compile(  # the name the API promises
     protect from passes, or "all". `memory`: bytes, or a size as "6GiB", that no plan may exceed.
     `batch` replaces the batch size of all inputs. `seed`: of dropout, shuffles and crops. `threads`
     of target cpu: None, one for each CPU this process may use. `deterministic`: only kernels whose
-    bits do not depend on the number of threads. `pin_variants` makes no difference so far.
-    `measure`: as in `optimize`. `set`: as in `load`, for a path. `host`: of `train=True`, how much
-    of what waits for the backward may be sent to the host to stay within `memory`. Raises GC-M001
-    for a plan over `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not
-    built or cannot do this, and what `optimize` raises; unknown shapes open data sources (GC-D001,
-    GC-F001).
+    bits do not depend on the number of threads. `pin_variants`: every layer has the kernel that is
+    fastest, whatever its workspace; else a budget may choose another, which may round differently.
+    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`.
+    `measure`: as in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan over
+    `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built or cannot
+    do this, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
     """
     from graphc.passes.registry import resolve
 
     target = DEFAULT_TARGET if target is None else target
-    check_target(target, memory)
-    checked_host(host, memory, train)
+    wish = checked_wish(target, memory, policy, overrides, host, train)
     kept = kept_names(keep)
     chosen = resolve(() if train and passes == "default" else passes)
     graph = own(net, set=set)
     shape(graph, batch=batch)
     report = _optimize(graph, chosen, kept, passes == "default", calibration, measure, train=train)
     how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
-    how |= {"threads": threads, "deterministic": deterministic, "memory": memory, "host": host}
-    return assemble(graph, **how, meta={"recipe": report.recipe})
+    how |= {"threads": threads, "deterministic": deterministic, "pin_variants": pin_variants}
+    return assemble(graph, **how, wish=wish, meta={"recipe": report.recipe})
 
 
 def assemble(
@@ -246,20 +249,17 @@ def assemble(
     target: str = "reference",
     train: bool = False,
     keep: Keep = (),
-    seed: int = 0,
-    threads: int | None = None,
-    deterministic: bool = False,
-    meta: Mapping[str, Any] | None = None,
+    wish: Wish | None = None,
     verified: bool = False,
-    memory: str | int | None = None,
-    host: str | int | None = None,
+    **how: Any,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
 
-    `meta` goes into the artefact. `verified`: the graph has been, as it is. `memory`, `host`: as in
-    `compile`. Raises GC-X001 for a target that cannot do this, GC-M001, GC-M002.
+    `wish`: what `checked_wish` makes of a budget. `verified`: the graph has been, as it is. `how`:
+    more arguments of `Executable`; `meta` goes into the artefact. Raises GC-X001 for a target that
+    cannot do this, GC-M001, GC-M002.
     """
-    budget = check_target(target, memory)
+    check_target(target, None if wish is None else wish.memory)
     kept = kept_names(keep)
     fill_weights(graph)
     if train:
@@ -268,18 +268,7 @@ def assemble(
         differentiate(graph, seeds=() if kept == "all" else kept)
     if not verified or train:
         verify(graph, 1)
-    return Executable(
-        graph,
-        train=train,
-        keep=kept,
-        seed=seed,
-        meta=meta,
-        target=target,
-        threads=threads,
-        deterministic=deterministic,
-        memory=budget,
-        host=checked_host(host, memory, train),
-    )
+    return Executable(graph, target=target, train=train, keep=kept, wish=wish, **how)
 
 
 def open(
@@ -290,14 +279,16 @@ def open(
     shapes: Shapes | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    memory: str | int | None = None,
     limits: Limits | None = None,
 ) -> Executable:
     """Open an artefact written by `Executable.save`.
 
-    `target` None: what it was compiled for. `keep` adds to what was kept then; `shapes` and `batch`
-    as in `load`, `threads` as in `compile`. Raises GC-A001, GC-F001, GC-L001, GC-W001 (shapes).
+    `target`, `memory` None: what it was compiled for. `keep` adds to what was kept then; `shapes`
+    and `batch` as in `load`, `threads` as in `compile`. Raises GC-A001, GC-F001, GC-L001, GC-M001,
+    GC-W001 (shapes).
     """
-    from graphc.runtime.artefact import read_artefact, settings
+    from graphc.runtime.artefact import read_artefact, settings, wish_in
 
     graph, meta = read_artefact(_path(path), limits or Limits())
     compiled_for, train, seed, before = settings(meta, path)
@@ -305,9 +296,13 @@ def open(
     kept: Keep = "all" if "all" in (now, before) else (*before, *now)
     shape(graph, shapes, batch)
     target = compiled_for if target is None else target
+    wish = wish_in(meta, path) if target != "reference" else Wish()
+    if memory is not None:
+        wish = replace(wish, memory=check_target(target, memory))
     try:
         how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
         how |= {"deterministic": meta.get("deterministic") is True, "threads": threads}
+        how |= {"pin_variants": meta.get("pin_variants") is True, "wish": wish}
         return assemble(graph, **how, meta=meta, verified=shapes is None and batch is None)
     except GraphError as error:
         raise error.at(loc=Loc(str(path))) if error.code == "GC-A001" else error from None

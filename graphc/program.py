@@ -124,7 +124,7 @@ class Program:
     """`entries`: name -> call ids in order: "prepare" (packing, whenever weights changed),
     "forward", "backward", "update". `inputs`, `outputs`: blob name -> buffer id; `kept`: buffers
     that must hold their value when the entry ends that wrote it, outputs among them; `lasting`:
-    those that must hold it until the last entry ends, so that this one can run again. `values`: IR
+    those that the last entry must find, or make anew, also when it runs again. `values`: IR
     value name -> buffer id, for those that exist. `seeds`: value name -> buffer of its gradient,
     which whoever runs the Program fills before "backward". `link`: what transfers go over."""
 

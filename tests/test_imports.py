@@ -31,7 +31,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("count", "difference", "factor", "channels"),
     ("front",),
     ("passes",),
-    ("autodiff",),
+    ("autodiff", "micro_batches"),
     ("updates",),
     ("program",),
     ("lower",),

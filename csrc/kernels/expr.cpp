@@ -116,7 +116,8 @@ Expr::Expr(const Problem& problem, const Spans& loops)
       program_(program_of(problem, blocks_, reads_, adds_, loops)) {
     if (program_.draws()) {
         layer_ = std::uint32_t(problem.attrs.integer("layer"));
-        rng::check_range(0, blocks_.size());
+        first_ = problem.attrs.has("first") ? problem.attrs.integer("first") : 0;
+        rng::check_range(first_, blocks_.size());
     }
 }
 
@@ -176,7 +177,8 @@ void Expr::run_part(const char* const* reads, char* const* writes, const Run& ru
                          }
                      }
                      if (program_.draws()) {
-                         fill(loops_, stream, first, rows * columns, slots[program_.draw()]);
+                         fill(loops_, stream, first_ + first, rows * columns,
+                              slots[program_.draw()]);
                      }
                      const auto target = [&](int k) {
                          return const_cast<char*>(address(writes[k], operand_of(k)));

@@ -41,6 +41,7 @@ class Expr {
     Blocks blocks_;
     ExprProgram program_;
     std::uint32_t layer_ = 0;
+    std::int64_t first_ = 0;  // element of the layer's stream that is this operand's first
 };
 
 }  // namespace graphc

@@ -12,13 +12,23 @@ import click
 
 from graphc import __version__
 from graphc.cli.inputs import read_calibration
-from graphc.cli.nets import existing, is_artefact, keep_option, load_net, shape_hint
+from graphc.cli.nets import (
+    existing,
+    is_artefact,
+    keep_option,
+    load_net,
+    parse_overrides,
+    shape_hint,
+)
 from graphc.cli.options import (
     calibration_option,
     host_option,
     json_option,
     memory_option,
     net_options,
+    override_option,
+    pin_option,
+    policy_option,
 )
 from graphc.cli.output import emit_json, note, note_budget, say, shape_text, size_text, table
 from graphc.driver import PassLike
@@ -55,6 +65,9 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
 )
 @memory_option
 @host_option
+@policy_option
+@override_option
+@pin_option
 @click.option(
     "--keep",
     multiple=True,
@@ -79,14 +92,14 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
 def command(net: str, output: str | None, as_json: bool, **options: Any) -> None:
     """Compile NET, a prototxt, into an artefact that `graphc run` executes."""
     from graphc import driver
-    from graphc.budget import checked_host
 
     started = time.perf_counter()
     if options["target"] is None:
         options["target"] = driver.DEFAULT_TARGET
-    driver.check_target(options["target"], options["memory"])
-    checked_host(options["host"], options["memory"], options["train"])
-    note_budget(options["memory"], options["host"])
+    note_budget(options["memory"])
+    overrides = parse_overrides(options["override_specs"], options["recipe"])
+    how = {key: options[key] for key in ("memory", "policy", "host", "train")}
+    wish = driver.checked_wish(options["target"], **how, overrides=overrides)
     passes = _passes(options)
     target = _target(net, output)
     with shape_hint():
@@ -112,8 +125,8 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         train=options["train"],
         keep=keep,
         meta=meta,
-        memory=options["memory"],
-        host=options["host"],
+        pin_variants=options["pin_variants"],
+        wish=wish,
     )
     exe.save(target)
     elapsed = time.perf_counter() - started

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +173,24 @@ def open_executable(
         threads=threads,
         limits=Limits.of(options["strict"]),
     )
+
+
+def parse_overrides(specs: Iterable[str], recipe: str | None = None) -> dict[str, str]:
+    """Layer -> "keep" or "replay" of a recipe's [[memory]], then of LAYER=HOW. Raises GC-C001 for
+    what is not of this form, and what the recipe raises."""
+    found: dict[str, str] = {}
+    if recipe is not None:
+        from graphc.passes.recipe import read_overrides
+
+        found = read_overrides(Path(existing(recipe)))
+    for spec in specs:
+        layer, _, how = spec.rpartition("=")
+        if not layer or how not in ("keep", "replay"):
+            fail(
+                "GC-C001", f"--override {spec!r} is not LAYER=HOW", "write conv1=keep or r1=replay"
+            )
+        found[layer] = how
+    return found
 
 
 def keep_option(names: tuple[str, ...]) -> Keep:

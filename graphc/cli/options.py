@@ -56,6 +56,32 @@ host_option = option(
     metavar="SIZE",
     help="Of --memory in training: host memory that what waits for the backward may be sent to.",
 )
+override_option = option(
+    "--override",
+    "override_specs",
+    multiple=True,
+    metavar="LAYER=HOW",
+    help="Of training: keep what a layer makes, or replay it, whatever the budget: conv1=keep, "
+    "relu1=replay (repeatable).",
+)
+policy_option = option(
+    "--policy",
+    kind=one_of("ours", "sqrt", "speed", "memory", "cost_aware", "offload", "tensor_cache"),
+    default="ours",
+    show_default=True,
+    help="Of training within --memory: how to choose what is computed twice.",
+)
+micro_batch_option = option(
+    "--micro-batch",
+    kind=at_least(1),
+    metavar="N",
+    help="Of training: run layers on N samples at a time; gradients add up to those of the batch.",
+)
+pin_option = option(
+    "--pin-variants",
+    is_flag=True,
+    help="The same kernels under every budget, so that results are the same to the bit.",
+)
 set_option = option(
     "--set",
     "set",

@@ -14,6 +14,8 @@ from graphc.program import BufferKind, Program
 ROWS, WIDTH = 40, 100
 MIB = 1 << 20
 NAMED = 8
+BAR = 20
+"""Characters for the time that training takes without a budget."""
 MEANING = {
     BufferKind.ACT.value: "what layers hand on, gradients of it included",
     BufferKind.PARAM.value: "learned, as Caffe lays them out",
@@ -57,6 +59,10 @@ def tell(found: dict[str, Any]) -> None:
     )
     per_sample = size_text(found["activation_bytes"] // batch)
     say(f"activations, their gradients and inputs: at most {per_sample} per sample")
+    if "micro_batch" in found:
+        say(f"layers run on {found['micro_batch']['samples']:,} samples at a time")
+        for remark in found["micro_batch"]["notes"]:
+            say(remark)
     _tell_budget(found)
 
 
@@ -108,6 +114,23 @@ def _tell_budget(found: dict[str, Any]) -> None:
             for fits in ("yes" if row["fits"] else "no",)
         ]
         table(("batch", "peak bytes", "", "fits"), rows, right="batch,peak bytes,")
+    if "time_sweep" in found:
+        say("")
+        points = [
+            (
+                f"{row['memory']:,}",
+                size_text(row["memory"]),
+                f"{100 * row['overhead']:.1f} %",
+                f"{row['replays']:,}",
+                "#" * round(BAR * (1 + row["overhead"])),
+            )
+            for row in found["time_sweep"]
+        ]
+        table(
+            ("memory", "", "more time", "replays", "time"),
+            points,
+            right="memory,,more time,replays",
+        )
     if "plans_made" in found:
         say(f"{count_text(found['plans_made'], 'plan')} made and verified")
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
-from graphc.cli.nets import keep_option, open_planned
+from graphc.budget import wish_of
+from graphc.cli.nets import keep_option, open_planned, parse_overrides
 from graphc.cli.options import (
     given,
     host_option,
     json_option,
     memory_option,
+    micro_batch_option,
     net_options,
+    override_option,
+    policy_option,
     threads_option,
 )
 from graphc.cli.output import emit_json, note, note_budget, say
@@ -23,8 +28,9 @@ from graphc.ir.graph import Graph
 from graphc.plan import Plan
 from graphc.plan.explain import explained
 from graphc.plan.timeline import timeline
-from graphc.plan.within import NEED_HOST
+from graphc.plan.wish import Wish
 from graphc.program import BufferKind, Program
+from graphc.train.build import MIXED
 
 
 @click.command("plan")
@@ -54,19 +60,27 @@ from graphc.program import BufferKind, Program
 @click.option("--timeline", "as_timeline", is_flag=True, help="Draw the bytes needed, by step.")
 @memory_option
 @host_option
-@click.option(
-    "--policy",
-    type=click.Choice(["ours", "sqrt", "speed", "memory", "cost_aware", *NEED_HOST]),
-    default="ours",
-    show_default=True,
-    help="Of --train --memory: how to choose what is computed twice.",
-)
-@click.option("--explain", is_flag=True, help="Of --train: say what is kept, replayed and sent.")
+@micro_batch_option
+@policy_option
+@override_option
+@click.option("--recipe", metavar="R.toml", help="Of its [[memory]]: what to keep, and to replay.")
+@click.option("--explain", is_flag=True, help="Of --train: say what is kept, and what replayed.")
 @click.option(
     "--largest-batch", "as_largest", is_flag=True, help="Of --memory: find the batch that fits."
 )
 @click.option(
-    "--sweep", is_flag=True, help="Of --memory: what batches 1, 2, 4, ... need, until it is full."
+    "--max-overhead",
+    type=float,
+    default=35.0,
+    show_default=True,
+    metavar="PCT",
+    help="Of --train --largest-batch or --sweep: how much more time a batch may take to fit.",
+)
+@click.option(
+    "--sweep",
+    is_flag=True,
+    help="With --memory: what batches 1, 2, 4, ... need, until it is full. With --train alone: the "
+    "time that training takes in less and less memory.",
 )
 @click.option("--html", metavar="FILE.html", help="Draw where every buffer lies, as one page.")
 @threads_option
@@ -82,9 +96,13 @@ def command(
     as_timeline: bool,
     memory: int | None,
     host: int | None,
+    micro_batch: int | None,
     policy: str,
+    override_specs: tuple[str, ...],
+    recipe: str | None,
     explain: bool,
     as_largest: bool,
+    max_overhead: float,
     sweep: bool,
     html: str | None,
     as_json: bool,
@@ -97,21 +115,29 @@ def command(
     without a loss takes its outputs' gradients as inputs. The peak is all device memory: the
     weights, what the solver remembers of each, and the work arena, which holds all else.
     """
-    from graphc.memory import lowered_within
+    from graphc.memory import lowered_within, swept
 
-    _check(memory, as_largest, sweep)
+    _check(memory, as_largest, sweep, train)
     if explain and not train:
         fail("GC-C001", "--explain tells what training keeps", "add --train")
     note_budget(memory, host)
     graph, how = open_planned(
         net, options, train, target, keep_option(keep), solver=solver, fused_update=fused_update
     )
-    batches = _batches(graph, how, memory, as_largest, sweep)
+    wish = wish_of(memory, policy, parse_overrides(override_specs, recipe), host, train)
+    if not train and (wish.keep or wish.replay):
+        fail("GC-C001", "--override tells what training keeps", "add --train")
+    how["micro_batch"] = micro_batch
+    batches = _batches(graph, how, wish, max_overhead, as_largest, sweep)
     batch = batches.get("largest_batch")
-    budget = None if sweep else memory
-    low = lowered_within(graph, batch, budget, policy, None if sweep else host, **how)
+    low = lowered_within(graph, batch, replace(wish, memory=None, host=0) if sweep else wish, **how)
     found = describe(low.program, low.plan, batch or batch_size(graph) or 1)
-    if train and (memory is not None or explain):
+    if micro_batch is not None:
+        told = [remark for remark in low.graph.notes if remark.startswith(MIXED)]
+        found["micro_batch"] = {"samples": micro_batch, "notes": told}
+    if sweep and memory is None:
+        batches["time_sweep"] = [asdict(point) for point in swept(low, wish)]
+    if train and (memory is not None or explain or wish.replay):
         found["recompute"] = recompute(low.program, low.plan, policy, explain)
     if memory is not None:
         left = memory - low.plan.peak_bytes
@@ -122,7 +148,8 @@ def command(
 
         rows = [(row["batch"], row["peak_bytes"]) for row in found.get("sweep", ())]
         title = _title(low.graph.name or net, found)
-        memory_page.write(html, low, title=title, batches=rows, memory=memory or 0)
+        times = [(row["memory"], row["overhead"]) for row in found.get("time_sweep", ())]
+        memory_page.write(html, low, title=title, batches=rows, memory=memory or 0, times=times)
     if as_json:
         emit_json(found | ({"timeline": list(low.plan.live)} if as_timeline else {}))
         return
@@ -135,23 +162,36 @@ def command(
         note(f"wrote {html}")
 
 
-def _check(memory: int | None, as_largest: bool, sweep: bool) -> None:
-    for name, is_asked in (("--largest-batch", as_largest), ("--sweep", sweep)):
+def _check(memory: int | None, as_largest: bool, sweep: bool, train: bool) -> None:
+    of_batches = sweep and not (train and memory is None)
+    for name, is_asked in (("--largest-batch", as_largest), ("--sweep", of_batches)):
         if is_asked and memory is None:
-            fail("GC-C001", f"{name} needs a budget", "add --memory SIZE, as 6GiB")
+            more = "" if as_largest else ", or --train for the time that memory costs"
+            fail("GC-C001", f"{name} needs a budget", f"add --memory SIZE, as 6GiB{more}")
         if is_asked and given("batch"):
             fail("GC-C001", f"{name} and --batch exclude each other", "leave one of them out")
 
 
 def _batches(
-    graph: Graph, how: dict[str, Any], memory: int | None, as_largest: bool, sweep: bool
+    graph: Graph,
+    how: dict[str, Any],
+    wish: Wish,
+    max_overhead: float,
+    as_largest: bool,
+    sweep: bool,
 ) -> dict[str, Any]:
     """What --largest-batch and --sweep find."""
-    if memory is None or not (as_largest or sweep):
+    if wish.memory is None or not (as_largest or sweep):
         return {}
     from graphc.memory import batch_search
 
-    search = batch_search(graph, memory=memory, **how)
+    layers = [*((n, "keep") for n in wish.keep), *((n, "replay") for n in wish.replay)]
+    told: dict[str, Any] = {
+        "policy": wish.policy,
+        "overrides": dict(layers),
+        "max_overhead": max_overhead,
+    }
+    search = batch_search(graph, memory=wish.memory, **told, **how)
     found: dict[str, Any] = {}
     if sweep:
         rows = ((row.batch, row.peak_bytes, row.fits) for row in search.powers())

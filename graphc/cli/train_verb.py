@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graphc.cli.inputs import print_notes
-from graphc.cli.nets import use_ops
+from graphc.cli.nets import parse_overrides, use_ops
 from graphc.cli.options import (
     host_option,
     json_option,
     memory_option,
+    micro_batch_option,
     ops_option,
+    override_option,
+    pin_option,
+    policy_option,
     set_option,
     target_option,
     threads_option,
@@ -49,6 +53,11 @@ IO, INTERRUPTED = 7, 130
 @click.option("--deterministic", is_flag=True, help="The same bits with any number of threads.")
 @memory_option
 @host_option
+@micro_batch_option
+@policy_option
+@override_option
+@click.option("--recipe", metavar="R.toml", help="Of its [[memory]]: what to keep, and to replay.")
+@pin_option
 @set_option
 @target_option
 @threads_option
@@ -103,6 +112,10 @@ def _open(path: str, weights: str | None, resume: str | None, options: dict[str,
         "set": options["set"],
         "memory": options["memory"],
         "host": options["host"],
+        "policy": options["policy"],
+        "overrides": parse_overrides(options["override_specs"], options["recipe"]),
+        "pin_variants": options["pin_variants"],
+        "micro_batch": options["micro_batch"],
     }
     if resume is not None:
         return Solver.resume(resume, path, **how)
@@ -117,11 +130,15 @@ def _trained(
     from graphc.report.history import History
     from graphc.report.memory import peak_rss
     from graphc.report.progress import Progress
+    from graphc.train.build import MIXED
     from graphc.train.events import Event, Snapshot, SnapshotFailed, Tick
 
     print_notes(solver.graph, False)
+    for remark in solver.net.graph.notes:
+        if remark.startswith(MIXED):
+            note(f"note: {remark}")
     settings, start = solver.settings, solver.iter
-    planned = solver.net.plan.peak_bytes if solver.net.target != "reference" else None
+    planned = solver.memory_bytes if solver.net.target != "reference" else None
     history = History()
     if html is not None and log is not None and resumed and Path(log).exists():
         history.load(Path(log), start)

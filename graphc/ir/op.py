@@ -108,7 +108,8 @@ class Sig:
     """What one layer is called with: types by role, phase, and the top roles asked for.
 
     `outs` (tops and aux) and `params` are empty until inference has filled them. `top_names`: the
-    blob names of the tops, for layers that look things up by them (HDF5Data).
+    blob names of the tops, for layers that look things up by them (HDF5Data). `first_sample`: of
+    the whole batch, on which draws depend.
     """
 
     ins: Mapping[str, Type]
@@ -119,6 +120,7 @@ class Sig:
     env: Env = field(default_factory=Env)
     name: str = ""
     top_names: tuple[str, ...] = ()
+    first_sample: int = 0
 
     @property
     def train(self) -> bool:

@@ -7,6 +7,7 @@ of kernels and reorders says.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from graphc import _core
 from graphc.costs import Costs, known_costs
@@ -33,7 +34,7 @@ from graphc.lower._trace import trace
 from graphc.lower._updates import Told, absorb_updates, update_early
 from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
-from graphc.program import Program
+from graphc.program import Call, Program
 
 
 def lower(
@@ -58,6 +59,7 @@ def lower_again(
     fused_update: bool = True,
     deterministic: bool = False,
     known: Choices | None = None,
+    pin_variants: bool = False,
 ) -> tuple[Program, Choices]:
     """The Program of a shaped graph, and what was chosen for it; entries "prepare" (packs weights),
     "forward" and, where there are gradient nodes, "backward", and "update".
@@ -67,8 +69,9 @@ def lower_again(
     `costs` None: what was measured on this machine, else the shipped table. `repeatable`: backward
     leaves what the forward made, and can run again. `fused_update`: parameters are updated in the
     backward, as soon as that is right. `deterministic`: no sum is split by threads. `known`:
-    choices of before, which are made again if they rest on the same. Raises GC-O001 for a
-    declaration that contradicts itself or its kernel.
+    choices of before, which are made again if they rest on the same. `pin_variants`: each call has
+    but its fastest kernel, so that no plan can choose another. Raises GC-O001 for a declaration
+    that contradicts itself or its kernel.
     """
     kept = {*graph.outputs, *pinned}
     drafts, rows = _fused(graph, kept, threads, fused_update, deterministic)
@@ -99,7 +102,13 @@ def lower_again(
         variants=lambda draft: (),
     )
     program = with_kernels(program, placed, graph, rows, price, threads)
+    if pin_variants:
+        program = replace(program, calls=tuple(map(_pinned, program.calls)))
     return program, Choices(key, tuple(map(rows.chosen, asked)))
+
+
+def _pinned(call: Call) -> Call:
+    return replace(call, variants=(min(call.variants, key=lambda v: v.est_us),))
 
 
 def problems(

@@ -3,11 +3,13 @@
 from graphc.memory.budgets import batch_search, largest_batch, lowered_within, plan, sweep_batches
 from graphc.memory.plans import TARGETS, lowered, pinned_values, prepared
 from graphc.memory.search import BatchPeak, LargestBatch, Search
+from graphc.memory.sweeps import MemoryPoint, sweep_memory, swept
 
 __all__ = [
     "TARGETS",
     "BatchPeak",
     "LargestBatch",
+    "MemoryPoint",
     "Search",
     "batch_search",
     "largest_batch",
@@ -17,4 +19,6 @@ __all__ = [
     "plan",
     "prepared",
     "sweep_batches",
+    "sweep_memory",
+    "swept",
 ]

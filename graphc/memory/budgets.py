@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc import driver
-from graphc.budget import checked_host, checked_size, over_budget
+from graphc.budget import over_budget, wish_of
 from graphc.count import batch_size
 from graphc.errors import GraphError, fail
 from graphc.ir.clone import forward_part
@@ -16,13 +18,17 @@ from graphc.ir.types import Phase
 from graphc.lowering import Lowering
 from graphc.memory.plans import lowered
 from graphc.memory.search import BatchPeak, LargestBatch, Search, allowed_plans
-from graphc.plan import Plan
+from graphc.plan import Plan, verify_plan
+from graphc.plan.wish import Wish, forced_roots
+from graphc.plan.within import Choosing
 from graphc.runtime.keeping import Keep
 
 if TYPE_CHECKING:
     from graphc.front.overrides import Overrides
 
 TOO_LARGE = ("GC-L001", "GC-S001", "GC-M002")
+MAX_OVERHEAD = 35.0
+"""Percent of more time that training may take to fit in a budget."""
 FIXED = "write sizes that depend on it as 0, the bottom's, or -1, what is left"
 
 
@@ -40,6 +46,8 @@ def plan(
     memory: str | int | None = None,
     policy: str = "ours",
     host: str | int | None = None,
+    overrides: Mapping[str, str] | None = None,
+    micro_batch: int | None = None,
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
@@ -53,46 +61,44 @@ def plan(
     own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
     plan must not exceed; training computes activations twice to stay below, which `policy` chooses,
     see `graphc.plan.within.plan_within`. `host`: how much of what waits for the backward may be
-    sent to the host. Raises GC-M001 where that does not help, GC-R002 for what
-    does not exist, GC-X001 for a target without gradients, GC-R004, GC-P005 for a wrong solver, and
-    what loading raises.
+    sent to the host. `overrides`: layer -> "keep", what it makes is never
+    computed twice, or "replay", it always is. `micro_batch`: training runs layers on so many
+    samples at a time, see `graphc.micro_batches.micro_batched`. Raises GC-M001 where that does
+    not help, GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
+    GC-P005 for a wrong solver, and what loading raises.
     """
     how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
     how |= {"solver": solver, "fused_update": fused_update, "set": set}
-    return lowered_within(net, batch, memory, policy, host, **how).plan
+    how |= {"micro_batch": micro_batch}
+    wish = wish_of(memory, policy, overrides, host, train)
+    return lowered_within(net, batch, wish, **how).plan
 
 
 def lowered_within(
     net: Graph | str | Path,
     batch: int | None,
-    memory: str | int | None,
-    policy: str = "ours",
-    host: str | int | None = None,
+    wish: Wish,
     **how: Any,
 ) -> Lowering:
-    """What a network is lowered to, within `memory` if that is given; `how`: arguments of `plan`.
-    Raises GC-M001, with what would make it smaller, and what `plan` raises."""
-    host_bytes = checked_host(host, memory, bool(how.get("train")))
-    if memory is None:
-        return lowered(net, batch=batch, policy=policy, **how)
-    budget = checked_size(memory)
+    """What a network is lowered to, within the wish's memory if it has one; `how`: arguments of
+    `plan`. Raises GC-M001, with what would make it smaller, and what `plan` raises."""
     try:
-        found = lowered(net, batch=batch, memory=budget, policy=policy, host=host_bytes, **how)
-        told = over_budget(found.plan, budget)
+        found = lowered(net, batch=batch, wish=wish, **how)
+        told = over_budget(found.plan, wish.memory)
     except GraphError as error:
-        if error.code != "GC-M001":
+        if error.code != "GC-M001" or wish.memory is None:
             raise
         told = error.message
-    if told:
-        fail("GC-M001", told, "; ".join(_ways_out(net, budget, **how)))
+    if told and wish.memory is not None:
+        fail("GC-M001", told, "; ".join(_ways_out(net, wish, **how)))
     return found
 
 
-def _ways_out(net: Graph | str | Path, memory: int, **how: Any) -> list[str]:
-    """What would bring a network's plan below `memory` bytes."""
+def _ways_out(net: Graph | str | Path, wish: Wish, **how: Any) -> list[str]:
+    """What would bring a network's plan below a wish's memory."""
     hints = []
     try:
-        best = batch_search(net, memory=memory, **how).largest()
+        best = batch_search(net, memory=wish.memory or 1, **how).largest()
         hints.append(f"batch {best.batch} fits, with {best.peak_bytes:,} B ({best.plans} plans)")
     except GraphError as error:
         if error.code not in ("GC-M001", "GC-R003", "GC-L001"):
@@ -106,30 +112,50 @@ def _ways_out(net: Graph | str | Path, memory: int, **how: Any) -> list[str]:
 
 
 def largest_batch(
-    net: Graph | str | Path, *, memory: str | int, train: bool = False, **how: Any
+    net: Graph | str | Path,
+    *,
+    memory: str | int,
+    train: bool = False,
+    max_overhead: float = MAX_OVERHEAD,
+    **how: Any,
 ) -> LargestBatch:
     """The batch that fits in `memory`, while the next one does not; `how`: as in `plan`.
 
-    Both are planned and verified. A still larger one could fit where packing happens to be better.
-    Raises GC-M001 if batch 1 does not fit, GC-R003 for a net whose batch cannot be changed, GC-L001
-    if a very long net needs too many plans, and what `plan` raises.
+    Training may take `max_overhead` percent more time than without a budget, by estimate, in which
+    it computes activations twice. Both batches are planned and verified. A still larger one could
+    fit where packing happens to be better. Raises GC-M001 if batch 1 does not fit, GC-R003 for a
+    net whose batch cannot be changed, GC-L001 if a very long net needs too many plans, and what
+    `plan` raises.
     """
-    return batch_search(net, memory=memory, train=train, **how).largest()
+    return batch_search(net, memory=memory, train=train, max_overhead=max_overhead, **how).largest()
 
 
 def sweep_batches(
     net: Graph | str | Path, *, memory: str | int, train: bool = False, **how: Any
 ) -> list[BatchPeak]:
-    """What batches 1, 2, 4, ... need, up to the first over `memory`; `how`: as in `plan`. Raises
-    GC-R003, GC-L001 as `largest_batch`."""
+    """What batches 1, 2, 4, ... need, up to the first over `memory`; `how`: as in
+    `largest_batch`. Raises GC-R003, GC-L001 as that."""
     return batch_search(net, memory=memory, train=train, **how).powers()
 
 
 def batch_search(
-    net: Graph | str | Path, *, memory: str | int, train: bool = False, **how: Any
+    net: Graph | str | Path,
+    *,
+    memory: str | int,
+    train: bool = False,
+    max_overhead: float = MAX_OVERHEAD,
+    policy: str = "ours",
+    overrides: Mapping[str, str] | None = None,
+    **how: Any,
 ) -> Search:
-    """A search over the batches of a network. Raises GC-R003, and what `lowered` raises."""
-    budget = checked_size(memory)
+    """A search over the batches of a network. Raises GC-R003, GC-R004 for an overhead that is none,
+    and what `lowered` raises."""
+    wish = wish_of(memory, policy, overrides)
+    budget = wish.memory or 0
+    if not 0 <= max_overhead < inf:
+        told = f"{max_overhead!r} % of more time; 0 and more are possible"
+        fail("GC-R004", told, "35 for a third more")
+    replays = train and max_overhead > 0
     if "batch" in how:
         fail("GC-R002", "a batch is given, but is to be found", "leave it out")
     how = {"target": "model"} | how
@@ -148,14 +174,29 @@ def batch_search(
 
     def peak(batch: int) -> int | None:
         try:
-            return lowered(graph, train=train, batch=batch, **how).plan.peak_bytes
+            low = lowered(graph, train=train, batch=batch, **how)
+            return _least(low, wish, max_overhead / 100) if replays else low.plan.peak_bytes
         except GraphError as error:
             if error.code in TOO_LARGE:
                 return None
             raise
 
-    steps = len(graph.nodes) * (3 if train else 1)
+    steps = len(graph.nodes) * (3 if train else 1) * (2 if replays else 1)
     return Search(peak, budget, allowed_plans(steps))
+
+
+def _least(low: Lowering, wish: Wish, max_overhead: float) -> int:
+    """Bytes of the smallest plan of a training Program that takes at most so much more time, as a
+    part of the whole. They do not depend on the budget, if no workspaces do, and so grow with the
+    batch as those of plans without replays."""
+    forced = forced_roots(low.program, low.graph, wish)
+    choosing, budget = Choosing(low.program, wish.policy, wish.host, forced), wish.memory or 0
+    found = choosing.least(0, max_overhead)
+    if found.peak_bytes > budget:
+        roomy = choosing.least(budget, max_overhead)
+        found = roomy if roomy.peak_bytes <= budget else found
+    verify_plan(low.program, found)
+    return found.peak_bytes
 
 
 def _check_batch_axis(graph: Graph) -> None:

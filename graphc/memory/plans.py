@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphc import driver
+from graphc.budget import MAX_BYTES
 from graphc.errors import fail
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
@@ -16,6 +17,7 @@ from graphc.ir.verify import verify
 from graphc.lower import cpu, model
 from graphc.lowering import Lowering
 from graphc.plan import plan_program, verify_plan
+from graphc.plan.wish import Wish, forced_roots
 from graphc.plan.within import check_policy, plan_within
 from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.threads import checked_threads
@@ -41,20 +43,24 @@ def lowered(
     solver: str | Path | None = None,
     fused_update: bool = True,
     set: Overrides = (),
-    memory: int | None = None,
-    policy: str = "ours",
-    host: int = 0,
+    micro_batch: int | None = None,
+    wish: Wish | None = None,
 ) -> Lowering:
     """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
 
-    Without `train`, a plan may be over `memory` bytes. `host`: bytes that it may have there.
+    `wish`: what the plan is asked for, see `graphc.budget.wish_of`; without `train`, it may be over
+    the wish's memory.
 
     `passes` None: the default ones, but none for `train`, as `graphc.compile` runs them. The plan
     is verified.
     """
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r} to plan for", f"targets: {', '.join(TARGETS)}")
-    check_policy(policy, host)
+    wish = wish or Wish()
+    check_policy(wish.policy, wish.host)
+    if micro_batch is not None and not train:
+        told = "a micro-batch is given, but nothing is trained"
+        fail("GC-R002", told, "say train=True, or --train")
     if solver is not None and not train:
         fail("GC-R002", "a solver is given, but nothing is trained", "say train=True, or --train")
     settings = Settings()
@@ -63,19 +69,23 @@ def lowered(
 
         own, of_net = split_overrides(set)
         settings = read_settings(solver, set=own)
-        graph = prepared(net, train, batch, keep, passes, settings, of_net)
+        graph = prepared(net, train, batch, keep, passes, settings, of_net, micro_batch)
         of_net.check()
     else:
-        graph = prepared(net, train, batch, keep, passes, settings, set)
+        graph = prepared(net, train, batch, keep, passes, settings, set, micro_batch)
     pinned = pinned_values(graph, keep)
     if target == "cpu":
         count = checked_threads(threads)
         program = cpu.lower(graph, pinned, count, fused_update=fused_update)
     else:
         program = model.lower(graph, pinned, fused_update)
-    if memory is not None and train:
-        return Lowering(graph, program, plan_within(program, memory, policy, host))
-    made = plan_program(program)
+    forced = forced_roots(program, graph, wish)
+    if train and (wish.memory is not None or forced.dropped):
+        budget = MAX_BYTES if wish.memory is None else wish.memory
+        return Lowering(
+            graph, program, plan_within(program, budget, wish.policy, wish.host, forced)
+        )
+    made = plan_program(program, wish.memory)
     verify_plan(program, made)
     return Lowering(graph, program, made)
 
@@ -88,6 +98,7 @@ def prepared(
     passes: Iterable[driver.PassLike] | str | None = None,
     settings: Settings | None = None,
     set: Overrides | NetOverrides = (),
+    micro_batch: int | None = None,
 ) -> Graph:
     """A copy, of primitives alone, after passes, with gradients and updates if `train`; its weights
     are never made. `set`: overrides for a path."""
@@ -114,7 +125,8 @@ def prepared(
     else:
         run_passes(graph, chosen, ctx)
     if train:
-        training_graph(graph, settings or Settings(), needs_loss=False)
+        own = settings or Settings()
+        training_graph(graph, own, needs_loss=False, micro_batch=micro_batch)
     verify(graph, 1)
     return graph
 

@@ -81,7 +81,11 @@ class Body:
 
     def code(self) -> dict[str, Any]:
         program = self.program
-        stream = {"layer": layer_word(self.sig.name)} if program.draws else {}
+        stream: dict[str, int] = {}
+        if program.draws:
+            stream = {"layer": layer_word(self.sig.name)}
+            if self.sig.first_sample:
+                stream["first"] = self.sig.first_sample * prod(self.shape[1:])
         return {"code": program.code, "constants": program.constants, **stream}
 
 

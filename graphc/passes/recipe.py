@@ -2,6 +2,10 @@
 
 [[pass]]
 name = "remove_dropout"
+
+[[memory]]
+keep = ["conv1"]
+replay = ["relu1", "pool1"]
 """
 
 from __future__ import annotations
@@ -17,6 +21,9 @@ from graphc.files import map_file
 from graphc.passes.base import Pass
 from graphc.passes.options import build
 from graphc.passes.registry import load_user_pass, make_pass
+
+TABLES = ("pass", "memory")
+OVERRIDES = ("keep", "replay")
 
 
 def parse_spec(text: str) -> Pass:
@@ -54,6 +61,39 @@ def read_recipe(path: Path) -> list[Pass]:
 def parse_recipe(text: str, file: str = "<recipe>", base: Path | None = None) -> list[Pass]:
     """The passes of a recipe's text. Each `[[pass]]` has a `name` (or `file = "f.py:Class"`) and
     the pass's options; such a file is looked for here, then in `base`. Raises GC-T001, GC-F001."""
+    found = _tables(text, file)
+    return [_build(dict(entry), file, base) for entry in found["pass"]]
+
+
+def read_overrides(path: Path) -> dict[str, str]:
+    """Layer -> "keep" or "replay" of a recipe file's `[[memory]]`, see `parse_overrides`. Raises
+    GC-F001, GC-T001."""
+    try:
+        return parse_overrides(bytes(map_file(path)).decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise GraphError("GC-T001", f"{str(path)!r} is no UTF-8: {error}") from None
+
+
+def parse_overrides(text: str, file: str = "<recipe>") -> dict[str, str]:
+    """What a recipe's `[[memory]]` tables say of layers: `keep`, `replay`, lists of names. Raises
+    GC-T001, also for a layer that is to be both."""
+    found: dict[str, str] = {}
+    for entry in _tables(text, file)["memory"]:
+        for how, layers in entry.items():
+            if how not in OVERRIDES:
+                fail(
+                    "GC-T001", f"{file}: {how!r} means nothing in [[memory]]", near(how, OVERRIDES)
+                )
+            if not isinstance(layers, list) or not all(isinstance(each, str) for each in layers):
+                fail("GC-T001", f"{file}: {how!r} must be a list of layers", 'as ["conv1"]')
+            for layer in layers:
+                if found.setdefault(layer, how) != how:
+                    fail("GC-T001", f"{file}: layer {layer!r} is to be kept and to be replayed")
+    return found
+
+
+def _tables(text: str, file: str) -> dict[str, list[dict[str, Any]]]:
+    """The lists of tables of a recipe, by name."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -62,12 +102,17 @@ def parse_recipe(text: str, file: str = "<recipe>", base: Path | None = None) ->
         found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         fail("GC-T001", f"{file} is no TOML: {error}")
-    for key in found.keys() - {"pass"}:
-        fail("GC-T001", f"{file}: {key!r} means nothing here", near(key, ["pass"]))
-    entries = found.get("pass", [])
-    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        fail("GC-T001", f"{file}: 'pass' must be a list of tables", "write [[pass]] before each")
-    return [_build(dict(entry), file, base) for entry in entries]
+    for key in sorted(found.keys() - set(TABLES)):
+        fail("GC-T001", f"{file}: {key!r} means nothing here", near(key, TABLES))
+    for key in TABLES:
+        entries = found.setdefault(key, [])
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            fail(
+                "GC-T001",
+                f"{file}: {key!r} must be a list of tables",
+                f"write [[{key}]] before each",
+            )
+    return {key: found[key] for key in TABLES}
 
 
 def _build(entry: dict[str, Any], file: str, base: Path | None) -> Pass:

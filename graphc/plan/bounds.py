@@ -14,7 +14,7 @@ def op_bound(program: Program, calls: Collection[Call]) -> int:
     Operands that persist are not counted, and a result that may overwrite an operand of its size
     counts once: no plan that runs each call as a whole has a smaller work arena.
     """
-    held = {program.root(buffer).id for buffer in program.kept | program.lasting}
+    held = {program.root(buffer).id for buffer in program.kept}
     held |= {root for root, _ in given_roots(program)}
     return max((_need(program, call, held) for call in calls), default=0)
 

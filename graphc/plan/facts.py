@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from graphc.ir.op import Effect
 from graphc.plan.lifetimes import ORDER, given_roots
+from graphc.plan.wish import NOTHING, Forced
+from graphc.plan.workspaces import smallest_bytes
 from graphc.program import PERSISTENT, Operand, Program
 
 REPEATABLE = frozenset({Effect.RNG})
@@ -16,15 +18,17 @@ class Facts:
     """`root_of[buffer]`; `reads[call]`, `writes[call]`: root buffers, each once; `forward`,
     `later`: calls in the order they run, without "prepare"; `later_entries`: those of `later`;
     `writers[root]`: calls of the forward that write it; `droppable`: roots that can be replayed;
-    `wanted`: those of them that a later entry reads; `us[call]`,
-    `space[call]`: time and workspace of its fastest variant.
+    `wanted`: those of them that a later entry reads; `us[call]`: time of its fastest variant;
+    `space[call]`: the workspace it cannot do without; `always`: roots that every plan replays.
 
     A root is droppable if nobody but pure calls of the forward writes it, and if it is neither the
     caller's nor kept. Such calls may read only what the forward does not overwrite later. Calls
-    that fill one root together, or overwrite parts of it in place, are replayed together.
+    that fill one root together, or overwrite parts of it in place, are replayed together. What
+    lasts for the backward to run again may be replayed in each. `forced`: what is not droppable, or
+    always dropped, for somebody said so.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, forced: Forced = NOTHING) -> None:
         self.program = program
         self.root_of = [program.root(b.id).id for b in program.buffers]
         self.reads = [self._roots(call.reads) for call in program.calls]
@@ -33,9 +37,8 @@ class Facts:
         self.forward = list(program.entries.get("forward", ()))
         self.later_entries = [e for e in entries if e not in ("prepare", "forward")]
         self.later = [index for entry in self.later_entries for index in program.entries[entry]]
-        fastest = [min(call.variants, key=lambda v: v.est_us) for call in program.calls]
-        self.us = [variant.est_us for variant in fastest]
-        self.space = [variant.workspace_bytes for variant in fastest]
+        self.us = [min(v.est_us for v in call.variants) for call in program.calls]
+        self.space = [smallest_bytes(call) for call in program.calls]
         self.writers: dict[int, list[int]] = {}
         self._changed: dict[int, int] = {}  # root -> where the forward last overwrites it
         given = {root for root, _ in given_roots(program)}
@@ -49,17 +52,18 @@ class Facts:
                 if operand.version != 1 or is_there:
                     self._changed[root] = at
         self._place = {index: at for at, index in enumerate(self.forward)}
-        self.droppable = frozenset(self._find())
+        self.droppable = frozenset(self._find()) - forced.kept
         self.wanted = frozenset(
             root for index in self.later for root in self.reads[index] if root in self.droppable
         )
+        self.always = forced.dropped & self.wanted
 
     def _roots(self, operands: Sequence[Operand]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.root_of[operand.buffer] for operand in operands))
 
     def _find(self) -> Iterator[int]:
         program = self.program
-        taken = {self.root_of[buffer] for buffer in program.kept | program.lasting}
+        taken = {self.root_of[buffer] for buffer in program.kept}
         taken |= {root for root, _ in given_roots(program)}
         taken |= {r for r in self.writers if program.buffers[r].kind in PERSISTENT}
         taken |= {

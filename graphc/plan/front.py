@@ -35,6 +35,8 @@ class Front:
         self._found: list[Trial] = []
         self._try(self.segments.nothing())
         POLICIES.get(policy, Front.nothing)(self)
+        if facts.always:
+            self._found = [self.tables.forced(trial) for trial in self._found]
         self.trials = list(self._best())
 
     def script(self, trial: Trial) -> Script:

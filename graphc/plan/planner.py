@@ -7,22 +7,24 @@ from collections.abc import Mapping
 from graphc.plan.bounds import op_bound
 from graphc.plan.data import WEIGHTS, WORK, Arena, Owner, Place, Plan, Step, StepKind
 from graphc.plan.lifetimes import Schedule, given_roots, lifetimes
-from graphc.plan.packing import Item, live_bytes, pack_items
+from graphc.plan.packing import Item, live_bytes
 from graphc.plan.sharing import share_in_place
-from graphc.program import PERSISTENT, BufferKind, Call, Program
+from graphc.plan.workspaces import packed_within
+from graphc.program import PERSISTENT, BufferKind, Program
 from graphc.records import record
 
-WORKSPACE_ALIGN = 64
 _Alive = tuple[str, BufferKind, int]
 
 
-def plan_program(program: Program) -> Plan:
+def plan_program(program: Program, budget: int | None = None) -> Plan:
     """A plan that runs every call once, in the Program's order, with its fastest variant.
 
     All entries are planned as one sequence, so what "forward" leaves for "backward" stays where it
-    is. Raises GC-M002 for a network beyond all bounds.
+    is. `budget`: bytes, to stay below which calls take slower variants with smaller workspaces, see
+    `packed_within`; if that does not help, the plan is larger. Raises GC-M002 for a network beyond
+    all bounds.
     """
-    return _Planner(program).run()
+    return _Planner(program, budget).run()
 
 
 @record(frozen=True, slots=True)
@@ -34,43 +36,36 @@ class _Chain:
 
 
 class _Planner:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, budget: int | None) -> None:
         self.program = program
         self.schedule = Schedule.of(program)
         self.lives = lifetimes(program, self.schedule)
         self.chains = self._chains(share_in_place(program, self.schedule, self.lives))
-        self.variants = [_fastest(call) for call in self.schedule.calls]
-        self.scratch = {
-            step: Item(step, step, call.variants[variant].workspace_bytes, WORKSPACE_ALIGN)
-            for step, (call, variant) in enumerate(
-                zip(self.schedule.calls, self.variants, strict=True)
-            )
-            if call.variants[variant].workspace_bytes
-        }
+        self.places: dict[int, tuple[int, int]] = {}
+        self.weights = self._place_weights(self.places)
+        room = None if budget is None else budget - self.weights
+        items = [chain.item for chain in self.chains]
+        self.packed = packed_within(self.schedule.calls, items, room)
 
     def run(self) -> Plan:
-        items = [chain.item for chain in self.chains]
-        needs = [*items, *self.scratch.values()]
-        work, offsets = pack_items(needs)
-        places: dict[int, tuple[int, int]] = {}
-        for chain, offset in zip(self.chains, offsets, strict=False):
+        packed, places, weights = self.packed, self.places, self.weights
+        for chain, offset in zip(self.chains, packed.offsets, strict=True):
             places.update(dict.fromkeys(chain.members, (1, offset)))
-        weights = self._place_weights(places)
-        spaces = dict(zip(self.scratch, offsets[len(self.chains) :], strict=True))
         calls, entries = self.schedule.calls, self.schedule.entries
+        needs = [*(chain.item for chain in self.chains), *packed.scratch.values()]
         live = live_bytes(needs, len(calls))
         fullest = live.index(max(live))
         alive = self._alive(fullest)
         return Plan(
             self.program.target,
-            tuple(self._step(step, places, spaces.get(step)) for step in range(len(calls))),
+            tuple(self._step(step, places) for step in range(len(calls))),
             dict(entries),
-            (Arena(WEIGHTS, weights), Arena(WORK, work)),
-            {root: places[root] for root in sorted(self._at_home()) if root in places},
-            self._breakdown(alive, fullest, weights + work),
+            (Arena(WEIGHTS, weights), Arena(WORK, packed.nbytes)),
+            {root: places[root] for root in sorted(at_home(self.program)) if root in places},
+            self._breakdown(alive, fullest, weights + packed.nbytes),
             live=tuple(live),
             op_bound=op_bound(self.program, calls),
-            est_us=sum(c.variants[v].est_us for c, v in zip(calls, self.variants, strict=True)),
+            est_us=sum(c.variants[v].est_us for c, v in zip(calls, packed.variants, strict=True)),
             owner=self._owner(alive, fullest),
         )
 
@@ -100,16 +95,8 @@ class _Planner:
                 end = offset + buffer.nbytes
         return end
 
-    def _at_home(self) -> set[int]:
-        program = self.program
-        given = {root for root, _ in given_roots(program)}
-        kept = {program.root(buffer).id for buffer in program.kept | program.lasting}
-        return given | kept | {b.id for b in program.buffers if b.kind in PERSISTENT}
-
-    def _step(
-        self, step: int, places: Mapping[int, tuple[int, int]], workspace: int | None
-    ) -> Step:
-        call = self.schedule.calls[step]
+    def _step(self, step: int, places: Mapping[int, tuple[int, int]]) -> Step:
+        call, workspace = self.schedule.calls[step], self.packed.spaces.get(step)
         operands = []
         for operand in (*call.reads, *call.writes):
             buffer = self.program.buffers[operand.buffer]
@@ -120,7 +107,7 @@ class _Planner:
             StepKind.RUN,
             call.id,
             tuple(operands),
-            variant=self.variants[step],
+            variant=self.packed.variants[step],
             workspace=None if workspace is None else (1, workspace),
         )
 
@@ -141,8 +128,8 @@ class _Planner:
                 parts[buffer.kind.value] += buffer.nbytes
         for _, kind, nbytes in alive:
             parts[kind.value] += nbytes
-        if fullest in self.scratch:
-            parts["workspace"] = self.scratch[fullest].nbytes
+        if fullest in self.packed.scratch:
+            parts["workspace"] = self.packed.scratch[fullest].nbytes
         return parts | {"unused": total - sum(parts.values())}
 
     def _owner(self, alive: list[_Alive], fullest: int) -> Owner | None:
@@ -153,8 +140,11 @@ class _Planner:
         return Owner(fullest, call.name, call.part, buffers)
 
 
-def _fastest(call: Call) -> int:
-    return min(range(len(call.variants)), key=lambda index: call.variants[index].est_us)
+def at_home(program: Program) -> set[int]:
+    """Root buffers whose place somebody else must know: weights, what is given, what is kept."""
+    given = {root for root, _ in given_roots(program)}
+    kept = {program.root(buffer).id for buffer in program.kept | program.lasting}
+    return given | kept | {b.id for b in program.buffers if b.kind in PERSISTENT}
 
 
-__all__ = ["plan_program"]
+__all__ = ["at_home", "plan_program"]

@@ -54,8 +54,6 @@ class Prescription:
             for buffer_id in sorted(self.program.kept):
                 if home.get(self.program.root(buffer_id).id) == entry:
                     self.kept[entry].append((buffer_id, self._of(buffer_id)))
-            if entry == self.entries[-1]:
-                self.kept[entry] += [(b, self._of(b)) for b in sorted(self.program.lasting)]
 
     def _give(self, root: int) -> None:
         self._tags[root] = [GIVEN] * len(self._tags[root])

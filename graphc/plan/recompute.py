@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from graphc.plan.data import Place, Plan, Step
 from graphc.plan.facts import Facts
-from graphc.plan.planner import plan_program
+from graphc.plan.planner import at_home, plan_program
 from graphc.plan.replays import Choice, Script, Unrolled, unrolled
 
 
-def plan_replayed(facts: Facts, choice: Choice | Script) -> Plan:
-    """The plan of a Program that replays what a choice drops; see `Choice`.
+def plan_replayed(facts: Facts, choice: Choice | Script, budget: int | None = None) -> Plan:
+    """The plan of a Program that replays what a choice drops; see `Choice`. `budget`: as in
+    `plan_program`.
 
-    Results are the same to the bit, for replays run the same calls on the same bytes. Raises what
-    `unrolled` and `plan_program` raise.
+    Results are the same to the bit, for replays run the same calls on the same bytes, if with the
+    same variants. Raises what `unrolled` and `plan_program` raise.
     """
     made = unrolled(facts, choice)
-    plan = plan_program(made.program)
+    plan = plan_program(made.program, budget)
+    asked = at_home(facts.program)
     return Plan(
         plan.target,
         tuple(_told(step, made) for step in plan.steps),
         plan.entries,
         plan.arenas,
-        plan.homes,
+        {root: home for root, home in plan.homes.items() if root in asked},
         plan.breakdown,
         plan.live,
         plan.op_bound,

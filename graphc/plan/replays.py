@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.plan.facts import Facts
-from graphc.program import Buffer, Call, Operand, Program
+from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
 from graphc.records import record
 
 Choice = Mapping[int, int]
@@ -107,12 +107,23 @@ class _Unroller:
             program.inputs,
             program.outputs,
             program.kept,
-            program.lasting,
+            self._lasting(entries) if program.lasting else program.lasting,
             program.values,
             program.seeds,
             program.link,
         )
         return Unrolled(unrolled, self.call_of, self.buffer_of, self.us)
+
+    def _lasting(self, entries: Mapping[str, tuple[int, ...]]) -> frozenset[int]:
+        """What a backward that runs again must find: what it, or its replays, read as the forward
+        or the caller left it."""
+        facts, program = self.facts, self.facts.program
+        own, later = len(program.buffers), facts.later_entries
+        calls = [self.calls[index] for entry in later for index in entries[entry]]
+        made = {facts.root_of[b] for b in program.seeds.values()}
+        made |= {facts.root_of[o.buffer] for c in calls for o in c.writes if o.buffer < own}
+        read = {facts.root_of[o.buffer] for c in calls for o in c.reads if o.buffer < own}
+        return frozenset(r for r in read - made if program.buffers[r].kind not in PERSISTENT)
 
     def prepare(self, index: int, order: list[int]) -> None:
         """Emit the replays that come before a call of the backward."""

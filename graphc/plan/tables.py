@@ -82,6 +82,22 @@ class Tables:
         """See csrc/plan/polish.h; `how`: 1 smaller, 2 faster, 4 local, added up."""
         return Trial(*self.core.polish(trial.pairs, most, how))
 
+    def forced(self, trial: Trial) -> Trial:
+        """A trial that also replays what always is, before the first call that reads it, unless
+        that is too late."""
+        facts, pairs = self.facts, {(int(a), int(b)) for a, b in trial.pairs}
+        deadline = self._deadlines()
+        for root in sorted(facts.always):
+            writers = [self.position[index] for index in facts.writers[root]]
+            first = min(self.position[i] for i in facts.later if root in facts.reads[i])
+            is_made = any(call in writers and before <= first for before, call in pairs)
+            if not is_made and all(deadline[call] >= first for call in writers):
+                pairs.update((first, call) for call in writers)
+        if len(pairs) == len(trial.pairs):
+            return trial
+        rows = np.array(sorted(pairs), np.int32).reshape(-1, 2)
+        return Trial(*self.core.trial(rows), rows)
+
     def script(self, trial: Trial) -> Script:
         replays: dict[int, list[int]] = {}
         for before, call in trial.pairs.tolist():
@@ -129,7 +145,7 @@ class Tables:
         for root in {self.facts.root_of[b] for b in program.kept}:
             if root in written:
                 found[root] = min(schedule.end(written[root]), len(self.calls))
-        for root in {self.facts.root_of[b] for b in program.lasting}:
+        for root in {self.facts.root_of[b] for b in program.lasting} - self.facts.droppable:
             found[root] = max(len(self.calls) - 1, found.get(root, 0))
         return found
 

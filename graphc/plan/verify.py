@@ -29,10 +29,11 @@ def verify_plan(program: Program, plan: Plan) -> None:
     """Refuse, with GC-V003, a plan that might compute anything else than its Program.
 
     Every call runs once in its entry, pure ones perhaps again; every read sees exactly the version
-    the Program prescribes; operands lie inside their arena, aligned, and on nothing that the same
-    call needs; what persists, and what is kept, is whole when its entry ends, and nothing else has
-    a home; an arena ends where its last bytes are used; transfers and what they move wait for each
-    other where they must. The message names step and buffer."""
+    the Program prescribes, also when the last entry runs again, if it is to; operands lie inside
+    their arena, aligned, and on nothing that the same call needs; what persists, and what is kept,
+    is whole when its entry ends, and nothing else has a home; an arena ends where its last bytes
+    are used; transfers and what they move wait for each other where they must. The message names
+    step and buffer."""
     _Verifier(program, plan).run()
 
 
@@ -69,17 +70,11 @@ class _Verifier:
         for root in self._persistent():
             self._fill(root)
         for entry in self.told.entries:
-            self.memory.where = f"the start of {entry!r}"
-            for root in given(self.program, entry):
-                self._fill(root)
-            if self.order is not None:
-                self.order.begin()
-            for index in range(*self.plan.entries[entry]):
-                self._step(index, entry)
-            self.memory.where = f"the end of {entry!r}"
-            self._check_calls(entry)
-            for buffer, tags in self.told.kept[entry]:
-                self._check_home(buffer, tags)
+            self._enter(entry)
+        if self.program.lasting:
+            self.ran = {(c, 0) for c, e in self.entry_of.items() if e != self.told.entries[-1]}
+            self.events.clear()
+            self._enter(self.told.entries[-1])
         self.memory.where = "the end"
         for root in self._persistent():
             self._check_home(root, self.told.final[root])
@@ -87,6 +82,19 @@ class _Verifier:
             if shadow.touched != arena.nbytes:
                 told = f"has {arena.nbytes} bytes, but {shadow.touched} are touched"
                 self.refuse(f"arena {arena.name!r} {told}")
+
+    def _enter(self, entry: str) -> None:
+        self.memory.where = f"the start of {entry!r}"
+        for root in given(self.program, entry):
+            self._fill(root)
+        if self.order is not None:
+            self.order.begin()
+        for index in range(*self.plan.entries[entry]):
+            self._step(index, entry)
+        self.memory.where = f"the end of {entry!r}"
+        self._check_calls(entry)
+        for buffer, tags in self.told.kept[entry]:
+            self._check_home(buffer, tags)
 
     def _check_surplus(self) -> None:
         """Homes that nobody asks for, and arenas beyond all need."""
@@ -126,11 +134,11 @@ class _Verifier:
         for call in self.program.entries[entry]:
             if (call, 0) not in self.ran:
                 self.refuse(f"{_name(self.program.calls[call])} did not run")
-        orders = [
+        made, told = (
             [c for c in calls if self.program.calls[c].effects & ORDERED]
             for calls in (ran, self.program.entries[entry])
-        ]
-        if orders[0] != orders[1]:
+        )
+        if made != told:
             self.refuse("calls with effects ran in another order than the Program's")
 
     def _home(self, root: int) -> tuple[int, int]:

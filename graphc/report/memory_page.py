@@ -23,20 +23,30 @@ DRAWN = 20_000  # more rectangles make a page that no browser likes
 NAMED = 25
 BAR = 18  # pixels
 Batches = Sequence[tuple[int, int]]
+Times = Sequence[tuple[int, float]]
 
 
 def write(
-    path: str | Path, low: Lowering, *, title: str = "", batches: Batches = (), memory: int = 0
+    path: str | Path,
+    low: Lowering,
+    *,
+    title: str = "",
+    batches: Batches = (),
+    memory: int = 0,
+    times: Times = (),
 ) -> None:
     """Write the page, all or nothing. Raises GC-F002."""
     name = title or low.graph.name
-    write_file(path, page(low, title=name, batches=batches, memory=memory))
+    write_file(path, page(low, title=name, batches=batches, memory=memory, times=times))
 
 
-def page(low: Lowering, *, title: str, batches: Batches = (), memory: int = 0) -> str:
+def page(
+    low: Lowering, *, title: str, batches: Batches = (), memory: int = 0, times: Times = ()
+) -> str:
     """The bytes that are alive over the plan's steps; below, each buffer as a rectangle, its life
     by its addresses; what persists; and what the peak is made of. At most `DRAWN` rectangles, those
-    of the largest area. `batches`: (batch, peak bytes) to compare with `memory` bytes."""
+    of the largest area. `batches`: (batch, peak bytes) to compare with `memory` bytes. `times`:
+    (budget, the part by which training within it takes longer)."""
     plan = low.plan
     found = [each for each in residents(low) if plan.arenas[each.arena].name == WORK]
     drawn = sorted(found, key=lambda r: -r.nbytes * (r.last - r.first + 1))[:DRAWN]
@@ -60,7 +70,7 @@ def page(low: Lowering, *, title: str, batches: Batches = (), memory: int = 0) -
     body = (
         f"<h1>{_text(title)}</h1>{_legend()}"
         f"{_live(plan, steps)}{_map(plan, drawn, steps)}{more}{_strip(plan, kept[:DRAWN])}"
-        f"{_sweep(batches, memory)}"
+        f"{_sweep(batches, memory)}{_times(times)}"
         f"<section>{_table('Plan', _figures(low))}{_at_peak(plan, found)}{_largest(kept)}</section>"
     )
     return (
@@ -140,16 +150,33 @@ def _sweep(batches: Batches, memory: int) -> str:
     """A bar for each batch, as long as its peak; the dashed line is the budget."""
     if not batches:
         return ""
-    most, tall = max(1, memory, *(peak for _, peak in batches)), BAR * len(batches)
+    most = max(1, memory, *(peak for _, peak in batches))
+    rows = [(f"batch {batch:,}", peak / most, size_text(peak)) for batch, peak in batches]
+    return _bars(f"<b>Peak by batch</b>, budget {size_text(memory)}", rows, memory / most)
+
+
+def _times(times: Times) -> str:
+    """A bar for each budget, as long as training within it takes; the dashed line is the time
+    without one."""
+    if not times:
+        return ""
+    most = 1 + max(over for _, over in times)
+    rows = [(size_text(n), (1 + over) / most, f"+{100 * over:.1f} %") for n, over in times]
+    return _bars("<b>Time by memory</b>, estimated", rows, 1 / most)
+
+
+def _bars(caption: str, rows: Sequence[tuple[str, float, str]], mark: float) -> str:
+    """(name, share of the width, what stands on it) of each bar; a line at a share."""
+    tall = BAR * len(rows)
     bars = "".join(
-        f'<text x="{LEFT - 6}" y="{at * BAR + 13}" text-anchor="end">batch {batch:,}</text>'
-        f'<path class="rect k0" d="M{LEFT} {at * BAR + 2}h{_px(peak / most)}v{BAR - 4}H{LEFT}z"/>'
-        f'<text x="{LEFT + 6}" y="{at * BAR + 13}">{size_text(peak)}</text>'
-        for at, (batch, peak) in enumerate(batches)
+        f'<text x="{LEFT - 6}" y="{at * BAR + 13}" text-anchor="end">{name}</text>'
+        f'<path class="rect k0" d="M{LEFT} {at * BAR + 2}h{_px(share)}v{BAR - 4}H{LEFT}z"/>'
+        f'<text x="{LEFT + 6}" y="{at * BAR + 13}">{told}</text>'
+        for at, (name, share, told) in enumerate(rows)
     )
-    line = f'<path class="bound" d="M{LEFT + memory / most * WIDTH:.2f} 0V{tall}"/>'
+    line = f'<path class="bound" d="M{LEFT + mark * WIDTH:.2f} 0V{tall}"/>'
     return (
-        f"<section><div><b>Peak by batch</b>, budget {size_text(memory)}"
+        f"<section><div>{caption}"
         f'<svg class="bars" viewBox="0 0 {LEFT + WIDTH} {tall}">{bars}{line}</svg></div></section>'
     )
 

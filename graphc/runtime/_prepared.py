@@ -24,7 +24,8 @@ stay where they are when the network is planned anew, and the rest. Its other ar
 
 
 class Prepared:
-    """Memory and session of one plan.
+    """Memory and session of one plan. `own_bytes`: of it, without learned parameters and what
+    somebody else has lent.
 
     Raises GC-M002 where there is no memory for the arenas, GC-A001 for a plan that does not fit
     its Program.
@@ -33,8 +34,15 @@ class Prepared:
     def __init__(self, program: Program, plan: Plan, weights: WeightMemory, threads: int) -> None:
         self.program, self.plan, self._weights = program, plan, weights
         self._kept, nbytes = _kept_offsets(program)
-        own = _arenas(plan.arenas, weights.arenas)
-        self.regions = [weights.pages, _core.Pages(nbytes), *own]
+        arenas = _arenas(plan.arenas, weights.arenas)
+        self.regions = [weights.pages, _core.Pages(nbytes), *arenas]
+        lent = {id(pages) for pages in weights.arenas}
+        own = [
+            arena.nbytes
+            for arena, pages in zip(plan.arenas, arenas, strict=True)
+            if not arena.is_host and arena.name != WEIGHTS and id(pages) not in lent
+        ]
+        self.own_bytes = nbytes + sum(own)
         self._memories = [memory_of(pages) for pages in self.regions]
         self.entries = list(plan.entries)
         self._threads, self._poisoned = threads, False

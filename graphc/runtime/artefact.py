@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from graphc import _core
+from graphc.budget import MAX_BYTES
 from graphc.errors import GraphError, Loc, fail
 from graphc.floats import Floats, Held
 from graphc.ir.graph import Graph, typed
@@ -27,6 +28,7 @@ from graphc.ir.verify import verify
 from graphc.ir.weights import Weights
 from graphc.limits import Limits
 from graphc.numpy_later import np
+from graphc.plan.wish import Wish
 from graphc.runtime.archive import Stream, read_members, write_members
 from graphc.tensorfile import held_tensors, tensors_size, write_tensors
 
@@ -137,6 +139,25 @@ def settings(
         broken = GraphError("GC-A001", f"{META} is not what graphc writes", "compile it again")
         raise broken.at(loc=Loc(str(path)))
     return target, train, seed, "all" if keep == "all" else tuple(names)
+
+
+def wish_in(meta: Mapping[str, Any], path: str | Path) -> Wish:
+    """What plans of an artefact were asked for, by its meta data, which may say anything
+    (GC-A001)."""
+    told = meta.get("wish", {})
+    if isinstance(told, dict) and told.keys() <= {"memory", "policy", "keep", "replay", "host"}:
+        memory, policy, host = told.get("memory"), told.get("policy", "ours"), told.get("host", 0)
+        layers = [told.get(key, []) for key in ("keep", "replay")]
+        are_sizes = memory is None or (type(memory) is int and 0 < memory <= MAX_BYTES)
+        are_sizes &= type(host) is int and 0 <= host <= MAX_BYTES
+        if are_sizes and isinstance(policy, str) and all(map(_are_names, layers)):
+            return Wish(memory, policy, tuple(layers[0]), tuple(layers[1]), host)
+    broken = GraphError("GC-A001", f"{META} is not what graphc writes", "compile it again")
+    raise broken.at(loc=Loc(str(path)))
+
+
+def _are_names(told: Any) -> bool:
+    return isinstance(told, list) and all(isinstance(name, str) for name in told)
 
 
 def _check(graph: Graph) -> None:
@@ -261,4 +282,4 @@ def _strange() -> NoReturn:
     fail("GC-A001", f"{PROVENANCE} is not what graphc writes")
 
 
-__all__ = ["read_artefact", "settings", "write_artefact"]
+__all__ = ["read_artefact", "settings", "wish_in", "write_artefact"]

@@ -19,6 +19,7 @@ from graphc.lower.cpu import ADDEND, Choices, choices_text, lower_again, read_ch
 from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
+from graphc.plan.wish import Wish, forced_roots
 from graphc.program import Call, Program
 from graphc.runtime._plans import plan_for, plan_text
 from graphc.runtime._prepared import FIRST, Prepared
@@ -39,10 +40,10 @@ class CpuExecutor(ReferenceExecutor):
     sparse layout's room. `threads` None: as many as this
     process may use. `plan`, `choices`: an artefact's, for the shapes of now. `check`: "poison",
     "audit" and "measure", see csrc/core/session.h; `deterministic` and `fused_update` as in
-    `graphc.lower.cpu.lower`; `weights`: parameters that are in memory already; `memory`:
-    bytes that no plan may exceed, and `host` what it may send to the host. Raises GC-R004 for an
-    impossible number of threads, GC-M001 for a plan over `memory`, GC-M002 where memory is short;
-    it can then be used again.
+    `graphc.lower.cpu.lower`, `pin_variants` in `lower_again`; `weights`: parameters that are in
+    memory already; `wish`: what plans are asked for. Raises GC-R004 for an impossible number of
+    threads, GC-M001 for a plan over the wish's memory, GC-R002 for its layers, GC-M002 where memory
+    is short; it can then be used again.
     """
 
     def __init__(
@@ -57,9 +58,9 @@ class CpuExecutor(ReferenceExecutor):
         choices: str | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
+        pin_variants: bool = False,
         weights: WeightMemory | None = None,
-        memory: int | None = None,
-        host: int = 0,
+        wish: Wish | None = None,
     ) -> None:
         self.pinned: set[Value] = set()
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
@@ -67,7 +68,7 @@ class CpuExecutor(ReferenceExecutor):
         self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
         self._deterministic, self._fused_update = deterministic, fused_update
-        self._memory, self._host = memory, host
+        self._pin_variants, self._wish = pin_variants, wish or Wish()
         self.weights = weights or WeightMemory(graph)
         self._stale = True
         self._losses: dict[Value, F64] = {}
@@ -199,9 +200,10 @@ class CpuExecutor(ReferenceExecutor):
             fused_update=self._fused_update,
             deterministic=self._deterministic,
             known=known,
+            pin_variants=self._pin_variants,
         )
-        made = plan_for(program, plan, self._memory, self._host)
-        check_budget(made, self._memory)
+        made = plan_for(program, plan, self._wish, forced_roots(program, self.graph, self._wish))
+        check_budget(made, self._wish.memory)
         return Prepared(program, made, self.weights, self.threads)
 
     def _array(self, value: Value) -> npt.NDArray[Any]:

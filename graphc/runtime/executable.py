@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from graphc.ir.versions import blob_of, first_versions
 from graphc.numpy_later import npt
 from graphc.ops.spec import F64
 from graphc.plan.data import Plan
+from graphc.plan.wish import Wish
 from graphc.program import Program
 from graphc.runtime.artefact import write_artefact
 from graphc.runtime.feeds import (
@@ -60,18 +62,19 @@ class Executable:
         threads: int | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
+        pin_variants: bool = False,
         weights: WeightMemory | None = None,
-        memory: int | None = None,
-        host: int = 0,
+        wish: Wish | None = None,
     ) -> None:
         """`graph` is the executable's from now on; `graphc.driver.assemble` makes one. `weights`:
-        what `lend` gave, of an executable whose parameters these are. `memory`: bytes that no plan
-        may exceed, now or for other shapes; `host`: what those of training may have on the host."""
+        what `lend` gave, of an executable whose parameters these are. `wish`: what plans are
+        asked for, now and for other shapes."""
         self.graph = graph
         self.target = target
         self.train = train
         self.keep: Literal["all"] | tuple[str, ...] = kept_names(keep)
         self.seed, self.deterministic = seed, deterministic
+        self.pin_variants, self.wish = pin_variants, wish or Wish()
         self.meta: dict[str, Any] = dict(meta or {})
         self._lock = threading.Lock()
         self._blobs = self._kept_blobs()
@@ -87,9 +90,9 @@ class Executable:
             choices,
             deterministic=deterministic,
             fused_update=fused_update,
+            pin_variants=pin_variants,
             weights=weights,
-            memory=memory,
-            host=host,
+            wish=wish,
         )
         self._executor.reads_ahead = self.reads_ahead
         self._ran = False
@@ -237,6 +240,10 @@ class Executable:
         meta = self.meta | {"target": self.target, "train": self.train, "seed": self.seed}
         if self.deterministic:
             meta["deterministic"] = True
+        if self.pin_variants:
+            meta["pin_variants"] = True
+        if self.wish != Wish():
+            meta["wish"] = asdict(self.wish)
         if self.keep:
             meta["keep"] = self.keep if isinstance(self.keep, str) else list(self.keep)
         with self._lock:

@@ -246,11 +246,12 @@ class ReferenceExecutor:
 
     def _ctx(self, node: Node, part: str) -> Ctx:
         def draw(shape: tuple[int, ...], tag: int) -> F64:
-            return uniform(shape, seed=self.seed, step=self.drawn, layer=node.name, tag=tag)
+            at = forward.first_sample * Type(shape[1:]).size
+            own = {"seed": self.seed, "step": self.drawn, "tag": tag, "first": at}
+            return uniform(shape, layer=node.name, **own)
 
-        is_host = node.has(Effect.SOURCE) or node.has(Effect.SINK)
         forward = node.of or node
-        source: Any = self.source(node) if is_host else None
+        source: Any = self.source(node) if {Effect.SOURCE, Effect.SINK} & node.op.effects else None
         if hasattr(source, "state"):
             self._begun[node] = source.state()
         return Ctx(self._sig(forward), part, draw, source)

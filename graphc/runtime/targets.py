@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from graphc.budget import checked_size
+from graphc.budget import checked_size, wish_of
 from graphc.errors import fail
 from graphc.ir.graph import Graph, Value
+from graphc.plan.wish import Wish
 from graphc.runtime.reference import ReferenceExecutor
 
 if TYPE_CHECKING:
@@ -38,6 +40,21 @@ def check_target(target: str, memory: str | int | None = None) -> int | None:
     return None
 
 
+def checked_wish(
+    target: str,
+    memory: str | int | None,
+    policy: str = "ours",
+    overrides: Mapping[str, str] | None = None,
+    host: str | int | None = None,
+    train: bool = True,
+) -> Wish:
+    """As `graphc.budget.wish_of`. Raises what that and `check_target` raise."""
+    check_target(target, memory)
+    if target == "reference" and overrides:
+        fail("GC-U001", f"target {target!r} replays nothing", "leave overrides of layers out")
+    return wish_of(memory, policy, overrides, host, train)
+
+
 def make_executor(
     target: str,
     graph: Graph,
@@ -48,14 +65,13 @@ def make_executor(
     choices: str | None,
     deterministic: bool = False,
     fused_update: bool = True,
+    pin_variants: bool = False,
     weights: WeightMemory | None = None,
-    memory: int | None = None,
-    host: int = 0,
+    wish: Wish | None = None,
 ) -> ReferenceExecutor:
     """The executor of a target; `plan`, `choices`: an artefact's, see `graphc.runtime._plans` and
     `graphc.lower.cpu.lower_again`. The reference is deterministic, and updates when all gradients
-    are there. `weights`: what `ReferenceExecutor.lend` gave; `memory`: bytes that no plan may
-    exceed, `host`: what it may have on the host."""
+    are there. `weights`: what `ReferenceExecutor.lend` gave; `wish`: what plans are asked for."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
     from graphc.runtime.cpu import CpuExecutor
@@ -69,10 +85,10 @@ def make_executor(
         choices=choices,
         deterministic=deterministic,
         fused_update=fused_update,
+        pin_variants=pin_variants,
         weights=weights,
-        memory=memory,
-        host=host,
+        wish=wish,
     )
 
 
-__all__ = ["BUILT", "DEFAULT_TARGET", "TARGETS", "check_target", "make_executor"]
+__all__ = ["BUILT", "DEFAULT_TARGET", "TARGETS", "check_target", "checked_wish", "make_executor"]

@@ -141,6 +141,13 @@ class TrainingNet(SolverNet):
 class TestedNet(SolverNet):
     """A network that is run on parameters which another one learns, see `TrainingNet.lend`."""
 
+    @property
+    def own_bytes(self) -> int:
+        """Memory that it has beside the parameters and arenas of the other; 0 for target
+        reference, which plans none."""
+        prepared = getattr(self._executor, "prepared", None)
+        return prepared.own_bytes if prepared is not None else 0
+
 
 def _refuse() -> NoReturn:
     hint = "graphc.compile(net, train=True) gives gradients and updates nothing"

@@ -10,22 +10,34 @@ from graphc.errors import GraphError
 from graphc.ir.clone import clone
 from graphc.ir.graph import Graph
 from graphc.ir.verify import verify
+from graphc.micro_batches import micro_batched
 from graphc.ops.fillers import fill_weights
+from graphc.plan.wish import Wish
 from graphc.runtime.training import TrainingNet
 from graphc.train.settings import Settings
 from graphc.updates import add_updates
 
+MIXED = "layers that mix samples run on the whole batch"
+"""How a graph's note begins that says so."""
 
-def training_graph(graph: Graph, settings: Settings, *, needs_loss: bool = True) -> Graph:
+
+def training_graph(
+    graph: Graph, settings: Settings, *, needs_loss: bool = True, micro_batch: int | None = None
+) -> Graph:
     """Append gradients of the losses with respect to parameters, and updates (in place; returned).
 
     Without `needs_loss`, the outputs of a net that has no loss get their gradients from whoever
-    runs it. Raises GC-N007 if nothing is learned.
+    runs it. `micro_batch`: samples that layers run on at a time, see `micro_batched`. Raises
+    GC-N007 if nothing is learned, and what that raises.
     """
     has_loss = any(any(node.loss.values()) for node in graph.forward_nodes())
     if needs_loss and not has_loss:
         hint = "end it with a loss layer, such as SoftmaxWithLoss"
         raise GraphError("GC-N007", "the network has no loss to train on", hint)
+    if micro_batch is not None:
+        mixed = micro_batched(graph, micro_batch)
+        if mixed:
+            graph.notes.append(f"{MIXED}: {', '.join(map(repr, mixed))}")
     differentiate(graph, inputs=False, outputs=not has_loss)
     add_updates(
         graph,
@@ -48,17 +60,18 @@ def training_net(
     threads: int | None = None,
     deterministic: bool = False,
     fused_update: bool = True,
+    pin_variants: bool = False,
+    micro_batch: int | None = None,
     kind: type[TrainingNet] = TrainingNet,
-    memory: int | None = None,
-    host: int = 0,
+    wish: Wish | None = None,
 ) -> TrainingNet:
-    """The executable of a shaped, expanded graph, which is then its own. `memory`: bytes that its
-    plan must not exceed, `host`: those that it may have on the host. Raises GC-X001 for a target
-    that cannot do this, GC-M001, GC-M002, and what `training_graph` raises."""
-    driver.check_target(target, memory)
+    """The executable of a shaped, expanded graph, which is then its own. `wish`: what its plan is
+    asked for; `micro_batch`: as in `training_graph`. Raises GC-X001 for a target that
+    cannot do this, GC-M001, GC-M002, and what `training_graph` raises."""
+    driver.check_target(target)
     expanded, _ = driver.optimize(graph, ())
     fill_weights(expanded)
-    training_graph(expanded, settings)
+    training_graph(expanded, settings, micro_batch=micro_batch)
     return kind(
         expanded,
         train=True,
@@ -67,8 +80,8 @@ def training_net(
         threads=threads,
         deterministic=deterministic,
         fused_update=fused_update,
-        memory=memory,
-        host=host,
+        pin_variants=pin_variants,
+        wish=wish,
     )
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy.typing as npt
 
 from graphc import driver
-from graphc.budget import checked_host
 from graphc.errors import GraphError, Loc, fail
 from graphc.front.net import net_of
 from graphc.front.overrides import Overrides, split_overrides
 from graphc.ir.graph import Graph
 from graphc.ir.types import Phase
 from graphc.ops.update.regularizer import Regularizer
+from graphc.plan.wish import Wish
 from graphc.runtime.training import TestedNet, TrainingNet
 from graphc.train.astray import first_bad_blob
 from graphc.train.build import training_net
@@ -55,8 +55,12 @@ class Solver:
         threads: int | None = None,
         deterministic: bool = False,
         fused_update: bool = True,
+        pin_variants: bool = False,
         memory: str | int | None = None,
         host: str | int | None = None,
+        policy: str = "ours",
+        overrides: Mapping[str, str] | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
         then beside it. `weights`: a file to start from, or several, as a list or with commas
@@ -65,12 +69,13 @@ class Solver:
         "reference"; `threads`, `deterministic` as in `graphc.compile`. `batch` replaces that of the
         nets' inputs. `fused_update`: parameters change during the backward, as soon as nobody needs
         the old ones, and gradients need not be kept (the numbers are the same). `regularizers`:
-        what else is done to parameters, see `graphc.ops.update.regularizer`. `memory`: as in
-        `graphc.compile`, for the plan of each net by itself; `host`: as there, for the one that is
-        trained.
+        what else is done to parameters, see `graphc.ops.update.regularizer`. `memory`: bytes, or a
+        size as "6GiB", that `memory_bytes` must not exceed. `host`, `policy`, `overrides` and
+        `pin_variants`: as in `graphc.compile`. `micro_batch`: layers run on so many samples at a
+        time, and gradients add up, see `graphc.micro_batches.micro_batched`.
 
-        Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, and what
-        `graphc.load` and `graphc.compile` raise.
+        Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, GC-M001 for a
+        budget that the nets exceed, and what `graphc.load` and `graphc.compile` raise.
         """
         own, self._of_nets = split_overrides(set)
         read = read_settings(solver, own)
@@ -81,9 +86,10 @@ class Solver:
         self.iter, self.rate = 0, float("nan")
         self.loss = float("nan")
         self._how: dict[str, Any] = {"threads": threads, "deterministic": deterministic}
-        self._how["memory"] = driver.check_target(target, memory)
-        host_bytes = checked_host(host, memory)
-        self._batch = batch
+        self._how["pin_variants"] = pin_variants
+        self._wish = driver.checked_wish(target, memory, policy, overrides, host)
+        self._batch, self._fused_update = batch, fused_update
+        self._micro_batch = micro_batch
         self.graph = self._loaded(self.settings.net, "TRAIN")
         for file in self.settings.weights if weights is None else _files(weights):
             from graphc.front.weights import load_weights
@@ -91,21 +97,55 @@ class Solver:
             report = load_weights(self.graph, Path(file), strict=False)
             notes = [n for n in self.graph.notes if not n.startswith(driver.NO_WEIGHTS)]
             self.graph.notes = [*notes, str(report)]
-        self.net = training_net(
+        self.net, self.tests = self._within(target)
+        self._of_nets.check()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the arenas of all nets: the plan of the one that is trained, and what networks of
+        phase TEST need beside that. They run in its arena, as far as that goes. Raises GC-R003 for
+        target reference."""
+        return self.net.plan.peak_bytes + sum(test.own_bytes for test in self.tests)
+
+    def _within(self, target: str) -> tuple[TrainingNet, list[TestedNet]]:
+        """The nets within the wish's memory: if both together are over it, the one that is trained
+        gets less. Raises GC-M001."""
+        self.net, self.tests = self._nets(target, self._wish)
+        memory = self._wish.memory
+        if memory is None or self.memory_bytes <= memory:
+            return self.net, self.tests
+        peak, beside = self.net.plan.peak_bytes, self.memory_bytes - self.net.plan.peak_bytes
+        del self.net, self.tests
+        least = replace(self._wish, memory=max(1, memory - beside))
+        try:
+            self.net, self.tests = self._nets(target, least)
+            if self.memory_bytes <= memory:
+                return self.net, self.tests
+        except GraphError as error:
+            if error.code != "GC-M001":
+                raise
+        told = f"training takes {peak:,} B, and testing {beside:,} B beside, which is over the"
+        hint = "test on smaller batches, or leave test_iter out and run `graphc test` later"
+        fail("GC-M001", f"{told} budget of {memory:,} B, and with less for training, too", hint)
+
+    def _nets(self, target: str, wish: Wish) -> tuple[TrainingNet, list[TestedNet]]:
+        net = training_net(
             self.graph,
             self.settings,
             target=target,
             seed=self.seed,
-            fused_update=fused_update,
+            fused_update=self._fused_update,
             kind=DebugNet if self.settings.debug_info else TrainingNet,
-            host=host_bytes,
+            wish=wish,
+            micro_batch=self._micro_batch,
             **self._how,
         )
-        self.tests: list[TestedNet] = [
-            tested_net(self._loaded(test.net, "TEST"), self.net, seed=self.seed, **self._how)
+        own = replace(self._wish, policy="ours", keep=(), replay=(), host=0)
+        tests = [
+            tested_net(self._loaded(test.net, "TEST"), net, seed=self.seed, wish=own, **self._how)
             for test in self.settings.tests
         ]
-        self._of_nets.check()
+        return net, tests
 
     @property
     def seed(self) -> int:

@@ -21,7 +21,7 @@ def test_host_steps_go_where_a_replay_has_put_their_operands(
     """TanH's result is overwritten by AbsVal's; TanH runs again, to another place, from which a
     layer without a kernel reads."""
 
-    def replayed(program: Program) -> Plan:
+    def replayed(program: Program, budget: int | None = None) -> Plan:
         plan = plan_apart(program)
         tanh, other, host = plan.steps
         (source, first), (_, over) = tanh.operands, other.operands

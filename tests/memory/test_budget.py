@@ -132,6 +132,8 @@ def test_a_test_net_obeys_too(tmp_path: Path) -> None:
     free = graphc.Solver(path, threads=1)
     train, test = free.net.plan.peak_bytes, free.tests[0].plan.peak_bytes
     assert test > train
-    graphc.Solver(path, threads=1, memory=test)
-    with pytest.raises(GraphError, match="GC-M001"):
-        graphc.Solver(path, threads=1, memory=train)
+    both = free.memory_bytes
+    assert train < both == train + free.tests[0].own_bytes
+    assert graphc.Solver(path, threads=1, memory=both).memory_bytes == both
+    with pytest.raises(GraphError, match=r"GC-M001: training takes .* B, and testing .* B"):
+        graphc.Solver(path, threads=1, memory=both - 1)

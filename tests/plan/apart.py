@@ -27,7 +27,7 @@ class _Arenas:
         return arena, start
 
 
-def plan_apart(program: Program) -> Plan:
+def plan_apart(program: Program, budget: int | None = None) -> Plan:
     """Every root buffer that a call or the caller touches, and every workspace, keeps bytes of its
     own from the start to the end."""
     schedule, arenas = Schedule.of(program), _Arenas()

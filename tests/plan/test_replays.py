@@ -192,7 +192,7 @@ def replaying(how: str) -> Iterator[list[Plan]]:
     """What is compiled meanwhile replays all it can."""
     made: list[Plan] = []
 
-    def plan(program: Program) -> Plan:
+    def plan(program: Program, budget: int | None = None) -> Plan:
         facts = Facts(program)
         made.append(replayed(facts, everything(facts, how)))
         return made[-1]

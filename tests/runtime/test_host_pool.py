@@ -32,7 +32,7 @@ def sending_all(room: int, is_replaying: bool) -> Iterator[list[Plan]]:
     """What is compiled meanwhile sends all it can, weights and their history too."""
     made: list[Plan] = []
 
-    def plan(program: Program) -> Plan:
+    def plan(program: Program, budget: int | None = None) -> Plan:
         facts = Facts(program)
         choice = Segments(facts).speed_centric() if is_replaying else {}
         roots = sendable(unrolled(facts, choice).program) | streamable(program)
