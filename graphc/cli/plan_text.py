@@ -64,6 +64,34 @@ def tell(found: dict[str, Any]) -> None:
         for remark in found["micro_batch"]["notes"]:
             say(remark)
     _tell_budget(found)
+    if "mbs" in found:
+        _tell_traffic(found["mbs"])
+
+
+def _tell_traffic(told: dict[str, Any]) -> None:
+    """What mini-batch serialization would move."""
+    before, after = told["before_bytes"], told["after_bytes"]
+    saved = f"{100 * (1 - after / before):.1f} % less" if before else "nothing"
+    say(f"\nlayer by layer {size_text(before)} are moved; in groups {size_text(after)}, {saved}:")
+    rows = [
+        (
+            row["first"],
+            row["last"],
+            f"{row['samples']:,}",
+            f"{row['turns']:,}",
+            size_text(row["live"]) if row["live"] else "-",
+            size_text(row["before"]),
+            size_text(row["after"]),
+        )
+        for row in told["groups"]
+    ]
+    names = ("from layer", "to", "samples", "times", "cache", "moved", "in groups")
+    table(names, rows, right="samples,times,cache,moved,in groups")
+    if told["mixed"]:
+        count = count_text(len(told["mixed"]), "layer")
+        say(
+            f"{count} mix samples, such as {told['mixed'][0]!r}, and are counted as if they did not"
+        )
 
 
 def _tell_replays(found: dict[str, Any]) -> None:

@@ -82,6 +82,11 @@ from graphc.train.build import MIXED
     help="With --memory: what batches 1, 2, 4, ... need, until it is full. With --train alone: the "
     "time that training takes in less and less memory.",
 )
+@click.option(
+    "--mbs",
+    metavar="SIZE",
+    help="Bytes moved if groups of layers ran on few samples at a time, which fit in such a cache.",
+)
 @click.option("--html", metavar="FILE.html", help="Draw where every buffer lies, as one page.")
 @threads_option
 @net_options
@@ -104,6 +109,7 @@ def command(
     as_largest: bool,
     max_overhead: float,
     sweep: bool,
+    mbs: str | None,
     html: str | None,
     as_json: bool,
     **options: Any,
@@ -135,6 +141,10 @@ def command(
     if micro_batch is not None:
         told = [remark for remark in low.graph.notes if remark.startswith(MIXED)]
         found["micro_batch"] = {"samples": micro_batch, "notes": told}
+    if mbs is not None:
+        from graphc.memory import mbs as count_traffic
+
+        found["mbs"] = count_traffic(graph, cache=mbs, train=train, batch=batch).told()
     if sweep and memory is None:
         batches["time_sweep"] = [asdict(point) for point in swept(low, wish)]
     if train and (memory is not None or explain or wish.replay):

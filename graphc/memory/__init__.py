@@ -3,6 +3,7 @@
 from graphc.memory.budgets import batch_search, largest_batch, lowered_within, plan, sweep_batches
 from graphc.memory.plans import TARGETS, lowered, pinned_values, prepared
 from graphc.memory.search import BatchPeak, LargestBatch, Search
+from graphc.memory.serialization import Serialized, mbs
 from graphc.memory.sweeps import MemoryPoint, sweep_memory, swept
 
 __all__ = [
@@ -11,10 +12,12 @@ __all__ = [
     "LargestBatch",
     "MemoryPoint",
     "Search",
+    "Serialized",
     "batch_search",
     "largest_batch",
     "lowered",
     "lowered_within",
+    "mbs",
     "pinned_values",
     "plan",
     "prepared",

@@ -96,3 +96,12 @@ def test_micro_batches(cli, net: Path) -> None:
     assert "on 2 samples at a time" in cli("plan", net, "--train", "--micro-batch", "2").out
     assert "add --train" not in cli("plan", net, "--train", "--micro-batch", "2").err
     assert cli("plan", net, "--micro-batch", "2").code == 2
+
+
+def test_serialization(cli, net: Path) -> None:
+    told = cli("plan", net, "--train", "--mbs", "100kB", "--json").json["mbs"]
+    assert told["after_bytes"] < told["before_bytes"]
+    assert told["before_bytes"] == sum(group["before"] for group in told["groups"])
+    done = cli("plan", net, "--train", "--mbs", "100kB")
+    assert "in groups" in done.out
+    assert cli("plan", net, "--mbs", "0B").code == 2
