@@ -6,7 +6,6 @@ prototxt + weights -> Graph -> passes -> autodiff -> Executable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -224,10 +223,10 @@ def compile(  # the name the API promises
     of target cpu: None, one for each CPU this process may use. `deterministic`: only kernels whose
     bits do not depend on the number of threads. `pin_variants`: every layer has the kernel that is
     fastest, whatever its workspace; else a budget may choose another, which may round differently.
-    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`.
-    `measure`: as in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan over
-    `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built or cannot
-    do this, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
+    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`. `measure`: as
+    in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan over `memory`, GC-U001
+    for one of target reference, GC-X001 for a target that is not built or cannot do this, and what
+    `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
     """
     from graphc.passes.registry import resolve
 
@@ -296,9 +295,8 @@ def open(
     kept: Keep = "all" if "all" in (now, before) else (*before, *now)
     shape(graph, shapes, batch)
     target = compiled_for if target is None else target
-    wish = wish_in(meta, path) if target != "reference" else Wish()
-    if memory is not None:
-        wish = replace(wish, memory=check_target(target, memory))
+    budget = check_target(target, memory)
+    wish = wish_in(meta, path, budget) if target != "reference" else Wish()
     try:
         how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
         how |= {"deterministic": meta.get("deterministic") is True, "threads": threads}

@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections import OrderedDict
 
+from graphc.budget import check_budget
 from graphc.errors import GraphError, fail
 from graphc.plan import Plan, verify_plan
 from graphc.plan.text import from_table, to_json
@@ -51,8 +52,7 @@ def plan_for(
     such plans are searched for once in a process.
 
     A Program tells of target, ISA, library, threads and batch by its kernels and their workspaces.
-    Raises GC-A001 for a kept plan that was tampered with, GC-M001 where replays do not help,
-    GC-M002.
+    Raises GC-A001 for a kept plan that was tampered with, GC-M001 where nothing helps, GC-M002.
     """
     wish = wish or Wish()
     memory = wish.memory
@@ -63,6 +63,7 @@ def plan_for(
         return _searched(program, wish, forced)
     if plan is None:
         plan = plan_program(program, memory)
+        check_budget(plan, memory)
         verify_plan(program, plan)
         return plan
     try:

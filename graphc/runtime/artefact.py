@@ -141,17 +141,18 @@ def settings(
     return target, train, seed, "all" if keep == "all" else tuple(names)
 
 
-def wish_in(meta: Mapping[str, Any], path: str | Path) -> Wish:
-    """What plans of an artefact were asked for, by its meta data, which may say anything
-    (GC-A001)."""
+def wish_in(meta: Mapping[str, Any], path: str | Path, memory: int | None = None) -> Wish:
+    """What plans of an artefact were asked for, by its meta data, which may say anything (GC-A001),
+    but with `memory` bytes if that is given."""
     told = meta.get("wish", {})
     if isinstance(told, dict) and told.keys() <= {"memory", "policy", "keep", "replay", "host"}:
-        memory, policy, host = told.get("memory"), told.get("policy", "ours"), told.get("host", 0)
+        budget, policy, host = told.get("memory"), told.get("policy", "ours"), told.get("host", 0)
         layers = [told.get(key, []) for key in ("keep", "replay")]
-        are_sizes = memory is None or (type(memory) is int and 0 < memory <= MAX_BYTES)
+        are_sizes = budget is None or (type(budget) is int and 0 < budget <= MAX_BYTES)
         are_sizes &= type(host) is int and 0 <= host <= MAX_BYTES
         if are_sizes and isinstance(policy, str) and all(map(_are_names, layers)):
-            return Wish(memory, policy, tuple(layers[0]), tuple(layers[1]), host)
+            budget = budget if memory is None else memory
+            return Wish(budget, policy, tuple(layers[0]), tuple(layers[1]), host)
     broken = GraphError("GC-A001", f"{META} is not what graphc writes", "compile it again")
     raise broken.at(loc=Loc(str(path)))
 

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from graphc.budget import check_budget
 from graphc.errors import GraphError, fail
 from graphc.floats import Held
 from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
@@ -203,7 +202,6 @@ class CpuExecutor(ReferenceExecutor):
             pin_variants=self._pin_variants,
         )
         made = plan_for(program, plan, self._wish, forced_roots(program, self.graph, self._wish))
-        check_budget(made, self._wish.memory)
         return Prepared(program, made, self.weights, self.threads)
 
     def _array(self, value: Value) -> npt.NDArray[Any]:
