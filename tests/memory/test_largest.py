@@ -25,7 +25,7 @@ NET = (
 def test_it_fits_and_the_next_does_not(train: bool, target: str) -> None:
     net = graph(NET)
     how: dict[str, Any] = {"train": train, "target": target, "threads": 1}
-    found = graphc.largest_batch(net, memory="1MB", **how)
+    found = graphc.largest_batch(net, memory="1MB", max_overhead=0, **how)
     peaks = [graphc.plan(net, batch=found.batch + more, **how).peak_bytes for more in (0, 1)]
     assert (found.peak_bytes, found.next_bytes) == tuple(peaks)
     assert peaks[0] <= 1_000_000 < peaks[1]
@@ -47,22 +47,27 @@ def test_from_a_file_and_a_data_layer(root: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     path = tmp_path / "net.prototxt"
     path.write_text(NET.replace(feed(data=(3, 3, 12, 12), label=(3,)), data))
-    found = graphc.largest_batch(path, memory="1MB", train=True)
+    found = graphc.largest_batch(path, memory="1MB", train=True, max_overhead=0)
     assert found.peak_bytes == graphc.plan(path, train=True, batch=found.batch).peak_bytes
     solver = tmp_path / "solver.prototxt"
     solver.write_text('net: "net.prototxt" base_lr: 1 lr_policy: "fixed" type: "Adam"')
-    adam = graphc.largest_batch(path, memory="1MB", train=True, solver=solver)
+    adam = graphc.largest_batch(path, memory="1MB", train=True, max_overhead=0, solver=solver)
     assert adam.batch < found.batch
     changed = {"layer[c].convolution_param.num_output": 16}
-    assert graphc.largest_batch(path, memory="1MB", train=True, set=changed).batch < found.batch
+    assert (
+        graphc.largest_batch(path, memory="1MB", train=True, max_overhead=0, set=changed).batch
+        < found.batch
+    )
     changed = {f"net.{path}": value for path, value in changed.items()} | {"type": "SGD"}
-    both = graphc.largest_batch(path, memory="1MB", train=True, solver=solver, set=changed)
+    both = graphc.largest_batch(
+        path, memory="1MB", train=True, max_overhead=0, solver=solver, set=changed
+    )
     assert adam.batch != both.batch < found.batch
 
 
 def test_sweep() -> None:
     net = graph(NET)
-    rows = graphc.sweep_batches(net, memory="1MB", train=True)
+    rows = graphc.sweep_batches(net, memory="1MB", train=True, max_overhead=0)
     assert [row.batch for row in rows] == [1 << k for k in range(len(rows))]
     assert [row.fits for row in rows] == [True] * (len(rows) - 1) + [False]
     assert rows[2].peak_bytes == graphc.plan(net, train=True, batch=4).peak_bytes
