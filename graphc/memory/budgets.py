@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 TOO_LARGE = ("GC-L001", "GC-S001", "GC-M002")
 MAX_OVERHEAD = 35.0
 """Percent of more time that training may take to fit in a budget."""
+MAX_REPLAYED = 20_000
+"""Steps beyond which batches are looked for without replays: to find these takes half a minute for
+10,000, and several plans are needed."""
 FIXED = "write sizes that depend on it as 0, the bottom's, or -1, what is left"
 
 
@@ -181,8 +184,10 @@ def batch_search(
                 return None
             raise
 
-    steps = len(graph.nodes) * (3 if train else 1) * (2 if replays else 1)
-    return Search(peak, budget, allowed_plans(steps))
+    steps = len(graph.nodes) * (3 if train else 1)
+    if replays and steps > MAX_REPLAYED:
+        replays = False
+    return Search(peak, budget, allowed_plans(steps * (8 if replays else 1)))
 
 
 def _least(low: Lowering, wish: Wish, max_overhead: float) -> int:

@@ -18,6 +18,15 @@ NET = (
     + fc("c", "y", 5)
     + softmax_loss("y")
 )
+SIGMOIDS = (
+    feed(data=(3, 3, 24, 24), label=(3,))
+    + "".join(
+        conv("data" if k == 0 else f"s{k - 1}", f"c{k}", 8) + layer("Sigmoid", f"c{k}", f"s{k}")
+        for k in range(8)
+    )
+    + fc("s7", "y", 5)
+    + softmax_loss("y")
+)
 
 
 @pytest.mark.parametrize("target", ["model", "cpu"])
@@ -63,6 +72,16 @@ def test_from_a_file_and_a_data_layer(root: Path, tmp_path: Path) -> None:
         path, memory="1MB", train=True, max_overhead=0, solver=solver, set=changed
     )
     assert adam.batch != both.batch < found.batch
+
+
+def test_very_long_nets_are_planned_without_replays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def largest(**how: Any) -> int:
+        return graphc.largest_batch(graph(SIGMOIDS), memory="4MB", train=True, **how).batch
+
+    plain, replayed = largest(max_overhead=0), largest()
+    assert plain < replayed
+    monkeypatch.setattr("graphc.memory.budgets.MAX_REPLAYED", 10)
+    assert largest() == plain
 
 
 def test_sweep() -> None:
