@@ -167,7 +167,7 @@ class BoundReplays {
         Script script;
         for (py::ssize_t i = 0; i < pairs.shape(0); ++i) {
             const Replay replay{*pairs.data(i, 0), *pairs.data(i, 1)};
-            if (replay.before < net_.later || replay.before >= net_.calls() || replay.call < 0 ||
+            if (replay.before <= replay.call || replay.before >= net_.calls() || replay.call < 0 ||
                 replay.call >= net_.later || (i && !(script.back() < replay))) {
                 throw Error("GC-C002", "replay " + std::to_string(i) + " is out of order");
             }

@@ -9,7 +9,9 @@ namespace {
 
 constexpr float kNever = std::numeric_limits<float>::infinity();
 constexpr std::int32_t kClose = 40;  // blocks up to which every split is considered
-constexpr double kStep = 1.15;       // and the factor between those that are beyond
+constexpr std::int32_t kFew = 120;   // blocks of a chain from which on it is only
+constexpr std::int32_t kNear = 8;    // so many
+constexpr double kStep = 1.3;        // and the factor between those that are beyond
 
 // best[i] = min(best[i], a[i - k] + add) from `least` on.
 void relax(std::vector<float>& best, std::int32_t least, const float* a, std::int32_t k,
@@ -82,7 +84,7 @@ std::uint64_t Chain::key(std::int32_t s, std::int32_t t) const {
 
 // Of the splits of a long part those whose first or second half is short, or grows by a factor.
 bool Chain::is_worth(std::int32_t before, std::int32_t after) const {
-    if (before + after <= kClose) return true;
+    if (before + after <= (count_ > kFew ? kNear : kClose)) return true;
     const std::int32_t less = std::min(before, after);
     if (less <= 6) return before <= 6 || after <= 2;
     std::int32_t next = 6;

@@ -11,10 +11,10 @@ namespace graphc::plan {
 namespace {
 
 constexpr int kRounds = 8;
-constexpr std::size_t kMost = 8;    // replays for each call from which on a script is too long
-constexpr std::size_t kDeep = 400;  // replays that one move may take
-constexpr std::int64_t kLooks = 30'000'000;  // at moves, of one fill()
-constexpr std::size_t kSingles = 170;        // replays that local() knows at most
+constexpr std::size_t kMost = 8;        // replays for each call from which on a script is too long
+constexpr std::size_t kDeep = 400;      // replays that one move may take
+constexpr std::int64_t kSmall = 3'000;  // calls times calls of the forward, for local()
+constexpr std::size_t kSingles = 170;   // replays that local() knows at most
 constexpr std::int64_t kNone = -(std::int64_t(1) << 62);
 
 }  // namespace
@@ -128,7 +128,8 @@ double Polish::closure(std::int32_t root, std::int32_t before, std::vector<std::
         asked.pop_back();
         for (const std::int32_t writer : range(writers_, r)) {
             if (std::find(calls.begin(), calls.end(), writer) != calls.end()) continue;
-            if (net_.deadline[std::size_t(writer)] < before || calls.size() > kDeep) return -1;
+            if (net_.deadline[std::size_t(writer)] < before || writer >= before) return -1;
+            if (calls.size() > kDeep) return -1;
             calls.push_back(writer);
             us += net_.us[std::size_t(writer)];
             for (const std::int32_t read : range(net_.reads, writer)) {
@@ -165,7 +166,7 @@ std::vector<Polish::Move> Polish::moves() {
         const auto uses = range(uses_, std::int32_t(i));
         for (const std::int32_t* use = uses.begin(); use + 1 < uses.end(); ++use) {
             const std::int32_t before = call_of[std::size_t(use[1])];
-            if (before < net_.later || call_of[std::size_t(use[0])] == before) continue;
+            if (call_of[std::size_t(use[0])] == before) continue;
             const std::int32_t last = trial_.start[std::size_t(before)] - 1;
             if (use[0] + 1 > last) continue;
             const double us = closure(root, before, calls);
@@ -187,7 +188,7 @@ std::vector<Polish::Move> Polish::moves() {
     return found;
 }
 
-// Add to a script what frees the most bytes per microsecond, at the fullest step, again and again.
+// Add to a script what frees the most bytes per microsecond where more than `most` are alive.
 bool Polish::fill(const Found& found, std::int64_t most, Script& script) {
     trial_.run(found.script);
     effort += std::int64_t(trial_.order.size());
@@ -197,29 +198,30 @@ bool Polish::fill(const Found& found, std::int64_t most, Script& script) {
     script = found.script;
     std::vector<std::int32_t> calls;
     bool is_changed = false;
-    std::int64_t left = kLooks;
-    while (profile.most() > most && left > 0) {
+    const auto worth = [](const Move& m) { return double(m.bytes) / (m.us + 1e-3); };
+    std::sort(all.begin(), all.end(), [&](const Move& a, const Move& b) {
+        const double x = worth(a), y = worth(b);
+        return x != y ? x > y : std::tie(a.root, a.before) < std::tie(b.root, b.before);
+    });
+    // By the fullest step: its best move is the first that covers it.
+    std::vector<char> is_taken(all.size(), 0);
+    while (profile.most() > most) {
         const std::int32_t step = profile.fullest();
-        Move* best = nullptr;
-        double worth = 0;
-        for (Move& move : all) {
-            if (move.first > step || move.last < step || move.bytes <= 0) continue;
-            const double own = double(move.bytes) / (move.us + 1e-3);
-            if (own > worth) {
-                worth = own;
-                best = &move;
-            }
+        std::size_t at = 0;
+        while (at < all.size() && (is_taken[at] || all[at].first > step || all[at].last < step)) {
+            ++at;
         }
-        left -= std::int64_t(all.size());
-        if (best == nullptr) break;
+        if (at == all.size()) break;
+        const Move& move = all[at];
         is_changed = true;
-        profile.add(best->first, best->last, -best->bytes);
-        closure(best->root, best->before, calls);
-        if (!best->is_whole) calls.resize(1);
-        for (const std::int32_t call : calls) script.push_back({best->before, call});
-        const std::int32_t root = best->root, before = best->before;
-        for (Move& move : all) {
-            if (move.root == root && move.before == before) move.bytes = 0;
+        profile.add(move.first, move.last, -move.bytes);
+        closure(move.root, move.before, calls);
+        if (!move.is_whole) calls.resize(1);
+        for (const std::int32_t call : calls) script.push_back({move.before, call});
+        is_taken[at] = 1;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const bool is_same = all[i].root == move.root && all[i].before == move.before;
+            if (is_same) is_taken[i] = 1;
         }
     }
     std::sort(script.begin(), script.end());
@@ -398,26 +400,27 @@ Found Polish::thinned(const Found& found, std::int64_t most, bool by_length) {
 }
 
 Found Polish::faster(Found found, std::int64_t most) {
-    for (int round = 0; round < kRounds; ++round) {
-        Found next = thinned(found, most, false);
-        Found other = thinned(found, most, true);
-        if (other.us < next.us) std::swap(other, next);
-        if (next.us >= found.us) break;
-        found = std::move(next);
+    // By turns, until neither way helps.
+    int misses = 0;
+    for (int round = 0; round < kRounds && misses < 2; ++round) {
+        Found next = thinned(found, most, round % 2 != 0);
+        misses = next.us < found.us ? 0 : misses + 1;
+        if (misses == 0) found = std::move(next);
     }
     return found;
 }
 
 Found Polish::local(Found found, std::int64_t most) {
+    if (std::int64_t(net_.calls()) * net_.later > kSmall) return found;
     std::vector<Script> every;
-    for (std::int32_t before = net_.later; before < net_.calls(); ++before) {
+    for (std::int32_t before = 1; before < net_.calls(); ++before) {
         for (std::int32_t root = 0; root < net_.roots(); ++root) {
             if (!net_.droppable[std::size_t(root)] || every.size() > kSingles) continue;
             Script unit;
             bool is_in_time = true;
             for (const std::int32_t call : range(writers_, root)) {
                 unit.push_back({before, call});
-                is_in_time &= net_.deadline[std::size_t(call)] >= before;
+                is_in_time &= net_.deadline[std::size_t(call)] >= before && call < before;
             }
             const bool is_new =
                 std::none_of(every.begin(), every.end(), [&](auto& u) { return u == unit; });

@@ -48,7 +48,7 @@ struct Net {
     std::int32_t roots() const { return std::int32_t(bytes.size()); }
 };
 
-// Call `call` of the forward runs once more, right before call `before`.
+// Call `call` of the forward runs once more, right before the later call `before`.
 struct Replay {
     std::int32_t before, call;
 

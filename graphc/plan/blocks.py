@@ -6,12 +6,17 @@ the forward is cut.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from graphc.plan.segments import Segments
 from graphc.plan.tables import Tables
 from graphc.records import record
 
-MOST_RUNS = 110
-"""Runs of blocks that are alike, from which on some cuts are left out."""
+MOST = 110
+"""Blocks from which on some cuts are left out."""
+SHORT = 0.3
+"""Of many blocks, those that take less than this part of the average are joined to the one before.
+"""
 
 
 @record(frozen=True, slots=True)
@@ -63,24 +68,37 @@ def _owner(
 
 
 def _fewer(segments: Segments, cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Cuts at which blocks are about equally large, if there are many and few are alike."""
-    facts, buffers = segments.facts, segments.facts.program.buffers
-    runs, before, start = 0, None, 0
-    new: list[int] = []
-    for place, root in cuts:
-        calls = facts.forward[start : place + 1]
-        alike = [(round(facts.us[c], 3), len(facts.reads[c])) for c in calls]
-        shape = (buffers[root].nbytes, tuple(alike))
-        runs += shape != before
-        before, start = shape, place + 1
-        roots = {r for c in calls for r in facts.writes[c] if r in segments.large}
-        new.append(sum(buffers[r].nbytes for r in roots & facts.wanted))
-    if runs <= MOST_RUNS:
+    """Of many cuts, those that the longest blocks lie between; of these, so few that each block is
+    about as large as the others."""
+    if len(cuts) <= MOST:
         return cuts
-    most, total, chosen = sum(new) / MOST_RUNS, 0.0, []
-    for cut, nbytes in zip(cuts, new, strict=True):
+    facts, buffers = segments.facts, segments.facts.program.buffers
+    places = [place for place, _ in cuts]
+    parts = [
+        facts.forward[start + 1 : past + 1]
+        for start, past in pairwise([-1, *places, len(facts.forward)])
+    ]
+    us = [sum(facts.us[call] for call in part) for part in parts]
+    least = SHORT * sum(us) / len(us)
+    joined: list[list[int]] = []
+    kept: list[tuple[int, int]] = []
+    for number, part in enumerate(parts):
+        if joined and us[number] < least:
+            joined[-1] += part
+            kept[-1:] = cuts[number : number + 1]
+        else:
+            joined.append(list(part))
+            kept += cuts[number : number + 1]
+    if len(kept) <= MOST:
+        return kept
+    chosen, total = [], 0.0
+    new = [
+        sum(buffers[r].nbytes for r in {r for c in part for r in facts.writes[c]} & facts.wanted)
+        for part in joined
+    ]
+    for cut, nbytes in zip(kept, new, strict=False):
         total += nbytes
-        if total >= most:
+        if total >= sum(new) / MOST:
             chosen.append(cut)
             total = 0.0
     return chosen

@@ -13,9 +13,9 @@ from graphc.plan.replays import Choice, Script
 from graphc.plan.segments import Segments
 from graphc.plan.tables import Tables, Trial
 
-LEVELS = 48
+LEVELS = 32
 """Sizes between the largest and the smallest plan at which a cheap one is looked for."""
-SLOTS = 320
+SLOTS = 240
 """Into which the chain's dynamic program cuts memory, at each of several scales."""
 PIECES = (2, 4, 8)
 """In how many pieces segments are replayed."""
@@ -23,6 +23,10 @@ PARTS = (2, 4, 1 << 30)
 """Pieces over one of these parts of the largest are replayed for each reader."""
 EFFORT = 6_000_000
 """Steps that may be tried in one stage of the search; a step takes some 50 ns."""
+FEW = 5
+"""Levels from which on it is also tried to get to each from the plan without replays."""
+SMALL = 60
+"""Calls of Programs that are searched more closely."""
 SMALLER, FASTER, LOCAL = 1, 2, 4
 
 
@@ -82,17 +86,8 @@ class Front:
         self.memory()
         self.cost_aware()
         self.sqrt()
-        full = self._found[0].peak
-        size = full
-        while size > full // 200:
-            size = size * 3 // 4
-            self._try(self.segments.by_size(size))
-            for pieces in PIECES:
-                self._try(self.segments.by_size(size, size // pieces))
-            for part in PARTS:
-                self._try(self.segments.by_reader(size, size // PIECES[-1], part))
         blocks = blocks_of(self.tables, self.segments)
-        proposed = self.tables.core.chain(blocks.block_of, blocks.outs, SLOTS, EFFORT)
+        proposed = self.tables.core.chain(blocks.block_of, blocks.outs, SLOTS, EFFORT // 40)
         self._found += [Trial(*each) for each in proposed]
         self._refine()
 
@@ -100,27 +95,32 @@ class Front:
         """At each of some sizes: from what is just larger to what fits, and then to what is faster;
         and from the best that fits."""
         steps = len(self.tables.calls)
-        levels = max(6, min(LEVELS, EFFORT // (12 * steps)))
+        levels = max(2, min(LEVELS, EFFORT // (66 * steps)))
         smallest = min(self._found, key=lambda t: (t.peak, t.us))
-        self._found.append(self.tables.polished(smallest, 0, SMALLER))
+        smallest = self.tables.polished(smallest, 0, SMALLER)
+        self._found.append(smallest)
+        for trial in list(self._best()) if steps <= SMALL else ():
+            self._found.append(self.tables.polished(trial, 0, LOCAL))
         full, low = self._found[0].peak, min(t.peak for t in self._found)
         descent = self._found[0]
         for number in range(levels + 1):
             most = int(full * (low / full) ** (number / levels)) if full else 0
-            descent = self.tables.polished(descent, most, SMALLER)
-            self._found.append(descent)
-            if descent.peak <= most:
-                self._found.append(self.tables.polished(descent, most, FASTER | LOCAL))
+            made: list[Trial] = []
+            if levels >= FEW:
+                descent = self.tables.polished(descent, most, SMALLER)
+                made.append(descent)
             best = list(self._best())
             over = [t for t in best if most < t.peak <= most * 1.25]
-            fitting = [t for t in best if t.peak <= most]
             if over:
-                made = self.tables.polished(over[-1], most, SMALLER)
-                self._found.append(made)
-                if made.peak <= most:
-                    self._found.append(self.tables.polished(made, most, FASTER | LOCAL))
-            if fitting:
-                self._found.append(self.tables.polished(fitting[0], most, FASTER | LOCAL))
+                made.append(self.tables.polished(over[-1], most, SMALLER))
+            self._found += made
+            fitting = [t for t in best if t.peak <= most]
+            if steps > SMALL or number < levels:
+                fitting = fitting[:1]
+            for trial in (*made, *fitting):
+                if trial.peak > most:
+                    continue
+                self._found.append(self.tables.polished(trial, most, FASTER | LOCAL))
 
 
 POLICIES: dict[str, Callable[[Front], None]] = {

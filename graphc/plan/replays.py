@@ -20,10 +20,13 @@ buffer of that group; what is replayed on the way to others is dropped again at 
 
 @record(frozen=True, slots=True)
 class Script:
-    """`replays`: call of the backward -> calls of the forward that run once more right before it,
-    in the forward's order. Every call reads the newest instance of what it reads, so any script
-    computes the same, and recursive schedules (replays from what a replay made) are scripts, too.
-    Calls that fill one buffer together are replayed together."""
+    """`replays`: call -> calls of the forward that run once more right before it, in the forward's
+    order; all that write what these make have run by then.
+
+    Every call reads the newest instance of what it reads, so any script computes the same, and
+    recursive schedules (replays from what a replay made) are scripts, too. Calls that fill one
+    buffer together are replayed together.
+    """
 
     replays: Mapping[int, tuple[int, ...]]
 
@@ -75,6 +78,7 @@ class _Unroller:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
+        self.entries = facts.later_entries  # those with replays
         program = facts.program
         self.buffers, self.calls = list(program.buffers), list(program.calls)
         self.buffer_of = [b.id for b in program.buffers]
@@ -89,7 +93,7 @@ class _Unroller:
     def run(self) -> Unrolled:
         program = self.facts.program
         entries = dict(program.entries)
-        for entry in self.facts.later_entries:
+        for entry in self.entries:
             order: list[int] = []
             for index in program.entries[entry]:
                 self.prepare(index, order)
@@ -97,7 +101,8 @@ class _Unroller:
                     self.calls[index] = self._call(self.calls[index], index, self.now, self.now)
                 order.append(index)
                 self.after(index)
-                self.spoiled.update(self.facts.writes[index])
+                if entry != "forward":
+                    self.spoiled.update(self.facts.writes[index])
             entries[entry] = tuple(order)
         unrolled = Program(
             program.target,
@@ -126,11 +131,11 @@ class _Unroller:
         return frozenset(r for r in read - made if program.buffers[r].kind not in PERSISTENT)
 
     def prepare(self, index: int, order: list[int]) -> None:
-        """Emit the replays that come before a call of the backward."""
+        """Emit the replays that come before a call."""
         raise NotImplementedError
 
     def after(self, index: int) -> None:
-        """A call of the backward has run."""
+        """A call has run."""
 
     def again(self, index: int, order: list[int], made: Mapping[int, int]) -> None:
         """Emit a replay that writes the instances `made`."""
@@ -243,6 +248,8 @@ class _Scripted(_Unroller):
     def __init__(self, facts: Facts, script: Script) -> None:
         super().__init__(facts)
         self.script = script
+        if not script.replays.keys().isdisjoint(facts.forward):
+            self.entries = ["forward", *facts.later_entries]
         self._newest: dict[int, int] = {}  # root -> the last instance that replays wrote
         self._writers: dict[int, set[int]] = {}  # root -> those that wrote it
 

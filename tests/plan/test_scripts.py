@@ -84,6 +84,15 @@ def test_replays_from_what_a_replay_made() -> None:
     assert same(Machine(program, plan).run(), Machine(program).run())
 
 
+def test_replays_within_the_forward() -> None:
+    program = chain()
+    script = Script({2: (0,), 3: (0, 1)})
+    plan = plan_replayed(Facts(program), script)
+    verify_plan(program, plan)
+    assert replays(plan) == [0, 0, 1]
+    assert same(Machine(program, plan).run(), Machine(program).run())
+
+
 def test_in_place_parts_of_a_join_are_replayed_with_it() -> None:
     m = Maker()
     x, root = m.input(2, 16), m.buffer(2, 32)
@@ -130,7 +139,7 @@ def test_what_no_script_may_replay() -> None:
 
 def test_tables_that_make_no_sense() -> None:
     core = tables_of(long_chain(4)).core
-    for rows in ([[3, 0]], [[5, 0], [4, 0]], [[4, 4]], [[8, 0]], [[4, -1]]):
+    for rows in ([[3, 3]], [[5, 0], [4, 0]], [[4, 4]], [[8, 0]], [[4, -1]]):
         with pytest.raises(GraphError, match="GC-C002"):
             core.trial(np.array(rows, np.int32))
     with pytest.raises(GraphError, match="GC-C002"):

@@ -1,0 +1,1 @@
+"""The optimum that plans with replays are compared with."""
