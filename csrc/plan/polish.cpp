@@ -166,7 +166,7 @@ std::vector<Polish::Move> Polish::moves() {
         const auto uses = range(uses_, std::int32_t(i));
         for (const std::int32_t* use = uses.begin(); use + 1 < uses.end(); ++use) {
             const std::int32_t before = call_of[std::size_t(use[1])];
-            if (call_of[std::size_t(use[0])] == before) continue;
+            if (before < net_.later || call_of[std::size_t(use[0])] == before) continue;
             const std::int32_t last = trial_.start[std::size_t(before)] - 1;
             if (use[0] + 1 > last) continue;
             const double us = closure(root, before, calls);
@@ -413,7 +413,7 @@ Found Polish::faster(Found found, std::int64_t most) {
 Found Polish::local(Found found, std::int64_t most) {
     if (std::int64_t(net_.calls()) * net_.later > kSmall) return found;
     std::vector<Script> every;
-    for (std::int32_t before = 1; before < net_.calls(); ++before) {
+    for (std::int32_t before = net_.later; before < net_.calls(); ++before) {
         for (std::int32_t root = 0; root < net_.roots(); ++root) {
             if (!net_.droppable[std::size_t(root)] || every.size() > kSingles) continue;
             Script unit;
