@@ -68,13 +68,14 @@ def elsewhere(program: Program, plan: Plan, rng: random.Random) -> Plan | None:
 
 
 def other_stream(program: Program, plan: Plan, rng: random.Random) -> Plan | None:
-    """A transfer has a stream of its own, or that of the others."""
+    """Transfers are on any stream, so that their own one no longer orders them."""
     found = transfers(plan)
     if not found:
         return None
-    at = rng.choice(found)
-    stream = rng.choice([s for s in range(4) if s != plan.steps[at].stream])
-    return with_step(plan, at, replace(plan.steps[at], stream=stream))
+    steps = list(plan.steps)
+    for at in found:
+        steps[at] = replace(steps[at], stream=rng.randrange(1, 8))
+    return replace(plan, steps=tuple(steps))
 
 
 def _shifted(plan: Plan, rng: random.Random, end: int) -> Plan | None:
