@@ -10,6 +10,7 @@ from cli.test_plan_recompute import net as net
 import graphc
 from graphc.memory import lowered_within
 from graphc.plan import StepKind
+from graphc.plan.wish import Wish
 from graphc.report.residents import residents
 
 
@@ -36,7 +37,8 @@ def test_the_command_line_sends(cli, net: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_shows_no_two_buffers_on_the_same_bytes(net: Path) -> None:
-    low = lowered_within(net, None, smallest(net), "ours", "1GiB", train=True, target="model")
+    wish = Wish(memory=smallest(net), host=1 << 30)
+    low = lowered_within(net, None, wish, train=True, target="model")
     assert any(step.kind is StepKind.IN for step in low.plan.steps)
     drawn = [r for r in residents(low) if r.nbytes]
     for number, a in enumerate(drawn):
