@@ -25,11 +25,12 @@ from graphc.cli.plan_text import draw, tell
 from graphc.count import batch_size
 from graphc.errors import fail
 from graphc.ir.graph import Graph
+from graphc.lowering import Lowering
 from graphc.plan import Plan
 from graphc.plan.explain import explained
-from graphc.plan.timeline import timeline
 from graphc.plan.wish import Wish
-from graphc.program import BufferKind, Program
+from graphc.program import Program
+from graphc.report.residents import activation_bytes
 from graphc.train.build import MIXED
 
 
@@ -137,7 +138,7 @@ def command(
     batches = _batches(graph, how, wish, max_overhead, as_largest, sweep)
     batch = batches.get("largest_batch")
     low = lowered_within(graph, batch, replace(wish, memory=None, host=0) if sweep else wish, **how)
-    found = describe(low.program, low.plan, batch or batch_size(graph) or 1)
+    found = describe(low, batch or batch_size(graph) or 1)
     if micro_batch is not None:
         told = [remark for remark in low.graph.notes if remark.startswith(MIXED)]
         found["micro_batch"] = {"samples": micro_batch, "notes": told}
@@ -216,10 +217,9 @@ def _title(name: str, found: dict[str, Any]) -> str:
     return f"{name}: memory of batch {found['batch']}, target {found['target']}"
 
 
-def describe(program: Program, plan: Plan, batch: int) -> dict[str, Any]:
+def describe(low: Lowering, batch: int) -> dict[str, Any]:
     """The plan's figures as one JSON-ready object; sizes in bytes."""
-    owner = plan.owner
-    functional = timeline(program).most(BufferKind.ACT, BufferKind.IO)
+    plan, owner = low.plan, low.plan.owner
     return {
         "target": plan.target,
         "batch": batch,
@@ -227,7 +227,7 @@ def describe(program: Program, plan: Plan, batch: int) -> dict[str, Any]:
         "host_bytes": plan.host_bytes,
         "breakdown": dict(plan.breakdown),
         "arenas": {arena.name: arena.nbytes for arena in plan.arenas},
-        "activation_bytes": functional,
+        "activation_bytes": activation_bytes(low),
         "bounds": {"live": plan.live_bound, "op": plan.op_bound},
         "packing": plan.work_bytes / plan.live_bound if plan.live_bound else 1.0,
         "steps": len(plan.steps),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 
 from graphc.lowering import Lowering
-from graphc.plan.data import WEIGHTS, Step, StepKind
+from graphc.plan.data import WEIGHTS, Plan, Step, StepKind
 from graphc.plan.lifetimes import Schedule, lifetimes
-from graphc.program import PERSISTENT, Buffer, Program
+from graphc.plan.timeline import timeline
+from graphc.program import PERSISTENT, Buffer, BufferKind, Program
 from graphc.records import record
 
 WORKSPACE = "workspace"
@@ -36,7 +38,7 @@ def residents(low: Lowering) -> list[Resident]:
     that hold nothing (of empty buffers) are left out.
     """
     program, plan = low.program, low.plan
-    if any(step.instance or step.kind is not StepKind.RUN for step in plan.steps):
+    if _has_stays(plan):
         return _stays(low)
     schedule = Schedule.of(program)
     lives, places = lifetimes(program, schedule), _places(low)
@@ -59,6 +61,25 @@ def residents(low: Lowering) -> list[Resident]:
             where = (*places[root], buffer.nbytes, life.first, ends[root])
             found.append(Resident(buffer.name, buffer.kind.value, layer, *where))
     return sorted(found, key=lambda each: (each.first, each.offset))
+
+
+def activation_bytes(low: Lowering) -> int:
+    """The most bytes that activations, their gradients and inputs take on the device in one step."""
+    plan = low.plan
+    if not _has_stays(plan):
+        return timeline(low.program).most(BufferKind.ACT, BufferKind.IO)
+    kinds = (BufferKind.ACT.value, BufferKind.IO.value)
+    change = [0] * (len(plan.steps) + 2)
+    for each in residents(low):
+        if each.kind in kinds and not plan.arenas[each.arena].is_host:
+            change[each.first] += each.nbytes
+            change[each.last + 1] -= each.nbytes
+    return max(accumulate(change))
+
+
+def _has_stays(plan: Plan) -> bool:
+    """Are buffers there more than once: replayed, or transferred?"""
+    return any(step.instance or step.kind is not StepKind.RUN for step in plan.steps)
 
 
 def step_name(low: Lowering, step: Step) -> tuple[str, str]:

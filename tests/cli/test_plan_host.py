@@ -48,6 +48,15 @@ def test_the_page_shows_no_two_buffers_on_the_same_bytes(net: Path) -> None:
             assert apart or a.last < b.first or b.last < a.first, (a, b)
 
 
+def test_activations_are_those_of_the_plan(cli, net: Path) -> None:
+    """Not of one that stores everything."""
+    all_of_it = cli("plan", net, "--train", "--json").json["activation_bytes"]
+    words = ("--memory", f"{smallest(net)}B", "--host", "1GiB", "--json")
+    told = cli("plan", net, "--train", *words).json
+    assert told["activation_bytes"] <= told["arenas"]["work"]
+    assert told["activation_bytes"] < all_of_it
+
+
 def test_bad_pools(cli, net: Path) -> None:
     for words, code, told in (
         (("--train", "--host", "1GiB"), 2, "no budget"),
