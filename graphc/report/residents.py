@@ -64,7 +64,7 @@ def residents(low: Lowering) -> list[Resident]:
 
 
 def activation_bytes(low: Lowering) -> int:
-    """The most bytes that activations, their gradients and inputs take on the device in one step."""
+    """The most bytes of the device that activations, their gradients and inputs take in a step."""
     plan = low.plan
     if not _has_stays(plan):
         return timeline(low.program).most(BufferKind.ACT, BufferKind.IO)
