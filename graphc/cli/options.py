@@ -66,7 +66,9 @@ override_option = option(
 )
 policy_option = option(
     "--policy",
-    kind=one_of("ours", "sqrt", "speed", "memory", "cost_aware", "offload", "tensor_cache"),
+    kind=one_of(
+        "ours", "sqrt", "speed", "memory", "cost_aware", "revolve", "offload", "tensor_cache"
+    ),
     default="ours",
     show_default=True,
     help="Of training within --memory: how to choose what is computed twice.",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from graphc.plan.blocks import blocks_of
 from graphc.plan.facts import Facts
 from graphc.plan.replays import Choice, Script
+from graphc.plan.revolve import revolve
 from graphc.plan.segments import Segments
 from graphc.plan.tables import Tables, Trial
 
@@ -80,6 +81,11 @@ class Front:
     def cost_aware(self) -> None:
         self._try(self.segments.cost_aware())
 
+    def revolve(self) -> None:
+        blocks = blocks_of(self.tables, self.segments)
+        pairs = revolve(self.tables, self.segments, blocks)
+        self._found += [self.tables.trial(each) for each in pairs]
+
     def ours(self) -> None:
         """The chain of blocks; segments of all sizes; and what is still found near the best."""
         self.speed()
@@ -129,6 +135,7 @@ POLICIES: dict[str, Callable[[Front], None]] = {
     "speed": Front.speed,
     "memory": Front.memory,
     "cost_aware": Front.cost_aware,
+    "revolve": Front.revolve,
 }
 
 

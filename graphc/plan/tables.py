@@ -29,7 +29,9 @@ class Trial:
 
 
 class Tables:
-    """Positions are those of calls in the order of all entries. `large`: roots worth a replay."""
+    """Positions are those of calls in the order of all entries. `large`: roots worth a replay.
+    `deadlines`: by position, the last one before which a call of the forward finds what it
+    reads."""
 
     def __init__(self, facts: Facts, large: Collection[int]) -> None:
         program = facts.program
@@ -44,11 +46,12 @@ class Tables:
         self.number = {root: n for n, root in enumerate(roots)}
         given = {root: self.schedule.start(entry) for root, entry in given_roots(program)}
         held = self._held(given)
+        self.deadlines = self._deadlines()
         self.core = _core.Replays(
             later=self.later,
             us=[facts.us[index] for index in self.calls],
             space=[facts.space[index] for index in self.calls],
-            deadline=self._deadlines(),
+            deadline=self.deadlines,
             tables=[
                 self._lists(facts.reads[index] for index in self.calls),
                 self._lists(facts.writes[index] for index in self.calls),
@@ -78,6 +81,9 @@ class Tables:
             for root in found:
                 groups[root] = -1
 
+    def trial(self, pairs: Pairs) -> Trial:
+        return Trial(*self.core.trial(pairs), pairs)
+
     def polished(self, trial: Trial, most: int, how: int) -> Trial:
         """See csrc/plan/polish.h; `how`: 1 smaller, 2 faster, 4 local, added up."""
         return Trial(*self.core.polish(trial.pairs, most, how))
@@ -86,7 +92,7 @@ class Tables:
         """A trial that also replays what always is, before the first call that reads it, unless
         that is too late."""
         facts, pairs = self.facts, {(int(a), int(b)) for a, b in trial.pairs}
-        deadline = self._deadlines()
+        deadline = self.deadlines
         for root in sorted(facts.always):
             writers = [self.position[index] for index in facts.writers[root]]
             first = min(self.position[i] for i in facts.later if root in facts.reads[i])
