@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.errors import fail
-from graphc.factor.decomposition import Paths, weight_error
+from graphc.factor.conv import Conv
+from graphc.factor.decomposition import Paths, dense, weight_error
 from graphc.factor.shrinking import shrunk, spare
 from graphc.ir.graph import Graph
 from graphc.ir.provenance import LayerChange
@@ -28,7 +29,8 @@ class PruneRanks(Pass):
     `error` allows, ||B - K K^T B||^2 / ||B||^2, or `rank` of them. `layers`: patterns of the
     original layers' names. Source: Wen et al., arXiv 1703.09746 (its script for training).
 
-    Conditions: weights not shared, nothing between the two is kept. Off with gradients.
+    Conditions: weights not shared, nothing between the two is kept; the first has no bias, and
+    both have as many groups. Off with gradients.
     """
 
     name = "prune_ranks"
@@ -61,8 +63,10 @@ class PruneRanks(Pass):
             full, group = one.outputs, one.group
             rank = self._rank(family.stem, full, group, spare(one, self.error))
             inner = first.outs[first.tops[0]].name
-            if rank * group >= full or inner in ctx.pinned:
-                reason = f"{inner!r} is kept" if inner in ctx.pinned else "it needs all of its rank"
+            reason = f"{inner!r} is kept" if inner in ctx.pinned else _obstacle(one, two)
+            if not reason and rank * group >= full:
+                reason = "it needs all of its rank"
+            if reason:
                 changes.append(LayerChange(family.stem, "stays", reason))
                 continue
             made = [
@@ -83,10 +87,16 @@ class PruneRanks(Pass):
         return -(-self.rank // group)
 
 
-def _change(stem: str, full: int, old: Paths, new: Paths) -> LayerChange:
-    from graphc.factor.conv import Conv
-    from graphc.factor.decomposition import dense
+def _obstacle(first: Conv, second: Conv) -> str:
+    """Why no channels between the two can go; empty if they can."""
+    if first.bias is not None:  # a pass has given it one since
+        return "its first layer has a bias"
+    if first.group != second.group:
+        return f"its layers have {first.group} and {second.group} groups"
+    return ""
 
+
+def _change(stem: str, full: int, old: Paths, new: Paths) -> LayerChange:
     before, after = (sum(f.conv.params for f in paths[0]) for paths in (old, new))
     whole = dense(old)
     error = weight_error(whole, new) if isinstance(whole, Conv) else None

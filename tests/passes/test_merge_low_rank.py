@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from passes.low_rank_nets import X, cut, layers_of, net, outputs
+from passes.removal_nets import filled
 from texts import conv, feed, layer
 
 import graphc
@@ -120,6 +121,24 @@ def test_ranks_in_groups_and_by_number():
     assert pruned.value("b_lowrank").type.shape[1] == 4
     graphc.compile(pruned, target="cpu").run({"data": X})
     assert parse_spec("prune_ranks:error=0.1,layers=a,b") == PruneRanks(0.1, layers=("a", "b"))
+
+
+def test_a_pair_that_was_changed_since_stays():
+    """Another pass has given the first layer a bias, or the second layer fewer groups."""
+    lowrank = "convolution_param { num_output: 4 kernel_size: 3 bias_term: %s group: %d }"
+    linear = "convolution_param { num_output: 6 kernel_size: 1 }"
+    for bias, groups, told in (
+        ("true", 1, "its first layer has a bias"),
+        ("false", 2, "its layers have 2 and 1 groups"),
+    ):
+        changed = filled(
+            feed(data=X.shape)
+            + layer("Convolution", "data", "m", lowrank % (bias, groups), name="a_lowrank")
+            + layer("Convolution", "m", "a", linear, name="a_linear"),
+            3,
+        )
+        _, report = run(changed, PruneRanks(rank=2))
+        assert [(c.decision, c.reason) for c in report.layers] == [("stays", told)]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ SPECS = (
     "compensate:ratio=0.2",
     "low_rank:method=pca,energy=0.9,when=always",
     "merge_low_rank",
+    "prune_ranks:error=0.2",
     "prune_weights:sparsity=0.5",
     "quantize_weights",
     "sparse_layout",
