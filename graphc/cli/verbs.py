@@ -21,7 +21,7 @@ VERBS = {
     "check-grad": "Check gradients against finite differences.",
     "plan": "Say how much memory a network takes, and what for.",
     "inspect": "Show layers, shapes and history of a network or artefact.",
-    "tune": "Measure kernels on this machine, so that the fastest are chosen.",
+    "tune": "Measure kernels on this machine, to choose the fastest.",
     "count": "Count multiply-adds, parameters and activations.",
     "channels": "List channels that can only be removed together.",
     "demo": "Train, compile and run a small network, here and now.",

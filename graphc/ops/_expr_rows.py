@@ -123,8 +123,10 @@ def expr_rows(part: str, body: Bodies) -> tuple[Kernel, ...]:
     return row, blocked
 
 
-def gradient_rows(part: Grad, body: Body) -> tuple[Kernel, ...]:
-    """Rows for the gradient of an operand with all axes, or summed to the axes that it has."""
+def gradient_rows(part: Grad, body: Body, factor: int | None = None) -> tuple[Kernel, ...]:
+    """Rows for the gradient of an operand with all axes, or summed to the axes that it has.
+    `factor`: the place among the part's reads of one that the body does not read, by which such
+    sums are multiplied."""
     if body.start(part.out) == ALL:
         rows = expr_rows(part.part, lambda a, s: body)
         return tuple(replace(row, adds=part.accumulate) for row in rows)
@@ -133,17 +135,18 @@ def gradient_rows(part: Grad, body: Body) -> tuple[Kernel, ...]:
     first, rank = body.start(part.out), body.sig[part.out].rank
     cuts = (body.shape[:first], body.shape[first : first + rank], body.shape[first + rank :])
     extents = dict(zip(("outer", "kept", "inner"), map(prod, cuts), strict=True))
+    code = body.code() | ({} if factor is None else {"factor": factor})
     row = Kernel(
         "cpu",
         part.part,
         "expr_sum",
-        attrs=lambda a, s: body.code() | extents,
+        attrs=lambda a, s: code | extents,
         when=lambda a, s: body.is_small,
         adds=part.accumulate,
     )
     blocked = replace(
         row,
-        attrs=lambda a, s: body.code() | {"channels": body.shape[1]},
+        attrs=lambda a, s: code | {"channels": body.shape[1]},
         when=lambda a, s: body.is_row(part.out) and body.is_flat and body.is_small,
         strided=True,
         formats=IN_BLOCKS,

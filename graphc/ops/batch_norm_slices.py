@@ -14,7 +14,12 @@ from graphc.ops.spec import F64, Ctx, Forward, Grad, OpSpec, Values, many
 _STATE, _BATCH = ("mean", "variance", "factor"), ("batch_mean", "batch_variance")
 
 
-class BatchNormSlices(OpSpec):
+class _InGraphsAlone(OpSpec):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Unlike a layer's, its name is not entered in the table of layer types."""
+
+
+class BatchNormSlices(_InGraphsAlone):
     """y_k[n,c,...] = (x_k[n,c,...] - m[c]) / sqrt(v[c] + eps), m and v over all slices x_k.
 
     x_k, y_k: (N_k, C, ...). Each slice is normalized, and its gradient made, in a call of its own;
@@ -27,9 +32,6 @@ class BatchNormSlices(OpSpec):
     Attrs = BatchNormAttrs
     bottoms, tops, paired = ("x*",), ("y*",), True
     effects = frozenset({Effect.STATE})
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Its heirs are no layers either."""
 
     @staticmethod
     def params(a: BatchNormAttrs, s: Sig) -> tuple[Param, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from graphc.ir.op import Filler, Kind, Param, Sig, Trait
 from graphc.ir.types import Type
+from graphc.ops._expr_rows import Body, gradient_rows
 from graphc.ops._span import span
 from graphc.ops.elementwise import Elementwise
+from graphc.ops.kernel import Kernel
 from graphc.ops.scalar import Expr, Var
 from graphc.ops.spec import Sample
 from graphc.records import record
@@ -55,6 +57,16 @@ class Gate(Elementwise):
     def gradients(cls, a: GateAttrs, s: Sig) -> dict[str, Expr]:
         dy, weight, mask = Var("dy"), Var("weight"), Var("mask")
         return {"x": dy * (weight * mask), "weight": dy * Var("x") * mask}
+
+    @classmethod
+    def kernels_of(cls, a: GateAttrs, s: Sig) -> tuple[Kernel, ...]:
+        """The mask, being the same for all that is summed, is a factor of the sum."""
+        others = [row for row in super().kernels_of(a, s) if row.part != "dweight"]
+        (part,) = (part for part in cls.grads(a, s) if part.out == "weight")
+        reads = tuple(role for role in part.reads if role != "mask")
+        sums = {"dweight": Var("dy") * Var("x")}
+        body = Body(sums, reads, ("dweight",), cls.starts(a, s), s)
+        return (*others, *gradient_rows(part, body, part.reads.index("mask")))
 
     samples = (
         Sample(((2, 3, 4),)),

@@ -118,7 +118,8 @@ class Prepared:
     def _locate(self, root: int, arena: int, offset: int) -> tuple[int, int]:
         """`root` -1: a workspace."""
         persists = root >= 0 and self.program.buffers[root].kind in PERSISTENT
-        if not persists and self.plan.arenas[arena].name == WEIGHTS:
+        is_right = persists if self.plan.arenas[arena].name == WEIGHTS else not persists
+        if not is_right and not (persists and self._has_home_on_host(root)):
             fail("GC-A001", f"the plan mixes what persists with the rest in arena {arena}")
         if not persists or self.plan.arenas[arena].name == WORK:
             return FIRST + arena, offset
@@ -126,6 +127,11 @@ class Prepared:
         if buffer.kind in LEARNED:
             return PARAMS, self._weights.offsets[buffer.name]
         return KEPT, self._kept[root]
+
+    def _has_home_on_host(self, root: int) -> bool:
+        """Then it comes to the device for a while."""
+        home = self.plan.homes.get(root)
+        return home is not None and self.plan.arenas[home[0]].is_host
 
 
 def _arenas(arenas: Sequence[Arena], free: Sequence[_core.Pages]) -> list[_core.Pages]:

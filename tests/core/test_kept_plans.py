@@ -54,7 +54,7 @@ def _planned(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What is planned from now on."""
     made: list[object] = []
     real = _plans.plan_program
-    monkeypatch.setattr(_plans, "plan_program", lambda p: (made.append(p), real(p))[1])
+    monkeypatch.setattr(_plans, "plan_program", lambda p, *how: (made.append(p), real(p, *how))[1])
     return made
 
 

@@ -118,7 +118,7 @@ def test_random_net(found: tuple[Net, str]) -> None:
                 assert tops[name].shape == shape, name
         grads = exe.backward({name: np.ones_like(tops[name]) for name in exe.outputs})
         for layer, arrays in grads.params.items():
-            for grad, array in zip(arrays, graph.params[layer], strict=True):
+            for grad, array in zip(arrays, exe.params[layer], strict=True):
                 assert grad.shape == array.shape, layer
         check_passes(graph, net)
         check_export(graph, phase, Path(scratch) / "again.prototxt")
