@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphc.demonstration.demo import demo
     from graphc.driver import compile, load, open, optimize
     from graphc.errors import GraphError
+    from graphc.exporting import export
     from graphc.gradient_check import check_grad
     from graphc.ir.graph import Graph
     from graphc.layer_sensitivity import sensitivity
@@ -48,6 +49,7 @@ _HOME = {
     "convert_data": "graphc.data.conversion",
     "describe_data": "graphc.data.summary",
     "demo": "graphc.demonstration.demo",
+    "export": "graphc.exporting",
     "largest_batch": "graphc.memory",
     "load": "graphc.driver",
     "lowered": "graphc.memory",
@@ -80,6 +82,7 @@ __all__ = [
     "convert_data",
     "demo",
     "describe_data",
+    "export",
     "largest_batch",
     "load",
     "lowered",

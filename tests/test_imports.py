@@ -44,7 +44,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("train", "methods"),
     ("report",),
     ("memory",),
-    ("tuning", "benchmark", "comparison", "gradient_check", "layer_sensitivity"),
+    ("tuning", "benchmark", "comparison", "exporting", "gradient_check", "layer_sensitivity"),
     ("demonstration",),
     ("*",),
     ("cli",),

@@ -15,25 +15,27 @@ from graphc.ir.graph import Graph, Node, ParamSpec, Value
 from graphc.ir.names import Names
 from graphc.ir.op import Trait
 from graphc.ops._blob_shape import BlobShape
+from graphc.ops._sparse import plain
 from graphc.ops.input import Input
 from graphc.ops.silence import Silence
 
 
-def to_prototxt(graph: Graph) -> str:
+def to_prototxt(graph: Graph, *, modes: bool = True) -> str:
     """The forward layers of `graph` as a NetParameter in text form.
 
     Phase rules have been applied already, so a layer states its phase only where it is not the
-    net's. What passes did to the graph stands in comments at the top. Raises GC-N008 and GC-O001
-    for attributes that the layer's message cannot hold.
+    net's. What passes did to the graph stands in comments at the top. Without `modes`, layers do
+    not say how their weights are laid out, for which only forks have fields. Raises GC-N008 and
+    GC-O001 for attributes that the layer's message cannot hold.
     """
-    return "".join(f"{line}\n" for line in Exporter(graph).lines())
+    return "".join(f"{line}\n" for line in Exporter(graph, modes=modes).lines())
 
 
 class Exporter:
     """The layers of one graph as LayerParameter messages."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, *, modes: bool = True) -> None:
+        self.graph, self.modes = graph, modes
         self.names, self.hidden = blob_names(graph), hidden_tops(graph)
         self.schema = schema_for({node.op for node in graph.forward_nodes()})
         self.read = {v for n in graph.forward_nodes() for v in n.ins.values()}
@@ -95,7 +97,8 @@ class Exporter:
             field = layer.DESCRIPTOR.fields_by_name["phase"]
             layer.phase = field.enum_type.values_by_name[node.phase].number
         layer.propagate_down.extend(node.propagate)
-        encode(node.op, _stated(node), layer)
+        attrs = _stated(node)
+        encode(node.op, attrs if self.modes else plain(attrs), layer)
         return layer
 
     def _loss_weights(self, node: Node) -> list[float]:

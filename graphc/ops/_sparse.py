@@ -9,6 +9,7 @@ were when the network was lowered, or for all where it is trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from graphc.errors import fail
@@ -44,6 +45,13 @@ def image_layout(a: Any) -> str:
 
 def product_layout(a: Any, s: Sig | None = None) -> str:
     return GEMM_MODES.get(a.gemm_mode, "")
+
+
+def plain(a: Any) -> Any:
+    """The attributes of a layer whose weights, if it has any, are laid out as they are."""
+    dense = {"conv_mode": DENSE_CONV, "gemm_mode": DENSE_PRODUCT}
+    found = {field: mode for field, mode in dense.items() if hasattr(a, field)}
+    return replace(a, **found) if found else a
 
 
 def check_mode(mode: str, modes: Mapping[str, str], field: str) -> None:
