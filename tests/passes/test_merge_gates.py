@@ -106,9 +106,10 @@ def test_in_phase_train_gates_stay():
     assert report.passes[-1].detail[0].startswith("off: ")
 
 
-def test_a_gated_residual_network(root):
+@pytest.mark.parametrize("name", ["resnet20", "resnet56"])
+def test_a_gated_residual_network(root, name):
     """A gate behind every normalization; nothing of either is left, and half of it goes."""
-    path = root / "models" / "resnet20" / "deploy.prototxt"
+    path = root / "models" / name / "deploy.prototxt"
     if not path.exists():
         pytest.skip("models/ is not in the installed package")
     plain = graphc.load(path)
@@ -118,10 +119,10 @@ def test_a_gated_residual_network(root):
     made = []
     for piece in pieces:
         made.append(piece)
-        name = re.search(r'^  name: "(.*)"', piece, re.M)
-        if name and name[1] in {n.name for n in scales}:
+        title = re.search(r'^  name: "(.*)"', piece, re.M)
+        if title and title[1] in {n.name for n in scales}:
             blob = re.search(r'top: "(.*)"', piece)[1]
-            made.append(layer("Gate", blob, blob, GATE, name=f"{name[1]}/gate"))
+            made.append(layer("Gate", blob, blob, GATE, name=f"{title[1]}/gate"))
     net = filled("".join(made), 7)
     assert types(net).count("Gate") == len(scales) > 0
     less, _ = graphc.optimize(net, ["merge_gates"], measure=False)
