@@ -144,3 +144,13 @@ def test_no_network_takes_more_memory(shared: Path) -> None:
         graph = graphc.load(shared / "zoo" / path)
         before, after = (graphc.compile(graph, passes=p, threads=1).plan for p in ((), "default"))
         assert after.peak_bytes <= before.peak_bytes and len(after.steps) < len(before.steps)
+
+
+def test_sums_and_activations_of_resnet50_cost_no_call(shared: Path) -> None:
+    """53 convolutions, two poolings, an inner product and the softmax are all that runs."""
+    low = graphc.lowered(shared / "zoo" / f"{ZOO['resnet50']}.prototxt")
+    calls = low.program.calls
+    own = Counter(node.op.type for node in map(low.node, calls) if node is not None)
+    assert own == {"Convolution": 53, "Pooling": 2, "InnerProduct": 1, "Softmax": 1}
+    fused = Counter(node.op.type for call in calls for node in low.fused(call))
+    assert fused == {"Eltwise": 16, "ReLU": 49}
