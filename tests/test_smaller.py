@@ -29,7 +29,8 @@ def test_each_step_is_a_row(
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if "| " in line]
     told = (root / "docs" / "smaller.md").read_text().splitlines()
     written = [line.split(" | ") for line in told if line.startswith("| ")]
-    assert rows[0] == written[0] and len(rows) == len(written) == 6
+    assert rows[0] == written[0] and len(rows) == len(written) == 7
     assert [row[1:3] for row in rows[:3]] == [row[1:3] for row in written[:3]]
     assert float(rows[1][3]) == float(written[1][3])
     assert int(rows[5][1].replace(",", "")) <= 0.25 * int(rows[1][1].replace(",", ""))
+    assert rows[6][0] == written[6][0] and rows[6][1] == rows[5][1]

@@ -22,7 +22,9 @@ from graphc.driver import shape
 from graphc.front.caffemodel_writer import write_caffemodel
 from graphc.front.export import to_prototxt
 from graphc.passes.base import Pass, PassContext, Report
+from graphc.passes.prune_weights import PruneWeights
 from graphc.passes.remove_filters import RemoveFilters
+from graphc.passes.sparse_layout import SparseLayout
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 LOGITS, CALIBRATION, ROUNDS = "ip2", 512, 7
@@ -50,10 +52,12 @@ class Sparser(Pass):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is made smaller: passes before and after which it is trained, and how."""
+    """How a network is made smaller: passes after which it is trained, and how, and the last ones,
+    which are for one image at a time."""
 
     first: Sequence[Pass]
     second: Sequence[Pass]
+    last: Sequence[Pass]
     rate: float
     decay: float
     batch: int
@@ -63,7 +67,8 @@ class Plan:
 PLANS = {
     "lenet": Plan(
         [Sparser(), RemoveFilters(criterion="taylor", macs=0.45)],
-        [RemoveFilters(criterion="taylor", macs=0.5)],
+        [RemoveFilters(criterion="taylor", macs=0.4)],
+        [PruneWeights(sparsity=0.3), SparseLayout()],
         0.01, 0.0005, 64, 2000,
     ),
 }  # fmt: skip
@@ -148,6 +153,10 @@ def main(args: Sequence[str] | None = None) -> None:
         graph = trained(shape(graph, batch=plan.batch), images, plan, given.out)
         steps.append((f"{plan.iterations} iterations", graph))
         graph = shape(graph, batch=CALIBRATION)
+    graph = deployed(shape(graph, batch=1))
+    graph, report = graphc.optimize(graph, plan.last, measure=False)
+    print(report)
+    steps.append((", ".join(each.name for each in plan.last), graph))
     us = times([each for _, each in steps])
     print("| step | multiply-adds | parameters | accuracy | us per image | of before |")
     print("|---|---|---|---|---|---|")
