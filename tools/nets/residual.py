@@ -50,22 +50,24 @@ def resnet(
     size: int = 224,
     classes: int = 1000,
     batch: int = 32,
+    width: int = 64,
 ) -> Net:
     """Bottleneck net with `counts` blocks per stage; 3 * sum(counts) + 2 layers deep.
 
-    `size`: height and width of the image; the last pooling takes the whole map.
+    `size`: height and width of the image; the last pooling takes the whole map. `width`: channels
+    of the first convolution, and of the bottlenecks in the first stage.
     """
     depth = 3 * sum(counts) + 2
     net = _Residual(
         f"ResNet-{depth}", train=train, image=(3, size, size), classes=classes, batch=batch
     )
-    x = net.relu(net.unit("data", "conv1", 64, 7, 2), "conv1_relu")
+    x = net.relu(net.unit("data", "conv1", width, 7, 2), "conv1_relu")
     x = net.pool(x, "pool1", "MAX", 3, 2)
     deep = max(counts) > 6
     for stage, count in enumerate(counts, 2):
         for index, block in enumerate(blocks(stage, count, deep and count > 3)):
             stride = 2 if index == 0 and stage > 2 else 1
-            x = net.bottleneck(x, block, 64 << (stage - 2), stride, index == 0)
+            x = net.bottleneck(x, block, width << (stage - 2), stride, index == 0)
     x = net.pool(x, "pool5", "AVE", -(-size // 32))
     net.finish(net.fc(x, f"fc{classes}", classes, weight=gaussian(0.01)))
     return net
