@@ -35,7 +35,7 @@ SPECS = (
     "remove_filters:macs=0.7,scope=local,mode=lossy",
     "remove_filters:criterion=dead",
 )
-ORDERS = 1000 if os.environ.get("GRAPHC_GOLDEN_NETS") == "all" else 200
+ORDERS = 1000 if os.environ.get("GRAPHC_GOLDEN_NETS") == "all" else 75
 STEP = 25
 
 

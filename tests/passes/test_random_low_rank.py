@@ -16,7 +16,7 @@ from graphc.errors import GraphError
 from graphc.passes.recipe import parse_spec
 from graphc.passes.registry import DEFAULT
 
-EXAMPLES = int(os.environ.get("GRAPHC_FUZZ_CASES") or 252) // 3
+EXAMPLES = int(os.environ.get("GRAPHC_FUZZ_CASES") or 90) // 3
 METHODS = ("pca", "svd", "kmeans", "tai", "mixed", "tucker", "decouple", "jaderberg")
 FULL = [f"low_rank:method={m},error=0,when=always" for m in METHODS]
 NAMES = [*FULL, "merge_low_rank", "prune_ranks:error=0", "merge_convolutions:when=always"]
