@@ -12,7 +12,7 @@ from graphc.errors import GraphError
 from graphc.plan import plan_program
 from graphc.plan.within import Choosing
 
-PROGRAMS = 240
+PROGRAMS = 120
 BUDGETS = 6
 """Between a program's minimum and what it takes without replays."""
 FIRST = 1_000
