@@ -56,6 +56,16 @@ class Buffer:
     align: int = 64
     view_of: tuple[int, int] | None = None
 
+    @property
+    def is_dense(self) -> bool:
+        """Do the elements follow each other?"""
+        step = 1
+        for dim, stride in zip(reversed(self.dims), reversed(self.strides), strict=True):
+            if dim != 1 and stride != step:
+                return False
+            step *= dim
+        return True
+
 
 @record(frozen=True, slots=True)
 class Operand:

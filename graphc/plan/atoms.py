@@ -93,16 +93,7 @@ def alike(a: Buffer, b: Buffer) -> bool:
         return False
     if (a.dims, a.strides) == (b.dims, b.strides):
         return True
-    return math.prod(a.dims) == math.prod(b.dims) and _is_dense(a) and _is_dense(b)
-
-
-def _is_dense(buffer: Buffer) -> bool:
-    step = 1
-    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
-        if dim != 1 and stride != step:
-            return False
-        step *= dim
-    return True
+    return math.prod(a.dims) == math.prod(b.dims) and a.is_dense and b.is_dense
 
 
 def _distinct(columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

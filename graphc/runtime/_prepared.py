@@ -12,7 +12,7 @@ from graphc.floats import Floats, Held, as_array
 from graphc.ir.types import ITEM_BYTES
 from graphc.numpy_later import np, npt
 from graphc.plan.data import WEIGHTS, WORK, Arena, Plan
-from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Program
+from graphc.program import PERSISTENT, BufferKind, Call, Program
 from graphc.runtime._host_pool import host_pages
 from graphc.runtime._steps import LEARNED, places_of, steps_of
 from graphc.runtime._weights import WeightMemory, memory_of
@@ -77,7 +77,7 @@ class Prepared:
     def _row(self, buffer: int) -> memoryview | None:
         """The bytes of a buffer whose elements are float32 and follow each other."""
         found = self.program.buffers[buffer]
-        if found.dtype != "f32" or 0 in found.dims or not _is_row(found):
+        if found.dtype != "f32" or 0 in found.dims or not found.is_dense:
             return None
         root, inner = found.view_of or (buffer, 0)
         region, offset = self._homes[root]
@@ -143,16 +143,6 @@ def _arenas(arenas: Sequence[Arena], free: Sequence[_core.Pages]) -> list[_core.
             pages = host_pages(nbytes) if arena.is_host else _core.Pages(nbytes)
         found.append(pages)
     return found
-
-
-def _is_row(buffer: Buffer) -> bool:
-    """Do the elements follow each other?"""
-    step = 1
-    for dim, stride in zip(reversed(buffer.dims), reversed(buffer.strides), strict=True):
-        if dim != 1 and stride != step:
-            return False
-        step *= dim
-    return True
 
 
 def _kept_offsets(program: Program) -> tuple[dict[int, int], int]:
