@@ -4,10 +4,14 @@ csrc/dnnl, the kernels of oneDNN, is built where oneDNN's packages are installed
 variable GRAPHC_ONEDNN=0 leaves it out; with GRAPHC_ONEDNN=1 it is an error if they are missing.
 """
 
+import hashlib
 import os
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -62,7 +66,52 @@ def find_onednn() -> tuple[Path | None, dict[str, Path]]:
 
 class BuildExt(build_ext):
     """Lays a copy of oneDNN beside the extension, where its run path finds it: packages that only
-    the build has are gone later, and installers differ in where they put libraries."""
+    the build has are gone later, and installers differ in where they put libraries.
+
+    The extension that was linked last stays in build/extension, under a digest of all it was made
+    of: to install the same sources again, with an extra say, compiles nothing."""
+
+    def digest(self) -> str:
+        """Of sources, headers, compilers, their flags, and the packages they include."""
+        seen = hashlib.sha256()
+        commands = [
+            self.compiler.compiler_so,
+            self.compiler.compiler_so_cxx,
+            self.compiler.linker_so_cxx,
+        ]
+        for command in commands:
+            told = subprocess.run([command[0], "--version"], capture_output=True, check=True)
+            seen.update(told.stdout + "\0".join(command).encode())
+        versions = [sys.version, metadata.version("pybind11")]
+        versions += [metadata.version(name) for name in (ONEDNN, ONEDNN_HEADERS) if INCLUDE]
+        seen.update(repr(versions).encode())
+        for path in [*SOURCES, *HEADERS, Path("setup.py")]:
+            data = path.read_bytes()
+            seen.update(f"{path} {len(data)}\0".encode() + data)
+        for extension in self.extensions:
+            told_twice = [extension.extra_compile_args, extension.extra_link_args]
+            seen.update(repr([*told_twice, extension.define_macros]).encode())
+        return seen.hexdigest()
+
+    def build_extension(self, extension: Pybind11Extension) -> None:
+        built = Path(self.get_ext_fullpath(extension.name))
+        try:
+            kept = KEPT / self.digest() / built.name
+        except (AttributeError, OSError, subprocess.SubprocessError):
+            super().build_extension(extension)  # another kind of compiler
+            return
+        if kept.exists():
+            built.parent.mkdir(parents=True, exist_ok=True)
+            built.unlink(missing_ok=True)  # somebody may have it loaded
+            shutil.copy(kept, built)
+            return
+        super().build_extension(extension)
+        with suppress(OSError):  # sources may lie where nothing can be written
+            shutil.rmtree(KEPT, ignore_errors=True)
+            kept.parent.mkdir(parents=True)
+            whole = kept.with_suffix(".part")
+            shutil.copy(built, whole)
+            os.replace(whole, kept)
 
     def run(self) -> None:
         super().run()
@@ -80,8 +129,11 @@ class BuildExt(build_ext):
 
 
 INCLUDE, BESIDE = find_onednn()
-SOURCES = [path for path in Path("csrc").rglob("*.cpp") if INCLUDE or "dnnl" not in path.parts]
-HEADERS = [path for folder in ("csrc", "kernels") for path in Path(folder).rglob("*.h")]
+SOURCES = sorted(
+    path for path in Path("csrc").rglob("*.cpp") if INCLUDE or "dnnl" not in path.parts
+)
+HEADERS = sorted(path for folder in ("csrc", "kernels") for path in Path(folder).rglob("*.h"))
+KEPT = Path("build", "extension")
 LINK = [] if IS_WINDOWS else ["-fopenmp"]
 RUN_PATH = ["-Wl,-rpath,$ORIGIN"] if INCLUDE else []
 
@@ -95,8 +147,8 @@ with tempfile.TemporaryDirectory() as aside:
         ext_modules=[
             Pybind11Extension(
                 "graphc._core",
-                sorted(map(str, SOURCES)),
-                depends=sorted(map(str, HEADERS)),
+                [str(path) for path in SOURCES],
+                depends=[str(path) for path in HEADERS],
                 include_dirs=["csrc", "kernels", *([str(INCLUDE)] if INCLUDE else [])],
                 define_macros=[("GRAPHC_HAS_ONEDNN", "1" if INCLUDE else "0")],
                 extra_objects=[str(path) for name, path in BESIDE.items() if ".so" in name],
