@@ -31,7 +31,7 @@ EXTRAS = {
 }
 TARGETS = {
     "reference": (OK, "float64 on the CPU: slow, and right"),
-    "cpu": (OK, "float32 on the C++ core; forward only so far"),
+    "cpu": (OK, "float32 on the C++ core"),
     "cuda": ("not built", "there is no GPU backend in this version"),
 }
 
