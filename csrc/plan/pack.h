@@ -31,8 +31,8 @@ class Packer {
     Packer(std::vector<Item> items, std::int64_t ceiling)
         : items_(std::move(items)), ceiling_(ceiling) {}
 
-    // Places the first `past` items of the recipe. Quadratic in their number. Throws Error
-    // (GC-M002) for an arena of 2^62 bytes or more.
+    // Places the first `past` items of the recipe. Throws Error (GC-M002) for an arena of 2^62
+    // bytes or more.
     Packing place(const Recipe& recipe, std::size_t past) const;
 
     // Local search for a recipe whose first `past` items need fewer bytes: an item over the
@@ -42,23 +42,6 @@ class Packer {
     Recipe improve(Recipe recipe, std::size_t first, std::size_t past, std::int64_t work) const;
 
   private:
-    // A placed item; lists of these are sorted by offset.
-    struct Placed {
-        std::int64_t offset, end, first, last;
-    };
-    struct State {
-        std::vector<Placed> placed;
-        Packing packing;
-    };
-    class Search;
-
-    std::int64_t best_gap(const std::vector<Placed>& placed, const Item& item) const;
-    std::int64_t highest_gap(const std::vector<Placed>& placed, const Item& item) const;
-    // Places the items at the order's positions from .. to - 1, until more than `limit` bytes are
-    // needed.
-    void extend(State& state, const Recipe& recipe, std::size_t from, std::size_t to,
-                std::int64_t limit) const;
-
     std::vector<Item> items_;
     std::int64_t ceiling_;
 };

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from graphc.plan.lifetimes import given_roots
+from graphc.plan.lifetimes import given_roots, roots_of
+from graphc.plan.workspaces import smallest_bytes
 from graphc.program import PERSISTENT, Call, Program
 
 
-def op_bound(program: Program, calls: Collection[Call]) -> int:
+def op_bound(program: Program, calls: Sequence[Call]) -> int:
     """The largest, over the calls, of distinct operand bytes and smallest workspace.
 
     Operands that persist are not counted, and a result that may overwrite an operand of its size
@@ -16,11 +17,30 @@ def op_bound(program: Program, calls: Collection[Call]) -> int:
     """
     held = {program.root(buffer).id for buffer in program.kept}
     held |= {root for root, _ in given_roots(program)}
-    return max((_need(program, call, held) for call in calls), default=0)
+    most = _sums(program, calls)
+    found = 0
+    for total, at in sorted(((total, at) for at, total in enumerate(most)), reverse=True):
+        if total <= found:
+            break
+        found = max(found, _need(program, calls[at], held))
+    return found
+
+
+def _sums(program: Program, calls: Iterable[Call]) -> Iterator[int]:
+    """Of each call, what all its operands and its workspace take: no less than it needs."""
+    buffers = program.buffers
+    sizes = [
+        0 if buffers[r].kind in PERSISTENT else b.nbytes
+        for r, b in zip(roots_of(program), buffers, strict=True)
+    ]
+    for call in calls:
+        operands = sum([sizes[o.buffer] for o in call.reads])
+        operands += sum([sizes[o.buffer] for o in call.writes])
+        yield operands + smallest_bytes(call)
 
 
 def _need(program: Program, call: Call, held: Collection[int]) -> int:
-    need = min((v.workspace_bytes for v in call.variants), default=0)
+    need = smallest_bytes(call)
     parts: dict[int, dict[tuple[object, ...], int]] = {}
     for operand in (*call.reads, *call.writes):
         buffer, root = program.buffers[operand.buffer], program.root(operand.buffer)

@@ -59,17 +59,22 @@ def lifetimes(program: Program, schedule: Schedule) -> dict[int, Lifetime]:
     """By root buffer; those that persist are left out, as are those that nothing touches."""
     found: dict[int, Lifetime] = {}
     written: dict[int, int] = {}
+    roots = roots_of(program)
+    persistent = frozenset(b.id for b in program.buffers if b.kind in PERSISTENT)
     for given, entry in given_roots(program):
         start = schedule.start(entry)
         found.setdefault(given, Lifetime(start, start, given=True))
     for step, call in enumerate(schedule.calls):
         for operand in (*call.reads, *call.writes):
-            root = program.root(operand.buffer)
-            if root.kind not in PERSISTENT:
-                life = found.setdefault(root.id, Lifetime(step, step))
-                life.last = max(life.last, step)
+            number = roots[operand.buffer]
+            life = found.get(number)
+            if life is not None:
+                if life.last < step:
+                    life.last = step
+            elif number not in persistent:
+                found[number] = Lifetime(step, step)
         for operand in call.writes:
-            written[program.root(operand.buffer).id] = step
+            written[roots[operand.buffer]] = step
     for buffer in program.kept:
         root = program.root(buffer)
         if root.id in found:
@@ -84,6 +89,11 @@ def lifetimes(program: Program, schedule: Schedule) -> dict[int, Lifetime]:
     return found
 
 
+def roots_of(program: Program) -> list[int]:
+    """By buffer, the number of its root."""
+    return [b.id if b.view_of is None else b.view_of[0] for b in program.buffers]
+
+
 def given_roots(program: Program) -> Iterator[tuple[int, str]]:
     """(root, entry before which the caller fills it) of inputs and seeds."""
     for entry, table in (("forward", program.inputs), ("backward", program.seeds)):
@@ -91,4 +101,4 @@ def given_roots(program: Program) -> Iterator[tuple[int, str]]:
             yield program.root(buffer).id, entry
 
 
-__all__ = ["Lifetime", "Schedule", "given_roots", "lifetimes"]
+__all__ = ["Lifetime", "Schedule", "given_roots", "lifetimes", "roots_of"]

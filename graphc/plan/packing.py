@@ -20,6 +20,8 @@ from graphc.records import record
 MAX_BYTES = 1 << 61
 WORK = 400_000_000
 """Comparisons of two items that may be spent beyond the plain orders: under a second."""
+PLACING = 1_500
+"""As many comparisons take as long as to place an item among all others."""
 SEARCH = 8_000_000
 """Of these, in one search."""
 FULL = (0.995, 0.98, 0.95, 0.85)
@@ -101,13 +103,14 @@ class _Policy:
         for key in self.keys:
             order = np.lexsort(key)
             yield from ((order, hangs) for hangs in self.choices)
-        left = WORK - len(self.keys) * len(self.choices) * self.count**2 // 2
+        left = WORK
         for share in FULL:
-            for recipe in self._near(share):
+            left -= len(self.keys) * len(self.choices) * self.count * PLACING // 2
+            for recipe in self._near(share) if left > 0 else ():
+                yield recipe
+                left -= SEARCH + self.count * PLACING
                 if left <= 0:
                     return
-                left -= SEARCH + self.count**2 // 2
-                yield recipe
 
     def _near(self, share: float) -> Iterator[Recipe]:
         """Recipes that begin with what lives in the steps from the first full one to the last.

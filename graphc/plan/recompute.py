@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graphc.plan.data import Place, Plan, Step
+from graphc.plan.data import Plan
 from graphc.plan.facts import Facts
-from graphc.plan.planner import at_home, plan_program
-from graphc.plan.replays import Choice, Script, Unrolled, unrolled
+from graphc.plan.planner import Names, at_home, plan_program
+from graphc.plan.replays import Choice, Script, unrolled
 
 
 def plan_replayed(facts: Facts, choice: Choice | Script, budget: int | None = None) -> Plan:
@@ -16,11 +16,11 @@ def plan_replayed(facts: Facts, choice: Choice | Script, budget: int | None = No
     same variants. Raises what `unrolled` and `plan_program` raise.
     """
     made = unrolled(facts, choice)
-    plan = plan_program(made.program, budget)
+    plan = plan_program(made.program, budget, Names(made.calls, made.buffers))
     asked = at_home(facts.program)
     return Plan(
         plan.target,
-        tuple(_told(step, made) for step in plan.steps),
+        plan.steps,
         plan.entries,
         plan.arenas,
         {root: home for root, home in plan.homes.items() if root in asked},
@@ -30,15 +30,6 @@ def plan_replayed(facts: Facts, choice: Choice | Script, budget: int | None = No
         plan.est_us,
         plan.owner,
     )
-
-
-def _told(step: Step, made: Unrolled) -> Step:
-    """A step in the words of the Program that has no replays."""
-    call, instance = made.calls[step.call]
-    operands = tuple(
-        Place(made.buffers[p.buffer], p.version, p.arena, p.offset) for p in step.operands
-    )
-    return Step(step.kind, call, operands, instance, step.variant, step.workspace)
 
 
 __all__ = ["plan_replayed"]

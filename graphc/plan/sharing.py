@@ -22,7 +22,7 @@ def share_in_place(
     chain = {root: root for root in lives}
     overwritten: set[int] = set()
     for step, call in enumerate(schedule.calls):
-        for new, old in may_share(program, call):
+        for new, old in may_share(program, call) if call.may_overwrite else ():
             if lives[new].first != step or chain[new] != new or lives[new].given:
                 continue
             life = lives[old]

@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.plan.data import Plan, StepKind
 from graphc.plan.facts import Facts
 from graphc.plan.front import POLICIES, Front
-from graphc.plan.planner import plan_program
+from graphc.plan.planner import plan_fitting
 from graphc.plan.recompute import plan_replayed
 from graphc.plan.tables import Trial
 from graphc.plan.verify import verify_plan
@@ -80,11 +80,10 @@ class Choosing:
 
     def within(self, budget_bytes: int) -> Plan:
         """As `plan_within`."""
-        plain = None if self.facts.always else plan_program(self.program, budget_bytes)
-        fits = plain is not None and plain.peak_bytes <= budget_bytes
-        if plain is not None and fits and plain.est_us <= self.fastest_us * (1 + 1e-9):
+        plain = None if self.facts.always else plan_fitting(self.program, budget_bytes)
+        if plain is not None and plain.est_us <= self.fastest_us * (1 + 1e-9):
             return self._verified(plain)
-        fitting = [self._cheapest(budget_bytes, plain if fits else None)]
+        fitting = [self._cheapest(budget_bytes, plain)]
         hybrids = self.hybrids(budget_bytes) if self.host_bytes else None
         if hybrids is not None:
             fitting += hybrids.plans(self.host_bytes)

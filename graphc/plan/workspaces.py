@@ -50,6 +50,8 @@ def packed_within(calls: Sequence[Call], items: Sequence[Item], room: int | None
 
 def smallest_bytes(call: Call) -> int:
     """The workspace that a call cannot do without."""
+    if len(call.variants) == 1:
+        return call.variants[0].workspace_bytes
     return min((variant.workspace_bytes for variant in call.variants), default=0)
 
 
@@ -62,6 +64,8 @@ def _by_size(variant: Variant) -> tuple[float, float]:
 
 
 def _chosen(call: Call, key: Callable[[Variant], tuple[float, float]]) -> int:
+    if len(call.variants) == 1:
+        return 0
     return min(range(len(call.variants)), key=lambda index: key(call.variants[index]))
 
 

@@ -106,6 +106,52 @@ def test_ten_thousand_buffers_are_packed_tightly() -> None:
     assert arena <= 1.002 * max(live_bytes(items, steps_of(items)))
 
 
+def one_by_one(items: list[Item], order: list[int], hangs: list[int], top: int) -> list[int]:
+    """Offsets as `Recipe` tells, from looking at every other item."""
+    offsets = [0] * len(items)
+    for at, index in enumerate(order):
+        item, free, floor = items[index], list[tuple[int, int]](), 0
+        alive = [i for i in order[:at] if items[i].nbytes]
+        alive = [i for i in alive if items[i].first <= item.last and item.first <= items[i].last]
+        for i in sorted(alive, key=lambda i: offsets[i]):
+            free.append((floor, offsets[i]))
+            floor = max(floor, offsets[i] + items[i].nbytes)
+
+        def up(offset: int, align: int = item.align) -> int:
+            return -(-offset // align) * align
+
+        low = [(end - start, up(start)) for start, end in free if up(start) + item.nbytes <= end]
+        found = min(low, default=(0, up(floor)))[1]
+        if hangs[index]:
+            high = [
+                (start, (min(end, top) - item.nbytes) // item.align * item.align)
+                for start, end in [*free, (floor, top)]
+            ]
+            found = max((offset for start, offset in high if offset >= start), default=found)
+        offsets[index] = found if item.nbytes else 0
+    return offsets
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_each_item_goes_into_the_smallest_gap_or_hangs(part: int) -> None:
+    for seed in range(part, 200, 4):
+        items, rng = random_items(seed), random.Random(seed)
+        order = rng.sample(range(len(items)), len(items))
+        hangs = [int(item.hangs) for item in items]
+        top = max(live_bytes(items))
+        table = np.array([(i.first, i.last, i.nbytes, i.align) for i in items], np.int64)
+        _, found = _core.Packer(table, top).place(np.array(order), np.array(hangs))
+        assert found.tolist() == one_by_one(items, order, hangs, top)
+
+
+def test_a_hundred_thousand_nested_lives_are_packed() -> None:
+    """Each is alive with half of the others; that many comparisons would take minutes."""
+    n = 50_000
+    items = [Item(k, 2 * n - k, 64 * (1 + k % 99), 64) for k in range(n)]
+    items += [Item(t, t + 1, 64, 64) for t in range(0, 2 * n, 2)]
+    assert pack_items(items)[0] == max(live_bytes(items))
+
+
 def test_too_much_memory_is_said() -> None:
     with pytest.raises(GraphError, match="GC-M002"):
         pack_items([Item(0, 0, 1 << 60, 64)] * 4)
