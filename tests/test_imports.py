@@ -16,7 +16,7 @@ PACKAGE = ROOT / "graphc"
 # From top to bottom. A name is a module or a folder of graphc/; it may import itself and names of
 # earlier rows, never one of its own row. `*` is graphc/__init__.py, which only forwards names.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("records", "numpy_later"),
+    ("records", "numpy_later", "pauses"),
     ("codes",),
     ("errors",),
     ("_core", "limits", "config", "files"),

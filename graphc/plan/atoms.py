@@ -40,19 +40,24 @@ class _Region:
 
 
 class Atoms:
-    """`of[buffer]`: numbers of its atoms within its root; `count[root]`: how many there are."""
+    """`of[buffer]`: numbers of its atoms within its root, rising; `count[root]`: how many there
+    are."""
 
     def __init__(self, program: Program) -> None:
         self.of: list[tuple[int, ...]] = [(0,)] * len(program.buffers)
         self.count: dict[int, int] = {}
         families: dict[int, list[Buffer]] = {}
         for buffer in program.buffers:
-            families.setdefault(program.root(buffer.id).id, []).append(buffer)
-        for root, family in families.items():
-            if len(family) == 1 and 0 not in family[0].dims:
-                self.count[root] = 1
+            if buffer.view_of is not None:
+                families.setdefault(buffer.view_of[0], []).append(buffer)
+        for buffer in program.buffers:
+            if buffer.view_of is not None:
+                continue
+            views = families.get(buffer.id)
+            if views is None and 0 not in buffer.dims:
+                self.count[buffer.id] = 1
             else:
-                self.count[root] = self._cut(family)
+                self.count[buffer.id] = self._cut([buffer, *(views or ())])
 
     def _cut(self, family: Sequence[Buffer]) -> int:
         regions: Sequence[_Region] = [_region(buffer) for buffer in family]

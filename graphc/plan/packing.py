@@ -9,6 +9,7 @@ of those that live through them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,9 +101,16 @@ class _Policy:
 
     def _recipes(self) -> Iterator[Recipe]:
         """Likely good ones first; as many as the work allows, but the plain orders always."""
-        for key in self.keys:
-            order = np.lexsort(key)
-            yield from ((order, hangs) for hangs in self.choices)
+        *first, last = self.keys
+        yield from (recipe for key in first for recipe in self._plain(key))
+        yield from self._searched()
+        yield from self._plain(last)  # leaves the most gaps, which takes the longest
+
+    def _plain(self, key: Sequence[npt.NDArray[Any]]) -> Iterator[Recipe]:
+        order = np.lexsort(key)
+        return ((order, hangs) for hangs in self.choices)
+
+    def _searched(self) -> Iterator[Recipe]:
         left = WORK
         for share in FULL:
             left -= len(self.keys) * len(self.choices) * self.count * PLACING // 2

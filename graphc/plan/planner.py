@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from graphc.pauses import uncollected
 from graphc.plan.bounds import op_bound
 from graphc.plan.data import WEIGHTS, WORK, Arena, Owner, Place, Plan, Step, StepKind
 from graphc.plan.lifetimes import Schedule, given_roots, lifetimes
@@ -25,6 +26,7 @@ class Names:
     buffers: Sequence[int]
 
 
+@uncollected
 def plan_program(program: Program, budget: int | None = None, names: Names | None = None) -> Plan:
     """A plan that runs every call once, in the Program's order, with its fastest variant.
 

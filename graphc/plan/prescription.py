@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from graphc.errors import fail
 from graphc.plan.atoms import Atoms
-from graphc.program import PERSISTENT, Operand, Program
+from graphc.program import PERSISTENT, Call, Operand, Program
 
 ENTRIES = ("prepare", "forward", "backward", "update")
 GIVEN, NOTHING = 0, -1
@@ -34,6 +34,7 @@ class Prescription:
         self._written: dict[int, int] = {}
         self._tags = {root: [NOTHING] * count for root, count in atoms.count.items()}
         self._count = 0
+        self._root_of = [b.id if b.view_of is None else b.view_of[0] for b in program.buffers]
         self._walk()
         self.final = {root: tuple(tags) for root, tags in self._tags.items()}
 
@@ -49,7 +50,7 @@ class Prescription:
             for index in self.program.entries[entry]:
                 self._call(index)
                 for operand in self.program.calls[index].writes:
-                    home[self.program.root(operand.buffer).id] = entry
+                    home[self._root_of[operand.buffer]] = entry
             self.kept[entry] = []
             for buffer_id in sorted(self.program.kept):
                 if home.get(self.program.root(buffer_id).id) == entry:
@@ -60,39 +61,44 @@ class Prescription:
         self.whole[root, 0] = tuple(self._tags[root])
 
     def _of(self, buffer: int) -> Tags:
-        tags = self._tags[self.program.root(buffer).id]
-        return tuple(tags[atom] for atom in self.atoms.of[buffer])
+        tags, atoms = self._tags[self._root_of[buffer]], self.atoms.of[buffer]
+        return tuple(tags) if len(atoms) == len(tags) else tuple([tags[atom] for atom in atoms])
 
     def _call(self, index: int) -> None:
         call = self.program.calls[index]
-        what = f"the Program's call {call.name!r} ({call.part})"
         if index in self.reads:
-            fail("GC-V003", f"{what} stands twice in its entries")
-        self.reads[index] = [self._of(operand.buffer) for operand in call.reads]
-        for operand, tags in zip(call.reads, self.reads[index], strict=True):
-            self._label(operand, tags, what)
+            fail("GC-V003", f"{_what(call)} stands twice in its entries")
+        reads = self.reads[index] = [self._of(operand.buffer) for operand in call.reads]
+        for operand, tags in zip(call.reads, reads, strict=True):
+            self._label(operand, tags, call)
             if NOTHING in tags:
                 name = self.program.buffers[operand.buffer].name
-                fail("GC-V003", f"{what} reads {name!r} as {operand.role}, which nobody wrote")
-        self.writes[index] = []
+                told = f"reads {name!r} as {operand.role}, which nobody wrote"
+                fail("GC-V003", f"{_what(call)} {told}")
+        writes = self.writes[index] = []
         for operand in call.writes:
             self._count += 1
-            root = self.program.root(operand.buffer).id
+            root = self._root_of[operand.buffer]
             tags_of_root = self._tags[root]
             for atom in self.atoms.of[operand.buffer]:
                 tags_of_root[atom] = self._count
-            self._written[root] = self._written.get(root, 0) + 1
-            self.whole[root, self._written[root]] = tuple(tags_of_root)
-            self.writes[index].append(self._count)
+            count = self._written[root] = self._written.get(root, 0) + 1
+            self.whole[root, count] = tuple(tags_of_root)
+            writes.append(self._count)
         for operand in call.writes:
-            self._label(operand, self._of(operand.buffer), what)
+            self._label(operand, self._of(operand.buffer), call)
 
-    def _label(self, operand: Operand, tags: Tags, what: str) -> None:
+    def _label(self, operand: Operand, tags: Tags, call: Call) -> None:
         """See that a version of a buffer always means the same."""
         known = self.content.setdefault((operand.buffer, operand.version), tags)
         if known != tags:
             name = self.program.buffers[operand.buffer].name
-            fail("GC-V003", f"{what} calls {name!r} version {operand.version}, which was another")
+            told = f"calls {name!r} version {operand.version}, which was another"
+            fail("GC-V003", f"{_what(call)} {told}")
+
+
+def _what(call: Call) -> str:
+    return f"the Program's call {call.name!r} ({call.part})"
 
 
 def entry_position(entry: str) -> int:

@@ -22,7 +22,7 @@ def share_in_place(
     chain = {root: root for root in lives}
     overwritten: set[int] = set()
     for step, call in enumerate(schedule.calls):
-        for new, old in may_share(program, call) if call.may_overwrite else ():
+        for new, old in may_share(program, call):
             if lives[new].first != step or chain[new] != new or lives[new].given:
                 continue
             life = lives[old]
@@ -36,7 +36,7 @@ def share_in_place(
 def may_share(program: Program, call: Call) -> Iterator[tuple[int, int]]:
     """(root it makes, root it reads) of a call's pairs that could share bytes, if nobody else
     needed the latter."""
-    for made, read in _pairs(call):
+    for made, read in _pairs(call) if call.may_overwrite else ():
         new, old = program.root(made.buffer), program.root(read.buffer)
         if new is old or new.kind in PERSISTENT or old.kind in PERSISTENT:
             continue
@@ -58,7 +58,7 @@ def _alike(program: Program, made: Operand, read: Operand) -> bool:
     roots = program.root(new.id), program.root(old.id)
     if roots[0].nbytes != roots[1].nbytes or not roots[0].nbytes:
         return False
-    if not all(_fills(b, r) for b, r in zip((new, old), roots, strict=True)):
+    if not (_fills(new, roots[0]) and _fills(old, roots[1])):
         return False
     if ITEM_BYTES[new.dtype] != ITEM_BYTES[old.dtype]:
         return False
@@ -75,9 +75,8 @@ def _fills(buffer: Buffer, root: Buffer) -> bool:
 
 def _read_otherwise(program: Program, call: Call, made: Operand, old: Buffer) -> bool:
     """Does the call read the old root under a role that may not share with what it makes?"""
-    allowed = {read for write, read in call.may_overwrite if write == made.role}
-    others = (o for o in call.reads if o.role not in allowed)
-    return any(program.root(o.buffer) is old for o in others)
+    roles = [o.role for o in call.reads if program.root(o.buffer) is old]
+    return any((made.role, role) not in call.may_overwrite for role in roles)
 
 
 def is_dense(buffer: Buffer) -> bool:

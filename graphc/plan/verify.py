@@ -10,21 +10,23 @@ buffers that overlap.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from graphc.ir.op import Effect
+from graphc.pauses import uncollected
 from graphc.plan.atoms import Atoms, alike
 from graphc.plan.data import Plan, Step, StepKind
 from graphc.plan.order import Order, Touch, has_streams
 from graphc.plan.prescription import GIVEN, Prescription, Tags, given
 from graphc.plan.shadow import Memory
 from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
-from graphc.records import record
 
 WORKSPACE_ALIGN = 64
 MOST_STREAMS = 8
 ORDERED = frozenset({Effect.STATE, Effect.CARRY, Effect.SOURCE, Effect.SINK})
 
 
+@uncollected
 def verify_plan(program: Program, plan: Plan) -> None:
     """Refuse, with GC-V003, a plan that might compute anything else than its Program.
 
@@ -37,8 +39,7 @@ def verify_plan(program: Program, plan: Plan) -> None:
     _Verifier(program, plan).run()
 
 
-@record(frozen=True, slots=True)
-class _Placed:
+class _Placed(NamedTuple):
     """An operand in memory: its root begins at `base`, its bytes lie within `start` to `end`."""
 
     operand: Operand
@@ -149,20 +150,19 @@ class _Verifier:
         on_host = arena in self.hosts
         if on_host and buffer.kind not in PERSISTENT:
             self.refuse(f"{buffer.name!r}, which the caller uses, has a home on the host")
-        return arena, self.memory.base(buffer, arena, offset, on_host=on_host)
+        return arena, self.memory.base(root, arena, offset, on_host=on_host)
 
     def _fill(self, root: int) -> None:
         """What is there before an entry, or comes from outside."""
         arena, start = self._home(root)
-        buffer = self.program.buffers[root]
-        self.memory.write(buffer, arena, start, [GIVEN] * len(self.atoms.of[root]))
+        self.memory.write(root, arena, start, [GIVEN] * len(self.atoms.of[root]))
 
     def _check_home(self, buffer_id: int, tags: Tags) -> None:
         buffer = self.program.buffers[buffer_id]
         arena, start = self._home(self.program.root(buffer_id).id)
-        found = self.memory.tags(buffer, arena, start)
+        found = self.memory.tags(buffer_id, arena, start)
         if buffer.nbytes and found != tags:
-            holders = self.memory.holders(buffer, arena, start)
+            holders = self.memory.holders(buffer_id, arena, start)
             self.refuse(
                 f"{buffer.name!r}, which is to be kept, was overwritten: {holders} is there"
             )
@@ -195,9 +195,9 @@ class _Verifier:
         placed = self._place(step, call)
         reads, writes = placed[: len(call.reads)], placed[len(call.reads) :]
         for each, tags in zip(reads, self.told.reads[call.id], strict=True):
-            found = self.memory.tags(each.buffer, each.arena, each.base)
-            if each.buffer.nbytes and found != tags:
-                holders = self.memory.holders(each.buffer, each.arena, each.base)
+            found = self.memory.tags(each.buffer.id, each.arena, each.base)
+            if found != tags and each.buffer.nbytes:
+                holders = self.memory.holders(each.buffer.id, each.arena, each.base)
                 self.refuse(
                     f"reads {each.buffer.name!r} version {each.operand.version}, but {holders} "
                     f"is at {each.start}, or another version"
@@ -206,7 +206,7 @@ class _Verifier:
         self._use_workspace(step, call, placed)
         for each, tag in zip(writes, self.told.writes[call.id], strict=True):
             atoms = self.atoms.of[each.buffer.id]
-            self.memory.write(each.buffer, each.arena, each.base, [tag] * len(atoms))
+            self.memory.write(each.buffer.id, each.arena, each.base, [tag] * len(atoms))
         return [] if self.order is None else list(self._touched(step, call, placed))
 
     def _touched(self, step: Step, call: Call, placed: list[_Placed]) -> Iterator[Touch]:
@@ -233,22 +233,23 @@ class _Verifier:
         operands = (*call.reads, *call.writes)
         if len(step.operands) != len(operands):
             self.refuse(f"has {len(step.operands)} operands, not {len(operands)}")
-        placed = []
+        placed, buffers = [], self.program.buffers
         for operand, place in zip(operands, step.operands, strict=True):
-            buffer = self.program.buffers[operand.buffer]
-            if (place.buffer, place.version) != (operand.buffer, operand.version):
+            buffer = buffers[operand.buffer]
+            if place.buffer != operand.buffer or place.version != operand.version:
                 told = f"buffer {place.buffer} version {place.version}"
                 prescribed = f"{buffer.name!r} ({operand.buffer}) version {operand.version}"
                 self.refuse(f"has {told} as {operand.role}, not {prescribed}")
-            base = self.memory.base(buffer, place.arena, place.offset)
-            end = place.offset + buffer.nbytes
-            placed.append(_Placed(operand, buffer, place.arena, base, place.offset, end))
+            arena, start = place.arena, place.offset
+            base = self.memory.base(operand.buffer, arena, start)
+            placed.append(_Placed(operand, buffer, arena, base, start, start + buffer.nbytes))
         return placed
 
     def _check_overlaps(self, call: Call, reads: list[_Placed], writes: list[_Placed]) -> None:
         for number, made in enumerate(writes):
             for other in (*writes[:number], *reads):
-                if not self._overlap(made, other):
+                is_apart = made.end <= other.start or other.end <= made.start
+                if is_apart or not self._overlap(made, other):
                     continue
                 pair = (made.operand.role, other.operand.role)
                 may = (
@@ -263,7 +264,8 @@ class _Verifier:
                     )
 
     def _overlap(self, a: _Placed, b: _Placed) -> bool:
-        if a.arena != b.arena or a.end <= b.start or b.end <= a.start:
+        """Do two operands have bytes in common, whose ranges would overlap in one arena?"""
+        if a.arena != b.arena:
             return False
         one_root = self.program.root(a.buffer.id) is self.program.root(b.buffer.id)
         if one_root and a.base == b.base:

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from graphc.errors import fail
+from graphc.pauses import uncollected
 from graphc.plan.data import Plan, StepKind
 from graphc.plan.facts import Facts
 from graphc.plan.front import POLICIES, Front
@@ -26,6 +27,7 @@ SAMPLES = 6
 """Plans with replays, of all sizes, that are tried with transfers, too."""
 
 
+@uncollected
 def plan_within(
     program: Program,
     budget_bytes: int,
