@@ -35,7 +35,7 @@ LARGE = (2, 4)
 STEPS = 20
 """Parts of what could be sent that the tensor cache tries to do with."""
 TRIED = 4
-"""Of how many a plan with offsets is made."""
+"""Of how many a plan with offsets is made; of fewer where they have many steps."""
 FILLS = (1.0, 0.95, 0.85, 0.7, 0.0)
 """Parts of what may be alive while transfers run: where it is full, offsets leave gaps."""
 
@@ -54,20 +54,27 @@ class Hybrid:
 
 class Hybrids:
     """What a policy knows to do with a host within a budget of device memory. `choices`: of
-    replays, which are tried with transfers, too."""
+    replays, which are tried with transfers, too. `alone`: of replays that need no transfers but of
+    weights."""
 
     def __init__(
-        self, facts: Facts, policy: str, budget_bytes: int, choices: Sequence[Script] = ()
+        self,
+        facts: Facts,
+        policy: str,
+        budget_bytes: int,
+        choices: Sequence[Script] = (),
+        alone: Sequence[Script] = (),
     ) -> None:
         self.facts, self.segments = facts, Segments(facts)
-        self._choices, self._left, self._budget = choices, EFFORT, budget_bytes
+        self._choices, self._alone = choices, alone
+        self._left, self._budget = EFFORT, budget_bytes
         self.found: list[Hybrid] = []
         HOST_POLICIES.get(policy, Hybrids.mixed)(self)
 
     def plans(self, host_bytes: int) -> Iterator[Plan]:
         """Plans within both budgets, those first that are estimated to be the fastest."""
         fitting = [hybrid for hybrid in self.found if hybrid.device <= self._budget]
-        for hybrid in sorted(fitting, key=lambda each: each.us)[:TRIED]:
+        for hybrid in sorted(fitting, key=lambda each: each.us)[: self._tried()]:
             for part in FILLS:
                 plan = self._made(hybrid, int(part * hybrid.most))
                 if plan.peak_bytes <= self._budget and plan.host_bytes <= host_bytes:
@@ -76,21 +83,27 @@ class Hybrids:
 
     def smallest(self, host_bytes: int) -> Iterator[Plan]:
         """Plans that need the least of the device."""
-        for hybrid in sorted(self.found, key=lambda each: each.device)[:TRIED]:
+        for hybrid in sorted(self.found, key=lambda each: each.device)[: self._tried()]:
             plan = self._made(hybrid, 0)
             if plan.host_bytes <= host_bytes:
                 yield plan
+
+    def _tried(self) -> int:
+        return max(1, min(TRIED, EFFORT // max(1, len(self.facts.program.calls))))
 
     def _made(self, hybrid: Hybrid, most: int) -> Plan:
         return plan_hosted(self.facts, hybrid.choice, hybrid.roots, most)
 
     def mixed(self) -> None:
-        """Replays of all sizes, and of what they keep all, or some; weights, too."""
+        """Replays of all sizes, and of what they keep all, or some; weights, too, or alone."""
+        weights = self._weights()
+        for script in self._alone if weights else ():
+            self._weigh(script, weights)
         for choice in self._bases():
             roots = self._oldest(choice)
             for share in SHARES:
                 self._weigh(choice, _part(roots, share, self._size))
-            self._weigh(choice, (*roots, *self._weights()))
+            self._weigh(choice, (*roots, *weights))
 
     def _bases(self) -> Iterator[Choice | Script]:
         """What to replay, of all that is tried with transfers."""

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from graphc.plan.lifetimes import Schedule, lifetimes
 from graphc.plan.sharing import share_in_place
+from graphc.plan.workspaces import fastest
 from graphc.program import Program
 
 Table = npt.NDArray[np.int64]
@@ -28,8 +29,8 @@ def live_profile(program: Program) -> Table:
     np.add.at(change, table[:, 0], table[:, 2])
     np.subtract.at(change, table[:, 1] + 1, table[:, 2])
     live = np.cumsum(change)[:-1]
-    for step, call in enumerate(schedule.calls):
-        live[step] += min(call.variants, key=lambda v: v.est_us).workspace_bytes
+    spaces = [fastest(call).workspace_bytes for call in schedule.calls]
+    live[: len(spaces)] += np.array(spaces, np.int64)
     return live
 
 

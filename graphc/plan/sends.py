@@ -15,8 +15,10 @@ from itertools import accumulate
 import numpy as np
 
 from graphc.plan.data import StepKind
+from graphc.plan.lifetimes import roots_of
 from graphc.plan.profiles import Table, live_profile
 from graphc.plan.stays import Stay
+from graphc.plan.workspaces import fastest
 from graphc.program import PERSISTENT, Buffer, BufferKind, Call, Operand, Program, Variant
 from graphc.records import record
 
@@ -77,6 +79,7 @@ class _Sender:
         self.views: dict[tuple[int, int], int] = {}
         self.homes = frozenset(r for r in roots if program.buffers[r].kind in PERSISTENT)
         self.us = 0.0
+        self._sent = [r if r in roots else None for r in roots_of(program)]  # by buffer
 
     def run(self) -> Sent:
         program, entries = self.program, dict(self.program.entries)
@@ -118,9 +121,9 @@ class _Sender:
             times = self._times(self.program.entries[entry])
             for at, index in enumerate(self.program.entries[entry]):
                 call = self.program.calls[index]
-                written = {self.program.root(o.buffer).id for o in call.writes} & self.roots
-                used = {self.program.root(o.buffer).id for o in call.reads} & self.roots
-                for root in sorted(written | used):
+                written = [self._sent[o.buffer] for o in call.writes]
+                used = [self._sent[o.buffer] for o in call.reads]
+                for root in sorted({r for r in (*written, *used) if r is not None}):
                     stay = open_.get(root)
                     if stay is None or stay.entry != entry or self._is_over(stay, times, at):
                         stay = open_[root] = Stay(root, entry, [])
@@ -142,7 +145,7 @@ class _Sender:
 
     def _times(self, calls: Sequence[int]) -> list[float]:
         """When each call would begin if none waited, and when the last would end."""
-        times = (min(v.est_us for v in self.program.calls[index].variants) for index in calls)
+        times = [fastest(self.program.calls[index]).est_us for index in calls]
         return list(accumulate(times, initial=0.0))
 
     def _use(self, stays: Sequence[Stay], calls: Sequence[int]) -> None:

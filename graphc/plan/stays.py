@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.plan.lifetimes import given_roots
+from graphc.plan.lifetimes import given_roots, roots_of
 from graphc.program import PERSISTENT, BufferKind, Program
 from graphc.records import record
 
@@ -37,15 +37,16 @@ def sendable(program: Program) -> frozenset[int]:
     taken |= {root for root, _ in given_roots(program)}
     made: set[int] = set()
     wanted: set[int] = set()
+    roots = roots_of(program)
     for entry, calls in program.entries.items():
         for index in calls:
             call = program.calls[index]
-            written = {program.root(o.buffer).id for o in call.writes}
+            written = [roots[o.buffer] for o in call.writes]
             if entry == "forward":
-                made |= written
+                made.update(written)
             else:
-                taken |= written
-                wanted |= {program.root(o.buffer).id for o in call.reads}
+                taken.update(written)
+                wanted.update([roots[o.buffer] for o in call.reads])
     return frozenset(
         root for root in made & wanted - taken if program.buffers[root].kind not in PERSISTENT
     )

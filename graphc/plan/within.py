@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 NEED_HOST = ("offload", "tensor_cache")
 """Policies that only send."""
+LEAVES = 0.9
+"""Part of the budget for activations where weights are sent; the rest is for those on their way."""
 SAMPLES = 6
 """Plans with replays, of all sizes, that are tried with transfers, too."""
 
@@ -78,7 +81,9 @@ class Choosing:
         from graphc.plan.hybrids import Hybrids
 
         scripts = [self.front.script(t) for t in self.trials[:: 1 + len(self.trials) // SAMPLES]]
-        return Hybrids(self.facts, self.policy, budget_bytes, scripts)
+        fitting = (trial for trial in self.trials if trial.peak <= LEAVES * budget_bytes)
+        alone = [self.front.script(trial) for trial in islice(fitting, 1)]
+        return Hybrids(self.facts, self.policy, budget_bytes, scripts, alone)
 
     def within(self, budget_bytes: int) -> Plan:
         """As `plan_within`."""

@@ -55,6 +55,10 @@ def smallest_bytes(call: Call) -> int:
     return min((variant.workspace_bytes for variant in call.variants), default=0)
 
 
+def fastest(call: Call) -> Variant:
+    return call.variants[_chosen(call, _by_time)]
+
+
 def _by_time(variant: Variant) -> tuple[float, int]:
     return variant.est_us, variant.workspace_bytes
 
@@ -120,4 +124,4 @@ def _gaps(starts: np.ndarray, sizes: np.ndarray) -> list[tuple[int, int | None]]
     return [*((begin, free) for free, begin in sorted(found)), (end, None)]
 
 
-__all__ = ["Packed", "packed_within", "smallest_bytes"]
+__all__ = ["Packed", "fastest", "packed_within", "smallest_bytes"]

@@ -1,10 +1,12 @@
 """How deep a ResNet trains within a budget: plans of (6, 32, n3, 6) bottlenecks of 224x224 images.
 
-usage: python tools/bench/deepest.py [DEPTH ...] [--batch N] [--memory SIZE] [--apart]
+usage: python tools/bench/deepest.py [DEPTH ...] [--batch N] [--memory SIZE] [--apart] [--host SIZE]
 
-Prints for each depth the bytes of the plan, those of them that persist, its replays, the time they
-add by estimate, and the seconds of reading, lowering, planning and verifying. Target is model.
-`--apart`: gradients are kept until all are there, and then parameters are updated.
+Prints for each depth the bytes of the plan, those of them that persist, those on the host, its
+replays and transfers, the time that they add by estimate, and the seconds of reading and lowering,
+and of planning and verifying. Target is model. `--apart`: gradients are kept until all are there,
+and then parameters are updated. `--host`: weights, what the solver remembers of them, and
+activations may be sent to the host.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nets.residual import resnet
 
-from graphc.budget import checked_size
+from graphc.budget import wish_of
 from graphc.errors import GraphError
-from graphc.memory import lowered
+from graphc.lower import model
+from graphc.memory.plans import prepared
+from graphc.plan import StepKind
 from graphc.plan.wish import Wish
-from graphc.plan.within import replay_us
+from graphc.plan.within import plan_within
 
 DEPTHS = {True: 3_400, False: 2_300}
 """What is planned unless told otherwise, by whether updates are fused."""
@@ -42,19 +46,23 @@ def written(
     return 3 * (OTHERS + blocks) + 2, path
 
 
-def row(depth: int, path: Path, memory: int, fused: bool) -> str:
-    """A plan's figures; raises GC-M001 if there is none within `memory` bytes."""
+def row(depth: int, path: Path, wish: Wish, fused: bool) -> str:
+    """A plan's figures; raises GC-M001 if there is none within the wish's memory."""
     start = time.perf_counter()
-    made = lowered(path, train=True, target="model", fused_update=fused, wish=Wish(memory=memory))
-    seconds = time.perf_counter() - start
-    plan, again = made.plan, replay_us(made.program, made.plan)
+    graph = prepared(path, True, None, ())
+    program = model.lower(graph, set(), fused)
+    middle = time.perf_counter()
+    plan = plan_within(program, wish.memory or 0, wish.policy, wish.host)
+    end = time.perf_counter()
+    stored = sum(min(v.est_us for v in call.variants) for call in program.calls)
     replays = sum(step.instance > 0 for step in plan.steps)
-    share = 100 * again / (plan.est_us - again)
+    sends = sum(step.kind is not StepKind.RUN for step in plan.steps)
+    share = 100 * (plan.est_us / stored - 1)
     kind = "fused" if fused else "apart"
     persists = plan.peak_bytes - plan.work_bytes
     return (
-        f"{depth:6} {kind:6} {plan.peak_bytes:15,} {persists:15,} {replays:8} {share:8.1f} "
-        f"{seconds:8.1f}"
+        f"{depth:6} {kind:6} {plan.peak_bytes:15,} {persists:15,} {plan.host_bytes:15,} "
+        f"{replays:8} {sends:8} {share:8.1f} {middle - start:8.1f} {end - middle:8.1f}"
     )
 
 
@@ -64,15 +72,17 @@ def main(words: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--memory", default="12GB", metavar="SIZE")
     parser.add_argument("--apart", action="store_true", help="updates are not fused")
+    parser.add_argument("--host", metavar="SIZE", help="what may be sent there")
     told = parser.parse_args(words)
-    memory, failed = checked_size(told.memory), False
-    head = f"{'depth':>6} {'update':6} {'peak':>15} {'persists':>15} {'replays':>8}"
-    print(f"{head} {'% time':>8} {'seconds':>8}")
+    wish, failed = wish_of(told.memory, host=told.host), False
+    sizes = " ".join(f"{name:>15}" for name in ("peak", "persists", "host"))
+    others = " ".join(f"{name:>8}" for name in ("replays", "sends", "% time", "lower s", "plan s"))
+    print(f"{'depth':>6} {'update':6} {sizes} {others}")
     with tempfile.TemporaryDirectory() as scratch:
         for least in told.depths or [DEPTHS[not told.apart]]:
             depth, path = written(least, told.batch, Path(scratch))
             try:
-                print(row(depth, path, memory, not told.apart), flush=True)
+                print(row(depth, path, wish, not told.apart), flush=True)
             except GraphError as error:
                 print(f"{depth:6} {error}", flush=True)
                 failed = True
