@@ -116,9 +116,8 @@ class Memory:
         claim = self.shadows[arena].find(root, start)
         if claim is None:
             return (NOTHING,) * len(atoms)
-        if len(atoms) == len(claim.tags):
-            return tuple(claim.tags)
-        return tuple([claim.tags[atom] for atom in atoms])
+        held = claim.tags
+        return tuple(held) if len(atoms) == len(held) else tuple([held[atom] for atom in atoms])
 
     def write(self, buffer: int, arena: int, start: int, tags: Sequence[int]) -> None:
         root = self.root_of[buffer]

@@ -194,19 +194,22 @@ class _Verifier:
         self._check_instance(step, call, entry)
         placed = self._place(step, call)
         reads, writes = placed[: len(call.reads)], placed[len(call.reads) :]
-        for each, tags in zip(reads, self.told.reads[call.id], strict=True):
-            found = self.memory.tags(each.buffer.id, each.arena, each.base)
-            if found != tags and each.buffer.nbytes:
-                holders = self.memory.holders(each.buffer.id, each.arena, each.base)
+        memory = self.memory
+        for (operand, buffer, arena, base, start, _), tags in zip(
+            reads, self.told.reads[call.id], strict=True
+        ):
+            if memory.tags(operand.buffer, arena, base) != tags and buffer.nbytes:
+                holders = memory.holders(operand.buffer, arena, base)
                 self.refuse(
-                    f"reads {each.buffer.name!r} version {each.operand.version}, but {holders} "
-                    f"is at {each.start}, or another version"
+                    f"reads {buffer.name!r} version {operand.version}, but {holders} "
+                    f"is at {start}, or another version"
                 )
         self._check_overlaps(call, reads, writes)
         self._use_workspace(step, call, placed)
-        for each, tag in zip(writes, self.told.writes[call.id], strict=True):
-            atoms = self.atoms.of[each.buffer.id]
-            self.memory.write(each.buffer.id, each.arena, each.base, [tag] * len(atoms))
+        for (operand, _, arena, base, _, _), tag in zip(
+            writes, self.told.writes[call.id], strict=True
+        ):
+            memory.write(operand.buffer, arena, base, [tag] * len(self.atoms.of[operand.buffer]))
         return [] if self.order is None else list(self._touched(step, call, placed))
 
     def _touched(self, step: Step, call: Call, placed: list[_Placed]) -> Iterator[Touch]:
@@ -247,9 +250,9 @@ class _Verifier:
 
     def _check_overlaps(self, call: Call, reads: list[_Placed], writes: list[_Placed]) -> None:
         for number, made in enumerate(writes):
+            start, end = made.start, made.end
             for other in (*writes[:number], *reads):
-                is_apart = made.end <= other.start or other.end <= made.start
-                if is_apart or not self._overlap(made, other):
+                if end <= other.start or other.end <= start or not self._overlap(made, other):
                     continue
                 pair = (made.operand.role, other.operand.role)
                 may = (
