@@ -11,7 +11,7 @@ from graphc.plan.atoms import Atoms
 from graphc.plan.data import Arena, Step, StepKind
 from graphc.plan.order import Touch
 from graphc.plan.prescription import NOTHING, Prescription
-from graphc.program import Program
+from graphc.program import Call, Program
 from graphc.records import record
 
 
@@ -69,12 +69,13 @@ class Shadow:
 
 
 class Memory:
-    """All arenas of a plan. `where` is what messages begin with: the step at work."""
+    """All arenas of a plan. Messages begin with `where`, or `step`, by its number and its call."""
 
     def __init__(self, program: Program, atoms: Atoms, arenas: Sequence[Arena]) -> None:
         self.program, self.atoms, self.arenas = program, atoms, arenas
         self.shadows = [Shadow() for _ in arenas]
         self.where = "the plan"
+        self.step: tuple[int, Call | None] | None = None
         views = [b.view_of or (b.id, 0) for b in program.buffers]
         self.root_of = [root for root, _ in views]
         self._inner = [start for _, start in views]
@@ -82,7 +83,11 @@ class Memory:
         self._align = [b.align for b in program.buffers]
 
     def refuse(self, message: str) -> NoReturn:
-        fail("GC-V003", f"{self.where}: {message}")
+        where = self.where
+        if self.step is not None:
+            number, call = self.step
+            where = f"step {number}" if call is None else f"step {number}, {name_of(call)}"
+        fail("GC-V003", f"{where}: {message}")
 
     def base(self, buffer: int, arena: int, offset: int, *, on_host: bool = False) -> int:
         """Where the root of a buffer at `offset` begins; it must be in its arena, and aligned."""
@@ -163,4 +168,8 @@ class Memory:
         return " and ".join(names) or "nothing"
 
 
-__all__ = ["Claim", "Memory", "Shadow"]
+def name_of(call: Call) -> str:
+    return f"{call.name!r} ({call.part})"
+
+
+__all__ = ["Claim", "Memory", "Shadow", "name_of"]

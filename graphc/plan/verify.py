@@ -18,7 +18,7 @@ from graphc.plan.atoms import Atoms, alike
 from graphc.plan.data import Plan, Step, StepKind
 from graphc.plan.order import Order, Touch, has_streams
 from graphc.plan.prescription import GIVEN, Prescription, Tags, given
-from graphc.plan.shadow import Memory
+from graphc.plan.shadow import Memory, name_of
 from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
 
 WORKSPACE_ALIGN = 64
@@ -92,7 +92,7 @@ class _Verifier:
             self.order.begin()
         for index in range(*self.plan.entries[entry]):
             self._step(index, entry)
-        self.memory.where = f"the end of {entry!r}"
+        self.memory.step, self.memory.where = None, f"the end of {entry!r}"
         self._check_calls(entry)
         for buffer, tags in self.told.kept[entry]:
             self._check_home(buffer, tags)
@@ -134,7 +134,7 @@ class _Verifier:
         ran = [s.call for s in steps if s.kind is StepKind.RUN and s.instance == 0]
         for call in self.program.entries[entry]:
             if (call, 0) not in self.ran:
-                self.refuse(f"{_name(self.program.calls[call])} did not run")
+                self.refuse(f"{name_of(self.program.calls[call])} did not run")
         made, told = (
             [c for c in calls if self.program.calls[c].effects & ORDERED]
             for calls in (ran, self.program.entries[entry])
@@ -169,7 +169,7 @@ class _Verifier:
 
     def _step(self, index: int, entry: str) -> None:
         step = self.plan.steps[index]
-        self.memory.where = f"step {index}"
+        self.memory.step = index, None
         is_run = step.kind is StepKind.RUN
         if not 0 <= step.stream < (1 if is_run else MOST_STREAMS):
             self.refuse(f"stream {step.stream}: calls run on stream 0, at most 7 others transfer")
@@ -190,7 +190,7 @@ class _Verifier:
         if not 0 <= step.call < len(self.program.calls):
             self.refuse(f"call {step.call} of {len(self.program.calls)}")
         call = self.program.calls[step.call]
-        self.memory.where = f"step {index}, {_name(call)}"
+        self.memory.step = index, call
         self._check_instance(step, call, entry)
         placed = self._place(step, call)
         reads, writes = placed[: len(call.reads)], placed[len(call.reads) :]
@@ -291,10 +291,6 @@ class _Verifier:
             if is_there and each.start < end and start < each.end:
                 self.refuse(f"its workspace lies on {each.buffer.name!r}")
         self.memory.shadows[arena].clear(start, end)
-
-
-def _name(call: Call) -> str:
-    return f"{call.name!r} ({call.part})"
 
 
 __all__ = ["verify_plan"]
