@@ -13,6 +13,7 @@
 #include "plan/blocks.h"
 #include "plan/chain.h"
 #include "plan/polish.h"
+#include "plan/stages.h"
 
 namespace py = pybind11;
 
@@ -28,6 +29,7 @@ using graphc::plan::Net;
 using graphc::plan::Polish;
 using graphc::plan::Replay;
 using graphc::plan::Script;
+using graphc::plan::Stages;
 using graphc::plan::Trial;
 using Ints = std::vector<std::int32_t>;
 using Pairs = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
@@ -61,8 +63,8 @@ class BoundReplays {
     BoundReplays(std::int32_t later, std::vector<double> us, std::vector<std::int64_t> space,
                  Ints deadline, const std::vector<std::pair<Ints, Ints>>& tables,
                  std::vector<std::int64_t> bytes, const std::vector<bool>& droppable,
-                 const std::vector<bool>& given, Ints from, Ints held,
-                 const std::vector<bool>& large) {
+                 const std::vector<bool>& again, const std::vector<bool>& given, Ints from,
+                 Ints held, const std::vector<bool>& large) {
         const std::size_t calls = us.size(), roots = bytes.size();
         net_.later = later;
         net_.us = std::move(us);
@@ -72,13 +74,15 @@ class BoundReplays {
         net_.from = std::move(from);
         net_.held = std::move(held);
         net_.droppable.assign(droppable.begin(), droppable.end());
+        net_.again.assign(again.begin(), again.end());
         net_.given.assign(given.begin(), given.end());
         large_.assign(large.begin(), large.end());
         const bool is_good = later >= 0 && std::size_t(later) <= calls &&
                              net_.space.size() == calls && net_.deadline.size() == calls &&
                              net_.from.size() == roots && net_.held.size() == roots &&
-                             net_.droppable.size() == roots && net_.given.size() == roots &&
-                             large_.size() == roots && tables.size() == 3;
+                             net_.droppable.size() == roots && net_.again.size() == roots &&
+                             net_.given.size() == roots && large_.size() == roots &&
+                             tables.size() == 3;
         const auto is_call = [&](std::int32_t call) {
             return call >= -1 && call <= std::int32_t(calls);
         };
@@ -134,6 +138,32 @@ class BoundReplays {
         return list;
     }
 
+    // Trials that are smaller or faster than those known, first with replays of the forward alone;
+    // nothing if that would take too long.
+    py::object stages(std::vector<Stages::Point> known, std::int64_t effort) const {
+        std::vector<Found> all;
+        bool is_solved = false;
+        {
+            const py::gil_scoped_release unlocked;
+            Polish polish(net_, writers_, large_);
+            const auto solve = [&](std::int32_t past) {
+                std::vector<Script> scripts;
+                const bool is_done = Stages(net_, past).solve(known, effort, scripts);
+                for (Script& script : scripts) {
+                    all.push_back(polish.tried(std::move(script)));
+                    known.emplace_back(all.back().peak, all.back().us);
+                }
+                return is_done;
+            };
+            is_solved = solve(net_.later);
+            if (is_solved) solve(net_.calls());
+        }
+        if (!is_solved) return py::none();
+        py::list list;
+        for (const Found& found : all) list.append(to_tuple(found));
+        return list;
+    }
+
     py::tuple polish(const Pairs& script, std::int64_t most, int how) const {
         Found found;
         {
@@ -168,7 +198,7 @@ class BoundReplays {
         for (py::ssize_t i = 0; i < pairs.shape(0); ++i) {
             const Replay replay{*pairs.data(i, 0), *pairs.data(i, 1)};
             if (replay.before <= replay.call || replay.before >= net_.calls() || replay.call < 0 ||
-                replay.call >= net_.later || (i && !(script.back() < replay))) {
+                (i && !(script.back() < replay))) {
                 throw Error("GC-C002", "replay " + std::to_string(i) + " is out of order");
             }
             script.push_back(replay);
@@ -234,14 +264,15 @@ void bind_replay(py::module_& m) {
     py::class_<BoundReplays>(m, "Replays")
         .def(py::init<std::int32_t, std::vector<double>, std::vector<std::int64_t>, Ints,
                       const std::vector<std::pair<Ints, Ints>>&, std::vector<std::int64_t>,
-                      const std::vector<bool>&, const std::vector<bool>&, Ints, Ints,
-                      const std::vector<bool>&>(),
+                      const std::vector<bool>&, const std::vector<bool>&, const std::vector<bool>&,
+                      Ints, Ints, const std::vector<bool>&>(),
              py::kw_only(), py::arg("later"), py::arg("us"), py::arg("space"), py::arg("deadline"),
-             py::arg("tables"), py::arg("bytes"), py::arg("droppable"), py::arg("given"),
-             py::arg("origin"), py::arg("held"), py::arg("large"))
+             py::arg("tables"), py::arg("bytes"), py::arg("droppable"), py::arg("again"),
+             py::arg("given"), py::arg("origin"), py::arg("held"), py::arg("large"))
         .def("trial", &BoundReplays::trial, py::arg("script"))
         .def("script", &BoundReplays::script, py::arg("groups"), py::arg("most"))
         .def("chain", &BoundReplays::chain, py::arg("block_of"), py::arg("outs"), py::arg("slots"),
              py::arg("effort"))
+        .def("stages", &BoundReplays::stages, py::arg("known"), py::arg("effort"))
         .def("polish", &BoundReplays::polish, py::arg("script"), py::arg("most"), py::arg("how"));
 }

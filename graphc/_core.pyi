@@ -228,6 +228,7 @@ class Replays:
         tables: Sequence[tuple[Sequence[int], Sequence[int]]],
         bytes: Sequence[int],
         droppable: Sequence[bool],
+        again: Sequence[bool],
         given: Sequence[bool],
         origin: Sequence[int],
         held: Sequence[int],
@@ -244,6 +245,12 @@ class Replays:
         self, block_of: Sequence[int], outs: Sequence[int], slots: int, effort: int
     ) -> list[tuple[int, float, npt.NDArray[np.int32]]]:
         """Trials of what the chain of blocks proposes for memories of all sizes."""
+
+    def stages(
+        self, known: Sequence[tuple[int, float]], effort: int
+    ) -> list[tuple[int, float, npt.NDArray[np.int32]]] | None:
+        """Trials that beat those known, given as (peak, us), in bytes or time; None if the Program
+        is not small, or more than `effort` ways would have to be tried."""
 
     def polish(
         self, script: npt.NDArray[np.int32], most: int, how: int

@@ -167,6 +167,7 @@ class Blocks::Room {
         }
         local_.bytes.push_back(bytes);
         local_.droppable.push_back(is_own || is_out);
+        local_.again.push_back(is_own || is_out);
         local_.given.push_back(from >= 0);
         local_.from.push_back(std::max(from, 0));
         local_.held.push_back(held);

@@ -58,7 +58,7 @@ void Trial::trace(const Script&) {
         const bool is_replay = step != step_of[std::size_t(call)];
         if (!is_replay) ++call;
         for (const std::int32_t r : range(net_.reads, runs)) {
-            const std::int32_t instance = net_.droppable[std::size_t(r)] ? now_[std::size_t(r)] : r;
+            const std::int32_t instance = net_.again[std::size_t(r)] ? now_[std::size_t(r)] : r;
             operands.push_back(instance);
             touch(instance, step);
         }

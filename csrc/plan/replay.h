@@ -1,4 +1,4 @@
-// Replays: what a Program takes that computes some calls of its forward once more in its backward.
+// Replays: what a Program takes that computes some calls, mostly of its forward, once more.
 #pragma once
 
 #include <cstddef>
@@ -37,18 +37,19 @@ struct Net {
     Lists reads, writes;  // of each call: roots, each once
     Lists pairs;          // of each call: (number of a write, of a read that it may overwrite), ..
     std::vector<double> us;
-    std::vector<std::int64_t> space;       // workspace of each call
-    std::vector<std::int32_t> deadline;    // of each call: the last one before which it may be
-                                           // replayed; -1: none
-    std::vector<std::int64_t> bytes;       // of each root
-    std::vector<char> droppable, given;    // of each root; given: filled before call `from`
+    std::vector<std::int64_t> space;     // workspace of each call
+    std::vector<std::int32_t> deadline;  // of each call: the last one before which it may be
+                                         // replayed; -1: none
+    std::vector<std::int64_t> bytes;     // of each root
+    std::vector<char> droppable, given;  // of each root; given: filled before call `from`
+    std::vector<char> again;             // droppable, or what a call of the backward can make twice
     std::vector<std::int32_t> from, held;  // held: the call until which it stays anyway; -1
 
     std::int32_t calls() const { return std::int32_t(us.size()); }
     std::int32_t roots() const { return std::int32_t(bytes.size()); }
 };
 
-// Call `call` of the forward runs once more, right before the later call `before`.
+// Call `call` runs once more, right before the later call `before`.
 struct Replay {
     std::int32_t before, call;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from graphc.ir.op import Effect
@@ -19,7 +20,8 @@ class Facts:
     `later`: calls in the order they run, without "prepare"; `later_entries`: those of `later`;
     `writers[root]`: calls of the forward that write it; `droppable`: roots that can be replayed;
     `wanted`: those of them that a later entry reads; `us[call]`: time of its fastest variant;
-    `space[call]`: the workspace it cannot do without; `always`: roots that every plan replays.
+    `space[call]`: the workspace it cannot do without; `always`: roots that every plan replays;
+    `again`: roots of the backward that one pure call makes whole, which small Programs may replay.
 
     A root is droppable if nobody but pure calls of the forward writes it, and if it is neither the
     caller's nor kept. Such calls may read only what the forward does not overwrite later. Calls
@@ -57,6 +59,7 @@ class Facts:
             root for index in self.later for root in self.reads[index] if root in self.droppable
         )
         self.always = forced.dropped & self.wanted
+        self.again = frozenset(self._made_once())
 
     def _roots(self, operands: Sequence[Operand]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.root_of[operand.buffer] for operand in operands))
@@ -77,6 +80,22 @@ class Facts:
             is_one = root not in self._changed or all(len(self.writes[w]) == 1 for w in writers)
             if root not in taken and is_one and all(self._is_pure(w, root) for w in writers):
                 yield root
+
+    def _made_once(self) -> Iterator[int]:
+        program = self.program
+        calls = [index for entry in program.entries.values() for index in entry]
+        count = Counter(root for index in calls for root in self.writes[index])
+        taken = {self.root_of[buffer] for buffer in program.kept | program.lasting}
+        taken |= {root for root, _ in given_roots(program)}
+        for index in program.entries.get("backward", ()):
+            call = program.calls[index]
+            roots = [program.buffers[root] for root in self.writes[index]]
+            is_open = all(
+                b.id not in taken and count[b.id] == 1 and b.kind not in PERSISTENT for b in roots
+            )
+            is_whole = all(operand.version == 1 for operand in call.writes)
+            if is_open and is_whole and call.effects <= REPEATABLE:
+                yield from self.writes[index]
 
     def _is_pure(self, index: int, root: int) -> bool:
         """Can a call that writes a root run again? Not if it reads what is overwritten later, but

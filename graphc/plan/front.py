@@ -28,6 +28,9 @@ FEW = 5
 """Levels from which on it is also tried to get to each from the plan without replays."""
 SMALL = 60
 """Calls of Programs that are searched more closely."""
+WAYS = 1_000_000
+"""That are tried at most to find the best replays of a small Program; one takes some 50 ns. Twice
+as many, if calls of the backward are replayed, too."""
 SMALLER, FASTER, LOCAL = 1, 2, 4
 
 
@@ -95,7 +98,17 @@ class Front:
         blocks = blocks_of(self.tables, self.segments)
         proposed = self.tables.core.chain(blocks.block_of, blocks.outs, SLOTS, EFFORT // 40)
         self._found += [Trial(*each) for each in proposed]
-        self._refine()
+        if not self._is_solved():
+            self._refine()
+
+    def _is_solved(self) -> bool:
+        """Add what is best of all, if that can be found; it is, where nothing is done in place."""
+        if self.facts.program.lasting:  # what replays leave for the backward would have to last
+            return False
+        known = [(trial.peak, trial.us) for trial in self._best()]
+        best = self.tables.core.stages(known, WAYS)
+        self._found += [Trial(*each) for each in best or ()]
+        return best is not None and not self.tables.is_sharing
 
     def _refine(self) -> None:
         """At each of some sizes: from what is just larger to what fits, and then to what is faster;

@@ -20,8 +20,8 @@ buffer of that group; what is replayed on the way to others is dropped again at 
 
 @record(frozen=True, slots=True)
 class Script:
-    """`replays`: call -> calls of the forward that run once more right before it, in the forward's
-    order; all that write what these make have run by then.
+    """`replays`: call -> calls before it that run once more right before it, in the order in which
+    they ran; all that write what these make have run by then.
 
     Every call reads the newest instance of what it reads, so any script computes the same, and
     recursive schedules (replays from what a replay made) are scripts, too. Calls that fill one
@@ -87,7 +87,8 @@ class _Unroller:
         self.now: dict[int, int] = {}  # dropped root -> its instance that is there
         self.views: dict[tuple[int, int], int] = {}
         self.place = {index: at for at, index in enumerate(facts.forward)}
-        self.spoiled: set[int] = set()
+        self._written: dict[int, int] = {}  # root -> when a later entry wrote it last
+        self._ran: dict[int, int] = {}  # call of a later entry -> when it ran first
         self.us = 0.0
 
     def run(self) -> Unrolled:
@@ -102,7 +103,8 @@ class _Unroller:
                 order.append(index)
                 self.after(index)
                 if entry != "forward":
-                    self.spoiled.update(self.facts.writes[index])
+                    self._ran[index] = at = len(self._ran)
+                    self._written.update(dict.fromkeys(self.facts.writes[index], at))
             entries[entry] = tuple(order)
         unrolled = Program(
             program.target,
@@ -136,6 +138,11 @@ class _Unroller:
 
     def after(self, index: int) -> None:
         """A call has run."""
+
+    def is_stale(self, index: int) -> bool:
+        """Does a call no longer find what it read when it ran first?"""
+        ran = self._ran.get(index, -1)
+        return any(self._written.get(root, -1) > ran for root in self.facts.reads[index])
 
     def again(self, index: int, order: list[int], made: Mapping[int, int]) -> None:
         """Emit a replay that writes the instances `made`."""
@@ -222,7 +229,7 @@ class _Chosen(_Unroller):
                     continue
                 needed.add(index)
                 reads = facts.reads[index]
-                if not self.spoiled.isdisjoint(reads):
+                if self.is_stale(index):
                     raise StaleError(facts.writes[index])
                 lost = [
                     r for r in reads if r in self.choice and r not in self.now and r not in seen
@@ -248,6 +255,7 @@ class _Scripted(_Unroller):
     def __init__(self, facts: Facts, script: Script) -> None:
         super().__init__(facts)
         self.script = script
+        self._can = facts.droppable | facts.again
         if not script.replays.keys().isdisjoint(facts.forward):
             self.entries = ["forward", *facts.later_entries]
         self._newest: dict[int, int] = {}  # root -> the last instance that replays wrote
@@ -256,9 +264,9 @@ class _Scripted(_Unroller):
     def prepare(self, index: int, order: list[int]) -> None:
         facts = self.facts
         for call in self.script.replays.get(index, ()):
-            if facts.droppable.isdisjoint(facts.writes[call]):
+            if self._can.isdisjoint(facts.writes[call]):
                 raise ValueError("not droppable")
-            if not self.spoiled.isdisjoint(facts.reads[call]):
+            if self.is_stale(call):
                 raise StaleError(facts.writes[call])
             made: dict[int, int] = {}
             for root in facts.writes[call]:
@@ -269,7 +277,7 @@ class _Scripted(_Unroller):
                 writers.add(call)
                 made[root] = self._newest[root]
             self.again(call, order, made)
-            self.now.update({r: made[r] for r in made if r in facts.droppable})
+            self.now.update({r: made[r] for r in made if r in self._can})
 
 
 __all__ = ["Choice", "Script", "StaleError", "TooManyError", "Unrolled", "unrolled"]

@@ -30,8 +30,8 @@ class Trial:
 
 class Tables:
     """Positions are those of calls in the order of all entries. `large`: roots worth a replay.
-    `deadlines`: by position, the last one before which a call of the forward finds what it
-    reads."""
+    `deadlines`: by position, the last one before which a call finds what it reads, -1 for one that
+    cannot be replayed. `is_sharing`: some call may write in place."""
 
     def __init__(self, facts: Facts, large: Collection[int]) -> None:
         program = facts.program
@@ -47,6 +47,8 @@ class Tables:
         given = {root: self.schedule.start(entry) for root, entry in given_roots(program)}
         held = self._held(given)
         self.deadlines = self._deadlines()
+        pairs = self._pairs()
+        self.is_sharing = bool(pairs[1])
         self.core = _core.Replays(
             later=self.later,
             us=[facts.us[index] for index in self.calls],
@@ -55,10 +57,11 @@ class Tables:
             tables=[
                 self._lists(facts.reads[index] for index in self.calls),
                 self._lists(facts.writes[index] for index in self.calls),
-                self._pairs(),
+                pairs,
             ],
             bytes=[program.buffers[r].nbytes for r in roots],
             droppable=[r in facts.droppable for r in roots],
+            again=[r in facts.droppable or r in facts.again for r in roots],
             given=[r in given for r in roots],
             origin=[given.get(r, 0) for r in roots],
             held=[held.get(r, -1) for r in roots],
@@ -129,17 +132,17 @@ class Tables:
         return begin, items
 
     def _deadlines(self) -> list[int]:
-        """The last position before which a call of the forward finds what it reads."""
+        """The last position before which a call finds what it reads, if it can be replayed."""
         facts, changed = self.facts, dict[int, int]()
-        for index in facts.later:
-            for root in facts.writes[index]:
-                changed.setdefault(root, self.position[index])
+        can = facts.droppable | facts.again
         end = len(self.calls)
         found = [-1] * end
-        for index in facts.forward:
-            if not facts.droppable.isdisjoint(facts.writes[index]):
-                reads = facts.reads[index]
-                found[self.position[index]] = min((changed.get(r, end) for r in reads), default=end)
+        for at in reversed(range(end)):
+            index = self.calls[at]
+            if not can.isdisjoint(facts.writes[index]):
+                found[at] = min((changed.get(r, end) for r in facts.reads[index]), default=end)
+            if at >= self.later:
+                changed.update(dict.fromkeys(facts.writes[index], at))
         return found
 
     def _held(self, given: dict[int, int]) -> dict[int, int]:

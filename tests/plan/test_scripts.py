@@ -32,7 +32,8 @@ def tables_of(program: Program) -> Tables:
 
 
 def by_chance(tables: Tables, rng: random.Random) -> Trial:
-    """Any calls that are in time, together with those that fill the same buffers."""
+    """Any calls that are in time, together with those that fill the same buffers; of the backward,
+    too, half of the time."""
     facts, pairs = tables.facts, set[tuple[int, int]]()
     deadlines = tables._deadlines()
     for root in sorted(facts.droppable & set(tables.number)):
@@ -40,6 +41,11 @@ def by_chance(tables: Tables, rng: random.Random) -> Trial:
         for before in range(tables.later, len(tables.calls)):
             if rng.random() < 0.2 and all(before <= deadlines[call] for call in calls):
                 pairs.update((before, call) for call in calls)
+    again = [at for at in range(tables.later, len(tables.calls)) if deadlines[at] >= 0]
+    for call in again if rng.random() < 0.5 else ():
+        for before in range(call + 1, min(deadlines[call] + 1, len(tables.calls))):
+            if rng.random() < 0.1:
+                pairs.add((before, call))
     rows = np.array(sorted(pairs), np.int32).reshape(-1, 2)
     return Trial(*tables.core.trial(rows), rows)
 
@@ -93,6 +99,33 @@ def test_replays_within_the_forward() -> None:
     plan = plan_replayed(Facts(program), script)
     verify_plan(program, plan)
     assert replays(plan) == [0, 0, 1]
+    assert same(Machine(program, plan).run(), Machine(program).run())
+
+
+def test_small_programs_replay_gradients_where_that_pays() -> None:
+    """g1 from g0 is dear to keep while g2 is made, and cheap to make again."""
+    m = Maker()
+    x = m.input(8)
+    a = m.buffer(8)
+    m.call([x], [a])
+    m.entry = "backward"
+    m.entries["backward"] = []
+    first, large = m.seed(8), m.buffer(64)
+    m.call([first, a], [large])
+    small = m.buffer(8)
+    m.call([large], [small])
+    other, sums = m.buffer(64), m.buffer(8)
+    m.call([small], [other])
+    m.call([other], [sums])
+    last = m.buffer(8)
+    m.call([large, sums], [last])
+    m.kept.add(last)
+    program = m.done()
+    front = Front(Facts(program), "ours")
+    plan = plan_replayed(front.facts, front.script(front.trials[-1]))
+    verify_plan(program, plan)
+    assert replays(plan) == [1]
+    assert plan.work_bytes < plan_program(program).work_bytes
     assert same(Machine(program, plan).run(), Machine(program).run())
 
 
@@ -150,8 +183,9 @@ def test_tables_that_make_no_sense() -> None:
     with pytest.raises(GraphError, match="GC-C002"):
         core.chain([0], [-1], 10, 10)
     few: dict[str, list[int]] = {"space": [0], "deadline": [-1], "bytes": [], "origin": []}
+    few["held"] = []
     none = ([0, 0], list[int]())
     with pytest.raises(GraphError, match="GC-C002"):
         _core.Replays(
-            later=2, us=[1.0], tables=[none] * 3, droppable=[], given=[], held=[], large=[], **few
+            later=2, us=[1.0], tables=[none] * 3, droppable=[], again=[], given=[], large=[], **few
         )

@@ -20,10 +20,9 @@ PROVED = 0
 
 
 class Checkmate:
-    """`least_memory` and `least_time`: the proved optimum, None where the seconds did not do.
-    `gradients`: whether nodes of the backward may be computed again, too."""
+    """`least_memory` and `least_time`: the proved optimum, None where the seconds did not do."""
 
-    def __init__(self, graph: Small, seconds: float, gradients: bool = True) -> None:
+    def __init__(self, graph: Small, seconds: float) -> None:
         self.reads, self.sizes, self.costs = graph["reads"], graph["sizes"], graph["costs"]
         self.nodes = len(self.reads)
         self.users = [[j for j in range(self.nodes) if i in self.reads[j]] for i in self._all()]
@@ -33,9 +32,6 @@ class Checkmate:
         for t in self._all():
             self._order(t)
             self._memory(t)
-            for i in range(t if gradients else 0):
-                if i >= graph["count"]:
-                    self._row({("R", t, i, 0): 1.0}, 0.0, 0.0)
 
     def least_memory(self) -> int | None:
         """The smallest budget that any schedule keeps to."""
