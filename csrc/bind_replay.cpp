@@ -215,7 +215,7 @@ class BoundReplays {
         std::vector<char> large = large_;
         const std::size_t most = 8 * net_.us.size();
         for (int again = 0; again < 4; ++again) {
-            const Blocks blocks(net_, writers_, block_of, large, outs);
+            const Blocks blocks(net_, block_of, large, outs);
             std::vector<std::int32_t> late;
             std::int64_t size = std::max<std::int64_t>(full - blocks.base, 1);
             for (int scale = 0; scale < 8 && size > full / 400; ++scale, size = size * 2 / 5) {
