@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.plan.facts import Facts
-from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
+from graphc.plan.instances import Instances
+from graphc.program import PERSISTENT, Program
 from graphc.records import record
 
 Choice = Mapping[int, int]
@@ -80,12 +81,11 @@ class _Unroller:
         self.facts = facts
         self.entries = facts.later_entries  # those with replays
         program = facts.program
-        self.buffers, self.calls = list(program.buffers), list(program.calls)
-        self.buffer_of = [b.id for b in program.buffers]
+        self.made = Instances(program)
+        self.calls = self.made.calls
         self.call_of = [(c.id, 0) for c in program.calls]
         self.instances: dict[int, int] = {}
         self.now: dict[int, int] = {}  # dropped root -> its instance that is there
-        self.views: dict[tuple[int, int], int] = {}
         self.place = {index: at for at, index in enumerate(facts.forward)}
         self._written: dict[int, int] = {}  # root -> when a later entry wrote it last
         self._ran: dict[int, int] = {}  # call of a later entry -> when it ran first
@@ -99,27 +99,15 @@ class _Unroller:
             for index in program.entries[entry]:
                 self.prepare(index, order)
                 if not self.now.keys().isdisjoint(self.facts.reads[index]):
-                    self.calls[index] = self._call(self.calls[index], index, self.now, self.now)
+                    self.calls[index] = self.made.call(self.calls[index], index, self.now, self.now)
                 order.append(index)
                 self.after(index)
                 if entry != "forward":
                     self._ran[index] = at = len(self._ran)
                     self._written.update(dict.fromkeys(self.facts.writes[index], at))
             entries[entry] = tuple(order)
-        unrolled = Program(
-            program.target,
-            tuple(self.buffers),
-            tuple(self.calls),
-            entries,
-            program.inputs,
-            program.outputs,
-            program.kept,
-            self._lasting(entries) if program.lasting else program.lasting,
-            program.values,
-            program.seeds,
-            program.link,
-        )
-        return Unrolled(unrolled, self.call_of, self.buffer_of, self.us)
+        lasting = self._lasting(entries) if program.lasting else None
+        return Unrolled(self.made.done(entries, lasting), self.call_of, self.made.origin, self.us)
 
     def _lasting(self, entries: Mapping[str, tuple[int, ...]]) -> frozenset[int]:
         """What a backward that runs again must find: what it, or its replays, read as the forward
@@ -150,53 +138,8 @@ class _Unroller:
         self.instances[index] = self.instances.get(index, 0) + 1
         self.call_of.append((index, self.instances[index]))
         call = self.facts.program.calls[index]
-        self.calls.append(self._call(call, len(self.calls), self.now, made))
+        self.calls.append(self.made.call(call, len(self.calls), self.now, made))
         self.us += self.facts.us[index]
-
-    def _instance(self, root: int) -> int:
-        """A new buffer for what a replay writes."""
-        b = self.buffers[root]
-        made = len(self.buffers)
-        self.buffers.append(
-            Buffer(made, b.name, b.kind, b.dtype, b.dims, b.strides, b.nbytes, b.align)
-        )
-        self.buffer_of.append(root)
-        return made
-
-    def _call(
-        self, call: Call, index: int, reads: Mapping[int, int], writes: Mapping[int, int]
-    ) -> Call:
-        return Call(
-            index,
-            call.name,
-            call.node,
-            call.part,
-            call.variants,
-            tuple(self._operand(operand, reads) for operand in call.reads),
-            tuple(self._operand(operand, writes) for operand in call.writes),
-            call.may_overwrite,
-            call.effects,
-            call.batch_axis,
-            call.attrs,
-        )
-
-    def _operand(self, operand: Operand, instances: Mapping[int, int]) -> Operand:
-        root = self.facts.root_of[operand.buffer]
-        instance = instances.get(root)
-        if instance is None:
-            return operand
-        b = self.facts.program.buffers[operand.buffer]
-        if b.view_of is None:
-            return Operand(operand.role, instance, operand.version)
-        key = operand.buffer, instance
-        if key not in self.views:
-            made = self.views[key] = len(self.buffers)
-            place = instance, b.view_of[1]
-            self.buffers.append(
-                Buffer(made, b.name, b.kind, b.dtype, b.dims, b.strides, b.nbytes, b.align, place)
-            )
-            self.buffer_of.append(operand.buffer)
-        return Operand(operand.role, self.views[key], operand.version)
 
 
 class _Chosen(_Unroller):
@@ -241,7 +184,7 @@ class _Chosen(_Unroller):
         for index in sorted(needed, key=self.place.__getitem__):
             for root in facts.writes[index]:
                 if root not in made:
-                    made[root] = self._instance(root)
+                    made[root] = self.made.add(root)
                     if root in self.choice and root in seen:
                         self.now[root] = made[root]
                         fresh.append(root)
@@ -272,7 +215,7 @@ class _Scripted(_Unroller):
             for root in facts.writes[call]:
                 writers = self._writers.setdefault(root, {call})
                 if call in writers:
-                    self._newest[root] = self._instance(root)
+                    self._newest[root] = self.made.add(root)
                     writers.clear()
                 writers.add(call)
                 made[root] = self._newest[root]

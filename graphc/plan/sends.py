@@ -9,12 +9,13 @@ they are alive. One in stands where it begins.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 
 import numpy as np
 
 from graphc.plan.data import StepKind
+from graphc.plan.instances import Instances
 from graphc.plan.lifetimes import roots_of
 from graphc.plan.profiles import Table, live_profile
 from graphc.plan.stays import Stay
@@ -73,10 +74,9 @@ def _by_call(sent: Sent, live: Table) -> dict[str, Table]:
 class _Sender:
     def __init__(self, program: Program, roots: frozenset[int], spare: dict[str, Table]) -> None:
         self.program, self.roots, self.spare = program, roots, spare
-        self.buffers, self.calls = list(program.buffers), list(program.calls)
-        self.before = [b.id for b in program.buffers]
+        self.made = Instances(program)
+        self.buffers, self.calls = self.made.buffers, self.made.calls
         self.transfers: dict[int, tuple[StepKind, Stay]] = {}
-        self.views: dict[tuple[int, int], int] = {}
         self.homes = frozenset(r for r in roots if program.buffers[r].kind in PERSISTENT)
         self.us = 0.0
         self._sent = [r if r in roots else None for r in roots_of(program)]  # by buffer
@@ -95,20 +95,8 @@ class _Sender:
             self.buffers[root] = Buffer(
                 b.id, b.name, BufferKind.IO, b.dtype, b.dims, b.strides, b.nbytes, b.align
             )
-        made = Program(
-            program.target,
-            tuple(self.buffers),
-            tuple(self.calls),
-            entries,
-            program.inputs,
-            program.outputs,
-            program.kept,
-            program.lasting,
-            program.values,
-            program.seeds,
-            program.link,
-        )
-        return Sent(made, self.transfers, self.before, self.us, self.homes)
+        made = self.made.done(entries)
+        return Sent(made, self.transfers, self.made.origin, self.us, self.homes)
 
     def _transfer_us(self, root: int) -> float:
         return self.program.link.microseconds(self.program.buffers[root].nbytes)
@@ -134,7 +122,7 @@ class _Sender:
         for stay in found:
             is_new = stay.root not in known and stay.root not in self.homes
             stay.comes, stay.goes = not is_new, stay.is_changed
-            stay.buffer = stay.root if is_new else self._instance(stay.root)
+            stay.buffer = stay.root if is_new else self.made.add(stay.root)
             known.add(stay.root)
             yield stay
 
@@ -157,43 +145,7 @@ class _Sender:
                     at.setdefault(position, {})[stay.root] = stay.buffer
         for position, instead in at.items():
             call = self.calls[calls[position]]
-            self.calls[call.id] = Call(
-                call.id,
-                call.name,
-                call.node,
-                call.part,
-                call.variants,
-                tuple(self._operand(operand, instead) for operand in call.reads),
-                tuple(self._operand(operand, instead) for operand in call.writes),
-                call.may_overwrite,
-                call.effects,
-                call.batch_axis,
-                call.attrs,
-            )
-
-    def _operand(self, operand: Operand, instead: Mapping[int, int]) -> Operand:
-        b = self.program.buffers[operand.buffer]
-        root, start = b.view_of or (b.id, 0)
-        if root not in instead:
-            return operand
-        if b.view_of is None:
-            return Operand(operand.role, instead[root], operand.version)
-        key = operand.buffer, instead[root]
-        if key not in self.views:
-            self.views[key] = self._add(b, b.kind, (instead[root], start))
-        return Operand(operand.role, self.views[key], operand.version)
-
-    def _instance(self, root: int) -> int:
-        b = self.program.buffers[root]
-        return self._add(b, BufferKind.ACT if b.kind in PERSISTENT else b.kind, None)
-
-    def _add(self, b: Buffer, kind: BufferKind, view_of: tuple[int, int] | None) -> int:
-        made = len(self.buffers)
-        self.buffers.append(
-            Buffer(made, b.name, kind, b.dtype, b.dims, b.strides, b.nbytes, b.align, view_of)
-        )
-        self.before.append(b.id)
-        return made
+            self.calls[call.id] = self.made.call(call, call.id, instead, instead)
 
     def _call(self, kind: StepKind, stay: Stay) -> int:
         """A transfer as a call; the time that it takes is not the calls'."""
