@@ -201,6 +201,7 @@ def _batches(
         "policy": wish.policy,
         "overrides": dict(layers),
         "max_overhead": max_overhead,
+        "host": wish.host or None,
     }
     search = batch_search(graph, memory=wish.memory, **told, **how)
     found: dict[str, Any] = {}

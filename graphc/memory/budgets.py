@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,17 +121,20 @@ def largest_batch(
     memory: str | int,
     train: bool = False,
     max_overhead: float = MAX_OVERHEAD,
+    host: str | int | None = None,
     **how: Any,
 ) -> LargestBatch:
     """The batch that fits in `memory`, while the next one does not; `how`: as in `plan`.
 
     Training may take `max_overhead` percent more time than without a budget, by estimate, in which
-    it computes activations twice. Both batches are planned and verified. A still larger one could
+    it computes activations twice, or waits for what it has sent to the host, `host` bytes at most.
+    Both batches are planned and verified. A still larger one could
     fit where packing happens to be better. Raises GC-M001 if batch 1 does not fit, GC-R003 for a
     net whose batch cannot be changed, GC-L001 if a very long net needs too many plans, and what
     `plan` raises.
     """
-    return batch_search(net, memory=memory, train=train, max_overhead=max_overhead, **how).largest()
+    told: dict[str, Any] = {"max_overhead": max_overhead, "host": host}
+    return batch_search(net, memory=memory, train=train, **told, **how).largest()
 
 
 def sweep_batches(
@@ -149,15 +153,19 @@ def batch_search(
     max_overhead: float = MAX_OVERHEAD,
     policy: str = "ours",
     overrides: Mapping[str, str] | None = None,
+    host: str | int | None = None,
     **how: Any,
 ) -> Search:
     """A search over the batches of a network. Raises GC-R003, GC-R004 for an overhead that is none,
-    and what `lowered` raises."""
-    wish = wish_of(memory, policy, overrides)
+    GC-R002 for a host pool where nothing is sent, and what `lowered` raises."""
+    wish = wish_of(memory, policy, overrides, host, train)
     budget = wish.memory or 0
     if not 0 <= max_overhead < inf:
         told = f"{max_overhead!r} % of more time; 0 and more are possible"
         fail("GC-R004", told, "35 for a third more")
+    if wish.host and max_overhead == 0:
+        told = "a host pool is given, but no more time that sending may take"
+        fail("GC-R002", told, "leave it out, or allow some, as --max-overhead 35")
     replays = train and max_overhead > 0
     if "batch" in how:
         fail("GC-R002", "a batch is given, but is to be found", "leave it out")
@@ -175,7 +183,7 @@ def batch_search(
     graph = driver.shape(net if net.shaped else forward_part(net))
     _check_batch_axis(graph)
 
-    def peak(batch: int) -> int | None:
+    def peak(batch: int, wish: Wish) -> int | None:
         try:
             low = lowered(graph, train=train, batch=batch, **how)
             return _least(low, wish, max_overhead / 100) if replays else low.plan.peak_bytes
@@ -187,19 +195,31 @@ def batch_search(
     steps = len(graph.nodes) * (3 if train else 1)
     if replays and steps > MAX_REPLAYED:
         replays = False
-    return Search(peak, budget, allowed_plans(steps * (8 if replays else 1)))
+    allowed = allowed_plans(steps * (8 if replays else 1))
+    alone = replace(wish, host=0)
+    search = Search(lambda batch: peak(batch, alone), budget, allowed)
+    if not (replays and wish.host):
+        return search
+    # Plans that send fill the budget, so that peaks say nothing of the next batch; but those that
+    # only replay soon say where to begin.
+    return Search(lambda batch: peak(batch, wish), budget, allowed, search)
 
 
 def _least(low: Lowering, wish: Wish, max_overhead: float) -> int:
     """Bytes of the smallest plan of a training Program that takes at most so much more time, as a
     part of the whole. They do not depend on the budget, if no workspaces do, and so grow with the
-    batch as those of plans without replays."""
+    batch as those of plans without replays. Over the budget, those of the fastest plan within it
+    that also sends to the host, if one takes no more time than that."""
     forced = forced_roots(low.program, low.graph, wish)
     choosing, budget = Choosing(low.program, wish.policy, wish.host, forced), wish.memory or 0
     found = choosing.least(0, max_overhead)
     if found.peak_bytes > budget:
         roomy = choosing.least(budget, max_overhead)
         found = roomy if roomy.peak_bytes <= budget else found
+    if found.peak_bytes > budget and wish.host:
+        most = choosing.fastest_us * (1 + max_overhead) * (1 + 1e-9)
+        plans = choosing.hybrids(budget).plans(wish.host)
+        found = min((p for p in plans if p.est_us <= most), key=lambda p: p.est_us, default=found)
     verify_plan(low.program, found)
     return found.peak_bytes
 

@@ -43,15 +43,17 @@ def allowed_plans(steps: int) -> int:
 
 
 class Search:
-    """Plans of batches, each made once; `plans` have been made, at most `allowed` will be."""
+    """Plans of batches, each made once; `plans` have been made, at most `allowed` will be. `below`:
+    the search among some of these plans, what fits there fits here; given where peaks do not grow
+    by the same for each sample."""
 
-    def __init__(self, peak: Peak, memory: int, allowed: int) -> None:
-        self._peak, self.memory, self._allowed = peak, memory, allowed
+    def __init__(self, peak: Peak, memory: int, allowed: int, below: Search | None = None) -> None:
+        self._peak, self.memory, self._allowed, self._below = peak, memory, allowed, below
         self.known: dict[int, int | None] = {}
 
     @property
     def plans(self) -> int:
-        return len(self.known)
+        return len(self.known) + (self._below.plans if self._below is not None else 0)
 
     def largest(self) -> LargestBatch:
         """The batch that fits, while the next one does not; both have been planned.
@@ -65,6 +67,8 @@ class Search:
             told = f"batch 1 needs {self.known[1]:,} B" if self.known[1] else "batch 1 is too large"
             fail("GC-M001", f"no batch fits in {self.memory:,} B: {told}")
         before, low, high = 1, 1, MAX_BATCH + 1
+        if self._below is not None:
+            return self._from(self._below.largest().batch if self._below.fits(1) else 1)
         guess = max(2, min(self.memory // max(1, self.known[1] or 0), MAX_BATCH))
         is_aimed = False
         while high - low > 1:
@@ -82,6 +86,19 @@ class Search:
                 guess, is_aimed = self._on_line(before, low, high)
         peak, after = self.known[low] or 0, self.known.get(high)
         return LargestBatch(low, peak, self.memory, after, self.plans)
+
+    def _from(self, low: int) -> LargestBatch:
+        """As `largest`, from a batch that fits, by doubling and halving."""
+        high = MAX_BATCH + 1 if self.fits(low) else low
+        low = low if low < high else 1
+        while high - low > 1:
+            guess = min(2 * low, MAX_BATCH) if high > MAX_BATCH else (low + high) // 2
+            if self.plans >= self._allowed and guess not in self.known:
+                self._give_up(low, high)
+            low, high = (guess, high) if self.fits(guess) else (low, guess)
+        return LargestBatch(
+            low, self.known[low] or 0, self.memory, self.known.get(high), self.plans
+        )
 
     def fits(self, batch: int) -> bool:
         if batch not in self.known:

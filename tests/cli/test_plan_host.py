@@ -58,13 +58,37 @@ def test_activations_are_those_of_the_plan(cli, net: Path) -> None:
 
 
 def test_bad_pools(cli, net: Path) -> None:
+    both = ("--memory", "1GiB", "--host", "1GiB")
     for words, code, told in (
         (("--train", "--host", "1GiB"), 2, "no budget"),
         (("--memory", "1GiB", "--host", "1GiB"), 2, "only training"),
         (("--train", "--memory", "1GiB", "--host", "0B"), 2, "GC-R004"),
         (("--train", "--memory", "1GiB", "--policy", "offload"), 2, "--host SIZE"),
+        (("--memory", "1GiB", "--host", "1GiB", "--largest-batch"), 2, "only training"),
+        (("--train", "--largest-batch", "--max-overhead", "0", *both), 2, "no more time"),
     ):
         done = cli("plan", net, *words)
         assert (done.code, told in done.err) == (code, True), done.err
     done = cli("plan", net, "--train", "--memory", "1GiB", "--host", "4000TiB")
     assert "the host pool of" in done.err
+
+
+def test_the_largest_batch_with_a_pool(cli, net: Path) -> None:
+    """A pool makes room for more samples; what they take stays below --max-overhead."""
+    memory = graphc.plan(net, train=True, batch=8).peak_bytes // 2
+    words = ("plan", net, "--train", "--largest-batch", "--memory", f"{memory}B")
+    batches = {}
+    for percent, host in ((35, True), (400, True), (400, False)):
+        pool = ("--host", "1GiB") if host else ()
+        told = cli(*words, *pool, "--max-overhead", str(percent), "--json").json
+        batches[percent, host] = told["largest_batch"]
+        assert told["peak_bytes"] <= memory
+        assert told["next_bytes"] is None or told["next_bytes"] > memory
+        assert told["recompute"]["overhead"] <= percent / 100 + 1e-9
+    assert batches[400, True] > batches[400, False]
+    assert batches[400, True] > batches[35, True]
+    found = graphc.largest_batch(net, train=True, memory=memory, host="1GiB", max_overhead=400)
+    assert found.batch == batches[400, True]
+    assert found.peak_bytes <= memory < (found.next_bytes or memory + 1)
+    with pytest.raises(graphc.GraphError, match="GC-R004"):
+        graphc.largest_batch(net, train=True, memory=memory, host="much")
