@@ -26,10 +26,14 @@ EFFORT = 400_000
 """Steps that may be weighed; one takes some eighty microseconds."""
 SMALL = 512
 """What is under this part of the largest is never worth a transfer."""
-SHARES = (1.0, 0.8, 0.6, 0.4)
+SHARES = (1.0, 0.9, 0.7, 0.5)
 """Parts of the bytes that could be sent."""
+WITH_WEIGHTS = (1.0, 0.9)
+"""Such parts that are tried with weights, too."""
 PARTS = (1 << 30, 96, 24, 6)
 """Segments that are replayed have about one of these parts of all that is kept."""
+ROOMS = (0.7, 0.5)
+"""Parts of the budget that the replay of a segment may take."""
 LARGE = (2, 4)
 """What is in segments of over one of these parts of the largest is sent rather than replayed."""
 STEPS = 20
@@ -99,17 +103,24 @@ class Hybrids:
         weights = self._weights()
         for script in self._alone if weights else ():
             self._weigh(script, weights)
+        tried: list[Choice | Script] = []
         for choice in self._bases():
+            if choice in tried:
+                continue
+            tried.append(choice)
             roots = self._oldest(choice)
             for share in SHARES:
                 self._weigh(choice, _part(roots, share, self._size))
-            self._weigh(choice, (*roots, *weights))
+            for share in WITH_WEIGHTS:
+                self._weigh(choice, (*_part(roots, share, self._size), *weights))
 
     def _bases(self) -> Iterator[Choice | Script]:
         """What to replay, of all that is tried with transfers."""
         full = sum(self._size(root) for root in self.facts.wanted)
         yield self.segments.nothing()
         yield from self._choices
+        for share in ROOMS:
+            yield self.segments.by_room(int(share * self._budget))
         for part in PARTS:
             size = full // part
             yield self.segments.by_size(size)

@@ -17,6 +17,10 @@ SMALL = 512
 """What is under this part of the largest activation is never worth a replay."""
 
 
+NEEDED = 3
+"""Times the largest activation of a segment: what its backward has at once, beside the segment."""
+
+
 class Segments:
     """`large`: droppable roots worth a replay; `cuts`: where the forward is passed by a single one
     of them, as (position in the forward, root)."""
@@ -106,6 +110,32 @@ class Segments:
                 group += 1
             choice[root] = 0 if root in kept else group
         return choice
+
+    def by_room(self, room: int) -> Choice:
+        """Keep the ends of segments whose replay fits in `room` bytes, beside what its backward
+        needs; these get longer as activations get smaller. Nothing is dropped of what does not fit
+        by itself."""
+        buffers, choice = self.facts.program.buffers, dict[int, int]()
+        at: dict[int, list[int]] = {}
+        for root in sorted(self.large, key=lambda root: self.first[root]):
+            at.setdefault(self.first[root], []).append(root)
+        roots: list[int] = []
+        total = largest = done = 0
+        end = None
+        for place, cut in (*self.cuts, (len(self.facts.forward) - 1, None)):
+            piece = [root for k in range(done, place + 1) for root in at.get(k, ())]
+            done = place + 1
+            sizes = [buffers[root].nbytes for root in piece if root in self.facts.wanted]
+            most = max([largest, *sizes])
+            if total + sum(sizes) + NEEDED * most > room:
+                choice |= dict.fromkeys((root for root in roots if root != end), 0)
+                roots, total, most = [], 0, max(sizes, default=0)
+            if sum(sizes) + NEEDED * most <= room:
+                roots, total, largest = roots + piece, total + sum(sizes), most
+            else:
+                largest = 0
+            end = cut
+        return choice | dict.fromkeys((root for root in roots if root != end), 0)
 
     def _ends(self, most: int) -> frozenset[int]:
         buffers = self.facts.program.buffers

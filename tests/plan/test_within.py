@@ -14,6 +14,7 @@ from graphc.memory import lowered
 from graphc.plan import plan_program, verify_plan
 from graphc.plan.facts import Facts
 from graphc.plan.front import POLICIES, Front
+from graphc.plan.segments import NEEDED, Segments
 from graphc.plan.within import plan_within, replay_us
 from graphc.program import Program
 
@@ -87,3 +88,17 @@ def test_a_chain_of_thousands_of_layers_ends() -> None:
     plain = plan_program(program)
     plan = plan_within(program, plain.peak_bytes // 4, "sqrt")
     assert plan.peak_bytes <= plain.peak_bytes // 4
+
+
+def test_segments_are_as_long_as_there_is_room() -> None:
+    program = long_chain(40)
+    segments, buffers = Segments(Facts(program)), program.buffers
+    wanted = sorted(segments.facts.wanted, key=lambda root: segments.first[root])
+    each = max(buffers[root].nbytes for root in wanted)
+    counts = []
+    for length in (1, 3, 7):
+        choice = segments.by_room((NEEDED + length) * each)
+        counts.append(sum(root in choice for root in wanted))
+    assert counts[0] < counts[1] < counts[2]
+    assert not segments.by_room(0)
+    assert len(segments.by_room(100 * each)) >= len(wanted) - 1
