@@ -24,6 +24,8 @@ TABLE = Path(__file__).parent / "tables" / "cpu.json"
 VERSION = 1
 MAX_BYTES = 64 << 20
 MEASURED, SHIPPED = "measured", "table"
+COPIES = {"copy 4096": 4096, "copy 67108864": 67_108_864}
+"""Copies to the host pool that are measured: key -> bytes."""
 
 
 @record(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class Costs:
         move = 1e-3 * nbytes / (rate.gbps * min(self.threads, 2))
         return rate.start_us + max(compute, move), SHIPPED
 
+    def link(self, is_file: bool) -> tuple[float, float] | None:
+        """(bytes/s, microseconds to start) of copies to the host pool, which `is_file` or memory;
+        None if they were not measured."""
+        times = [self.times.get(pool_key(key, is_file), 0.0) for key in COPIES]
+        (few, many), (short, long) = COPIES.values(), times
+        return (1e6 * (many - few) / (long - short), short) if 0 < short < long else None
+
     def digest(self) -> str:
         """Equal for costs that are equal."""
         return f"{zlib.crc32(_table()):08x}{self.source}"
@@ -63,6 +72,11 @@ def known_costs(threads: int, cache: Path | None = None) -> Costs:
     """What was measured on a machine like this one with so many threads. Raises GC-F001 for a file
     that cannot be read, GC-A001 for one that `graphc tune` did not write."""
     return Costs(threads, *_times(cache_file(threads, cache)))
+
+
+def pool_key(key: str, is_file: bool) -> str:
+    """What a copy is called among the times; a pool that is a file is slower."""
+    return f"{key} to a file" if is_file else key
 
 
 def cache_file(threads: int, cache: Path | None = None) -> Path:
@@ -142,4 +156,13 @@ def _processor() -> str:
     )
 
 
-__all__ = ["MEASURED", "SHIPPED", "Costs", "cache_file", "keep_times", "known_costs"]
+__all__ = [
+    "COPIES",
+    "MEASURED",
+    "SHIPPED",
+    "Costs",
+    "cache_file",
+    "keep_times",
+    "known_costs",
+    "pool_key",
+]

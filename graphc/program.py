@@ -120,10 +120,11 @@ class Call:
 class Link:
     """The way between host and device: one copy after another, each way on its own; a copy takes
     `start_us` and its bytes at `bandwidth` bytes/s. The defaults are those of PCIe 3.0 x16 with
-    pinned memory."""
+    pinned memory. `basis`: where the figures are from."""
 
     bandwidth: float = 12e9
     start_us: float = 10.0
+    basis: str = "PCIe 3.0 x16"
 
     def microseconds(self, nbytes: int) -> float:
         return self.start_us + 1e6 * nbytes / self.bandwidth

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
+from tempfile import TemporaryFile
+from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 
 from graphc import _core
-from graphc.costs import keep_times, known_costs
+from graphc.config import Config
+from graphc.costs import COPIES, keep_times, known_costs, pool_key
+from graphc.errors import fail
 from graphc.ir.graph import Graph
 from graphc.lower._problem import UNPACKED, Problem
 from graphc.lower.cpu import problems
@@ -21,6 +27,7 @@ from graphc.runtime.threads import checked_threads
 
 LEAST, SECONDS = 5, 0.03
 """Runs of one kernel, and how long they go on."""
+Bytes = npt.NDArray[np.uint8]
 Progress = Callable[[int, int, str], None]
 """(kernels done, kernels in all, what is measured now)."""
 
@@ -47,7 +54,7 @@ def tune(
     progress: Progress = lambda done, count, key: None,
 ) -> TuneReport:
     """Measure the kernels of a network's forward on this machine and add them to the cache; those
-    of its backward too if `train`, in phase TRAIN if `net` is a file.
+    of its backward too if `train`, in phase TRAIN if `net` is a file, and copies to the host pool.
 
     Later compilations with as many threads choose kernels and formats by these times. What is in
     the cache is not measured anew, unless `again`. Raises GC-R004 (threads), GC-F002 for a cache
@@ -62,6 +69,11 @@ def tune(
     for done, problem in enumerate(wanted):
         progress(done, len(wanted), problem.key)
         times[problem.key] = measure(problem, count)
+    if train:
+        host = Config.load().host
+        keys = {pool_key(key, host is not None): nbytes for key, nbytes in COPIES.items()}
+        if again or not before.keys() >= keys.keys():
+            times |= {key: measure_copy(nbytes, host) for key, nbytes in keys.items()}
     return TuneReport(times, len(found) - len(wanted), keep_times(times, count), count)
 
 
@@ -86,6 +98,30 @@ def measure(problem: Problem, threads: int) -> float:
     reads = [array(*shape) for shape in problem.reads]
     writes = [array(*shape) for shape in problem.writes]
     return kernel.time(reads, writes, LEAST, SECONDS, problem.weights)
+
+
+def measure_copy(nbytes: int, folder: Path | None) -> float:
+    """Microseconds of the fastest of several copies to the host pool: to other memory, or, if it is
+    a file, to one in its folder. Raises GC-F002 for one that cannot be made."""
+    source = np.ones(nbytes, np.uint8)
+    if folder is None:
+        return _copied(source, np.zeros(nbytes, np.uint8))
+    try:
+        with TemporaryFile(dir=folder) as file:
+            return _copied(source, np.memmap(file, np.uint8, "w+", shape=(nbytes,)))
+    except OSError as error:
+        fail("GC-F002", f"cannot make a host pool in {str(folder)!r}: {error.strerror}")
+
+
+def _copied(source: Bytes, target: Bytes) -> float:
+    best, past = inf, perf_counter() + SECONDS
+    np.copyto(target, source)
+    runs = 0
+    while runs < LEAST or perf_counter() < past:
+        start = perf_counter()
+        np.copyto(target, source)
+        best, runs = min(best, perf_counter() - start), runs + 1
+    return 1e6 * best
 
 
 def _made(problem: Problem, threads: int) -> _core.Kernel:

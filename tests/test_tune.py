@@ -10,10 +10,11 @@ import pytest
 
 import graphc
 from graphc import _core
-from graphc.costs import MEASURED, SHIPPED, keep_times, known_costs
+from graphc.costs import COPIES, MEASURED, SHIPPED, keep_times, known_costs, pool_key
 from graphc.errors import GraphError
 from graphc.lower.cpu import problems
-from graphc.memory import pinned_values, prepared
+from graphc.memory import lowered, pinned_values, prepared
+from graphc.program import Link
 
 NET = """
 layer { name: "data" type: "Input" top: "data"
@@ -69,6 +70,30 @@ def test_gradients_are_measured_for_training(net: graphc.Graph) -> None:
     program = exe._executor.prepared.program
     chosen = [program.calls[c].variants[0] for c in program.entries["backward"]]
     assert {v.basis for v in chosen if v.symbol in kinds} == {MEASURED}
+
+
+def test_copies_to_the_pool_are_measured(
+    net: graphc.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory and in a file, each once; plans for target cpu then rest on them."""
+
+    def link() -> Link:
+        low = lowered(net, train=True, target="cpu", threads=1)
+        return low.program.link
+
+    assert link() == Link()
+    found = graphc.tune(net, train=True, threads=1)
+    assert set(COPIES) <= set(found.times)
+    measured = link()
+    assert (measured.basis, measured.bandwidth > 1e6) == (MEASURED, True)
+    assert measured.start_us == found.times["copy 4096"]
+    monkeypatch.setenv("GRAPHC_HOST", str(tmp_path))
+    assert link() == Link()
+    assert set(graphc.tune(net, train=True, threads=1).times) == {
+        pool_key(key, True) for key in COPIES
+    }
+    assert link().basis == MEASURED
+    assert graphc.tune(net, train=True, threads=1).times == {}
 
 
 @pytest.mark.parametrize("favourite", ["conv", "dnnl_conv", "conv_winograd"])

@@ -103,6 +103,8 @@ def _tell_replays(found: dict[str, Any]) -> None:
     if told["sent"]:
         host, stall = size_text(told["host_bytes"]), told["stall_us"] / 1e3
         say(f"host pool {host} ({told['host_bytes']:,} B); calls wait {stall:.2f} ms for transfers")
+        rate = told["link"]["bandwidth"] / 1e9
+        say(f"transfers at {rate:.1f} GB/s ({told['link']['basis']})")
     if "kept" in told:
         say("\nkept from the forward:")
         rows = [(row["name"], size_text(row["bytes"])) for row in told["kept"]]

@@ -257,6 +257,8 @@ def recompute(program: Program, plan: Plan, policy: str, explain: bool) -> dict[
         "stall_us": told.stall_us,
         "overhead": told.overhead,
     }
+    if told.sent:
+        found["link"] = asdict(program.link)
     if explain:
         found["kept"] = [{"name": name, "bytes": nbytes} for name, nbytes in told.kept]
         keys = ("layer", "part", "times", "us")

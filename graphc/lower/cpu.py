@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from graphc import _core
-from graphc.costs import Costs, known_costs
+from graphc.config import Config
+from graphc.costs import MEASURED, Costs, known_costs
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Kind
 from graphc.lower._buffers import given_values, program_of, weight_gradients
@@ -34,7 +35,7 @@ from graphc.lower._trace import trace
 from graphc.lower._updates import Told, absorb_updates, update_early
 from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
-from graphc.program import Call, Program
+from graphc.program import Call, Link, Program
 
 
 def lower(
@@ -102,6 +103,9 @@ def lower_again(
         variants=lambda draft: (),
     )
     program = with_kernels(program, placed, graph, rows, price, threads)
+    link = costs.link(Config.load().host is not None)
+    if link is not None:
+        program = replace(program, link=Link(*link, MEASURED))
     if pin_variants:
         program = replace(program, calls=tuple(map(_pinned, program.calls)))
     return program, Choices(key, tuple(map(rows.chosen, asked)))

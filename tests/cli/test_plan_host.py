@@ -29,10 +29,12 @@ def test_the_command_line_sends(cli, net: Path, tmp_path: Path) -> None:
     assert found["sent"] == len(found["sent_buffers"]) > 0
     assert 0 < found["host_bytes"] == told["host_bytes"] < 1 << 30
     assert found["stall_us"] > 0
+    assert found["link"] == {"bandwidth": 12e9, "start_us": 10.0, "basis": "PCIe 3.0 x16"}
     page = tmp_path / "memory.html"
     done = cli(*words, "--timeline", "--html", page)
     assert "sent to the host:" in done.out
     assert "host pool" in done.out
+    assert "transfers at 12.0 GB/s (PCIe 3.0 x16)" in done.out
     assert found["sent_buffers"][0]["name"] in page.read_text()
 
 
