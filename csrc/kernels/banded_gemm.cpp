@@ -13,6 +13,12 @@ namespace {
 constexpr std::int64_t kBandFloats = 32768;                // of a band: half of a small L2 cache
 constexpr std::int64_t kSlack = kTileVectors * kMaxWidth;  // floats that a tile reads too many
 
+// Measured, of the time that the products take. To copy a vector of x, or gather one from a single
+// row, for each product that it is in; to close the gaps of a tile, for each product of a sum. Each
+// product's vectors come from a cache: more lines of it, where columns of taps lie apart.
+constexpr double kCopy = 20, kCopyApart = 14, kGather = 8, kGaps = 17;
+constexpr double kLine = 0.2, kPanel = 0.05;
+
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 bool is_evenly_spaced(const std::vector<std::int64_t>& shifts) {
@@ -32,19 +38,35 @@ struct BandedGemm::Band {
     float* planes;
 };
 
-BandedGemm::Axis::Axis(const WindowAxis& axis)
+BandedGemm::Axis::Axis(const WindowAxis& axis, bool is_apart)
     : in(axis.in),
       windows(axis.windows),
       step(axis.step),
       taps(std::int64_t(axis.shifts.size())),
       dilation(taps > 1 ? axis.shifts[1] - axis.shifts[0] : 1),
-      low(axis.shifts[0]) {}
+      low(axis.shifts[0]),
+      is_apart(is_apart) {}
 
-// Of the time that the products take: what the windows between two rows add, and the copies.
-double BandedGemm::cost(const Axis& rows, const Axis& cols, std::int64_t outputs) {
-    const double copied = 20.0 * double(rows.step * cols.step);
-    return double(cols.reach()) / double(cols.windows) +
-           copied / (double(rows.taps * cols.taps) * double(outputs));
+double BandedGemm::cost(const ImplicitGemmShape& shape, bool is_apart) {
+    const Axis rows(shape.axes[0], false), cols(shape.axes[1], is_apart);
+    const std::int64_t width = cols.windows + cols.reach(), taps = rows.taps * cols.taps;
+    const double lanes = double(ceil_div(width, kMaxWidth) * kMaxWidth) / double(width);
+    const double planes = double(rows.planes() * cols.planes());
+    const double copying = planes * lanes / (double(taps) * double(shape.outputs));
+    const double depth = double(shape.channels * taps);
+    if (!is_apart) {
+        const double gaps = cols.reach() ? kGaps * double(depth_blocks(std::int64_t(depth))) : 0;
+        return double(cols.reach()) / double(cols.windows) + kCopy * copying + gaps / depth;
+    }
+    constexpr std::int64_t panel = kTileVectors * kMaxWidth;
+    const std::int64_t met = std::min(panel, width) * (rows.taps - 1) + panel;
+    return kCopyApart * copying + kLine * (double(met) / double(kMaxWidth * rows.taps) - 1);
+}
+
+// Tiles know three runs of windows at most.
+bool BandedGemm::is_apart(const ImplicitGemmShape& shape) {
+    const Axis cols(shape.axes[1], false);
+    return cols.windows + cols.reach() < kMaxWidth || cost(shape, true) < cost(shape, false);
 }
 
 bool BandedGemm::suits(const ImplicitGemmShape& shape) {
@@ -53,22 +75,21 @@ bool BandedGemm::suits(const ImplicitGemmShape& shape) {
         const bool is_plain = axis.first == 0 && axis.stride == 1 && axis.windows > 0;
         if (!is_plain || !is_evenly_spaced(axis.shifts)) return false;
     }
-    const Axis rows(shape.axes[0]), cols(shape.axes[1]);
     const WindowAxis &down = shape.axes[0], &across = shape.axes[1];
     const bool is_dense =
         across.y_pitch == 1 && across.r_pitch == 1 &&
-        (rows.windows == 1 || (down.y_pitch == cols.windows && down.r_pitch == cols.windows));
-    const std::int64_t taps = rows.taps * cols.taps;
-    const bool is_long = cols.windows + cols.reach() >= kMaxWidth && taps > 1 &&
-                         (cols.in <= 1 || across.x_pitch == 1);
-    if (!is_dense || !is_long) return false;
-    if (ImplicitGemm::takes_outputs_in_lanes(rows.windows * cols.windows, shape.outputs,
-                                             shape.channels * taps)) {
+        (down.windows == 1 || (down.y_pitch == across.windows && down.r_pitch == across.windows));
+    const std::int64_t taps = std::int64_t(down.shifts.size() * across.shifts.size());
+    if (!is_dense || taps == 1 || (across.in > 1 && across.x_pitch != 1)) return false;
+    const std::int64_t windows = down.windows * across.windows;
+    if (ImplicitGemm::takes_outputs_in_lanes(windows, shape.outputs, shape.channels * taps)) {
         return false;
     }
-    // ImplicitGemm takes about 4 cycles for each vector that it gathers, and 33 for its table.
-    const double gathering = (8.0 + 66.0 / double(shape.channels)) / double(shape.outputs);
-    return cost(rows, cols, shape.outputs) < gathering;
+    // What ImplicitGemm takes to gather a vector, and for its table.
+    const double pieces = 1 + double(kMaxWidth - 1) / double(across.windows);
+    const double gathering =
+        kPanel + (kGather * pieces + 66.0 / double(shape.channels)) / double(shape.outputs);
+    return cost(shape, is_apart(shape)) < gathering;
 }
 
 std::unique_ptr<SpatialGemm> spatial_gemm(ImplicitGemmShape shape) {
@@ -78,8 +99,8 @@ std::unique_ptr<SpatialGemm> spatial_gemm(ImplicitGemmShape shape) {
 
 BandedGemm::BandedGemm(ImplicitGemmShape shape)
     : shape_(std::move(shape)),
-      rows_(shape_.axes[0]),
-      cols_(shape_.axes[1]),
+      rows_(shape_.axes[0], false),
+      cols_(shape_.axes[1], is_apart(shape_)),
       loops_(chosen_loops()),
       slivers_(shape_.outputs, loops_),
       taps_(rows_.taps * cols_.taps),
@@ -97,7 +118,7 @@ void BandedGemm::plan() {
     pitch_ = cols_.windows + cols_.reach();
     const std::int64_t block = ceil_div(depth_, depth_blocks(depth_));
     const std::int64_t channels = std::min(shape_.channels, ceil_div(block, taps_) + 1);
-    const std::int64_t planes = rows_.step * cols_.step * channels;
+    const std::int64_t planes = rows_.planes() * cols_.planes() * channels;
     const auto height_of = [&](std::int64_t bands) {
         return ceil_div(rows_.windows, bands) + rows_.reach();
     };
@@ -115,7 +136,7 @@ void BandedGemm::plan() {
     }
     height_ = height_of(bands_);
     plane_ = height_ * pitch_;
-    channel_ = plane_ * rows_.step * cols_.step;
+    channel_ = plane_ * rows_.planes() * cols_.planes();
     const std::int64_t floats = channel_ * channels + kSlack + cols_.reach();
     own_bytes_ = std::size_t(ceil_div(floats * std::int64_t(sizeof(float)), 64)) * 64;
 }
@@ -124,10 +145,10 @@ std::size_t BandedGemm::workspace() const { return own_bytes_ * std::size_t(shap
 
 void BandedGemm::make_pieces() {
     const std::int64_t lanes = loops_.width;
-    for (std::int64_t c = 0; c < cols_.step; ++c) {
+    for (std::int64_t c = 0; c < cols_.planes(); ++c) {
         for (std::int64_t at = 0; at < pitch_; at += lanes) {
             // Lane l is element first + l * step, where there is one.
-            const std::int64_t first = at * cols_.step + c + cols_.low;
+            const std::int64_t first = at * cols_.step + cols_.first(c);
             const auto lanes_below = [&](std::int64_t element) {
                 return int(std::clamp<std::int64_t>(
                     element > first ? ceil_div(element - first, cols_.step) : 0, 0, lanes));
@@ -142,7 +163,7 @@ void BandedGemm::make_offsets() {
     for (std::int64_t c = 0; c < shape_.channels; ++c) {
         for (std::int64_t i = 0; i < rows_.taps; ++i) {
             for (std::int64_t j = 0; j < cols_.taps; ++j) {
-                const std::int64_t plane = rows_.remainder(i) * cols_.step + cols_.remainder(j);
+                const std::int64_t plane = rows_.plane(i) * cols_.planes() + cols_.plane(j);
                 offsets_.push_back(c * channel_ + plane * plane_ + rows_.plane_shift(i) * pitch_ +
                                    cols_.plane_shift(j));
             }
@@ -170,42 +191,30 @@ void BandedGemm::run(const ImplicitGemmRun& run) const {
               });
 }
 
-// Planes are written in order, since vectors may run over the ends of rows.
 void BandedGemm::copy(const ImplicitGemmRun& run, const Band& band, std::int64_t channel,
                       std::int64_t count) const {
     const float* x = run.x + shape_.x_images[band.image] +
                      (band.group * shape_.channels + channel) * shape_.x_channel;
-    const std::int64_t first = band.first * rows_.step + rows_.low;
+    const std::int64_t vectors = ceil_div(pitch_, loops_.width);
+    CopyJob job{};
+    job.x_row = x_row_;
+    job.height = rows_.in;
+    job.stride = rows_.step;
+    job.step = cols_.step;
+    job.to = band.planes;
+    job.rows = height_;
+    job.pitch = pitch_;
     for (std::int64_t c = 0; c < count; ++c, x += shape_.x_channel) {
-        float* planes = band.planes + c * channel_;
-        for (std::int64_t r = 0; r < rows_.step; ++r) {
-            copy_rows(x, first + r, planes + r * cols_.step * plane_);
+        job.x = x;
+        for (std::int64_t r = 0; r < rows_.planes(); ++r) {
+            job.first = band.first * rows_.step + rows_.first(r);
+            for (std::int64_t i = 0; i < cols_.planes(); ++i, job.to += plane_) {
+                job.pieces = pieces_.data() + i * vectors;
+                loops_.copy(job);
+            }
         }
     }
     std::fill_n(band.planes + count * channel_, kSlack + cols_.reach(), 0.0f);
-}
-
-// Rows first, first + step, ... of x into the planes of one remainder of rows.
-void BandedGemm::copy_rows(const float* x, std::int64_t first, float* planes) const {
-    const std::int64_t step = rows_.step, vectors = ceil_div(pitch_, loops_.width);
-    const std::int64_t low = std::clamp<std::int64_t>(ceil_div(-first, step), 0, height_);
-    const std::int64_t high =
-        first < rows_.in ? std::clamp<std::int64_t>(ceil_div(rows_.in - first, step), low, height_)
-                         : low;
-    LayJob job{};
-    job.pieces_per_tap = job.table_taps = 1;
-    job.taps = 1;
-    job.channel_step = step * x_row_;
-    job.step = cols_.step;
-    job.k0 = 0;
-    job.k1 = high - low;
-    for (std::int64_t c = 0; c < cols_.step; ++c, planes += plane_) {
-        job.pieces = pieces_.data() + c * vectors;
-        std::fill_n(planes, low * pitch_, 0.0f);
-        loops_.lay(job, x + (first + low * step) * x_row_, int(vectors), planes + low * pitch_,
-                   pitch_);
-        std::fill(planes + high * pitch_, planes + plane_, 0.0f);
-    }
 }
 
 void BandedGemm::multiply(const ImplicitGemmRun& run, const Band& band,
@@ -262,6 +271,10 @@ void BandedGemm::multiply_sliver(const ImplicitGemmRun& run, const Band& band,
 std::int64_t BandedGemm::find_runs(std::int64_t first, std::int64_t stop, BandJob& job) const {
     std::int64_t kept = 0;
     job.run_count = 0;
+    if (pitch_ == cols_.windows) {
+        job.runs[job.run_count++] = {0, int(stop - first)};
+        return stop - first;
+    }
     for (std::int64_t at = first; at < stop; at = (at / pitch_ + 1) * pitch_) {
         const std::int64_t count = std::min(stop - at, cols_.windows - at % pitch_);
         if (count <= 0) continue;

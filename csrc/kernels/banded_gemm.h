@@ -5,7 +5,9 @@
 // rows and columns leave when divided by the strides. Rows of a plane are a bit longer than rows of
 // windows; counted in those, window f meets each tap at element f of a plane, shifted by an offset
 // that depends on the tap only. So vectors of windows run over the ends of rows; the windows that
-// lie between two rows are dropped at the end.
+// lie between two rows are dropped at the end. Where rows are short, that is too many of them:
+// then every column of taps has a plane of its own, whose rows are just as long as those of
+// windows.
 #pragma once
 
 #include <memory>
@@ -26,25 +28,36 @@ class BandedGemm final : public SpatialGemm {
     void run(const ImplicitGemmRun& run) const override;
 
   private:
-    // Along one axis: how many elements apart neighbouring taps are, where the first lies, how far
-    // from it the last one is in a plane, and as what remainder of what stride.
+    // Along one axis: how many elements apart neighbouring taps are, and where the first lies; in
+    // which plane a tap meets its elements, shifted by how much, and which element that plane
+    // begins with.
     struct Axis {
-        explicit Axis(const WindowAxis& axis);
-        std::int64_t plane_shift(std::int64_t tap) const { return tap * dilation / step; }
-        std::int64_t remainder(std::int64_t tap) const { return tap * dilation % step; }
+        Axis(const WindowAxis& axis, bool is_apart);
+        std::int64_t planes() const { return is_apart ? taps : step; }
+        std::int64_t plane(std::int64_t tap) const {
+            return is_apart ? tap : tap * dilation % step;
+        }
+        std::int64_t plane_shift(std::int64_t tap) const {
+            return is_apart ? 0 : tap * dilation / step;
+        }
+        std::int64_t first(std::int64_t plane) const {
+            return low + (is_apart ? plane * dilation : plane);
+        }
         std::int64_t reach() const { return plane_shift(taps - 1); }
 
         std::int64_t in, windows, step, taps, dilation, low;
+        bool is_apart;  // has each tap a plane of its own?
     };
     struct Band;
 
-    static double cost(const Axis& rows, const Axis& cols, std::int64_t outputs);
+    // Of the time that the products take: what is added to it.
+    static double cost(const ImplicitGemmShape& shape, bool is_apart);
+    static bool is_apart(const ImplicitGemmShape& shape);
     void plan();
     void make_pieces();
     void make_offsets();
     void copy(const ImplicitGemmRun& run, const Band& band, std::int64_t channel,
               std::int64_t count) const;
-    void copy_rows(const float* x, std::int64_t first, float* planes) const;
     void multiply(const ImplicitGemmRun& run, const Band& band, const DepthBlock& block) const;
     void multiply_sliver(const ImplicitGemmRun& run, const Band& band, const DepthBlock& block,
                          std::int64_t output, std::int64_t count) const;
@@ -59,7 +72,7 @@ class BandedGemm final : public SpatialGemm {
     std::int64_t bands_ = 1;
     std::int64_t pitch_ = 0, height_ = 0;   // of a plane, in floats and in rows
     std::int64_t plane_ = 0, channel_ = 0;  // floats of a plane, and of a channel's planes
-    std::vector<Piece> pieces_;             // [remainder of columns][vector of a plane's row]
+    std::vector<Piece> pieces_;             // [plane of columns][vector of a plane's row]
     std::vector<std::int64_t> offsets_;     // [channel][tap], from the first channel's planes
     std::size_t own_bytes_ = 0;             // of each thread's workspace
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/gemm_types.h"
+#include "kernels/loops/copy.h"
 #include "kernels/loops/dot.h"
 #include "kernels/loops/lay.h"
 #include "kernels/loops/slide.h"
@@ -38,6 +39,7 @@ constexpr GemmLoops make_loops() {
     made.dot_rows = S::dot_rows;
     made.dot_columns = S::dot_columns;
     made.lay = &lay<S>;
+    made.copy = &copy<S>;
     made.slide = &slide<S>;
     made.sum_lanes = &sum_lanes<S>;
     made.turn = &turn<S>;

@@ -76,6 +76,17 @@ struct LayJob {
     std::int64_t k0, k1;
 };
 
+// Row i of `to` is what the pieces, one for each vector, say of row first + i * stride of x, where
+// there is one of `height`, else zeros: `pitch` elements.
+struct CopyJob {
+    const float* x;
+    std::int64_t x_row, height, first, stride;
+    const Piece* pieces;
+    std::int64_t step;  // elements of x from lane to lane
+    float* to;
+    std::int64_t rows, pitch;
+};
+
 // A block of dot products, partial[i][j][lane] (+)= sum_k x[i * x_row + k] * w[j * w_row + k],
 // where k goes to lane k % width.
 struct DotJob {
@@ -123,6 +134,7 @@ struct GemmLoops {
     // Writes `vectors` (1 or 2) vectors at to + (k - k0) * row for each k; the last may run
     // over what the caller means to keep, by less than a vector.
     void (*lay)(const LayJob& job, const float* source, int vectors, float* to, std::int64_t row);
+    void (*copy)(const CopyJob& job);
     // Not looked at: `store.last`. All rows have the bias of the first.
     void (*slide)(const SlideJob& job, const TileStore& store);
     // sums[i] = the sum of the `width` lanes of vector i.

@@ -136,34 +136,6 @@ void panel(const PanelJob& job) {
     for (; n < job.rows; ++n) panel_rows<S, 1>(job, n);
 }
 
-template <class S, int Step>
-void copy_rows(const CopyJob& job) {
-    constexpr int width = S::width;
-    float* to = job.to;
-    for (std::int64_t i = 0; i < job.rows; ++i, to += job.pitch) {
-        const std::int64_t y = job.first + i * job.stride;
-        const bool is_inside = y >= 0 && y < job.height;
-        const float* x = job.x + (is_inside ? y : 0) * job.x_row;
-        const Piece* piece = job.pieces;
-        for (std::int64_t q = 0; q < job.pitch; q += width, ++piece) {
-            const typename S::Reg value =
-                is_inside ? S::template put<Step>(S::zero(), x, *piece, job.step) : S::zero();
-            if (job.pitch - q >= width) {
-                S::store(to + q, value);
-            } else {
-                S::store_first(to + q, value, int(job.pitch - q));
-            }
-        }
-    }
-}
-
-template <class S>
-void copy(const CopyJob& job) {
-    if (job.step == 1) return copy_rows<S, 1>(job);
-    if (job.step == 2) return copy_rows<S, 2>(job);
-    copy_rows<S, 0>(job);
-}
-
 template <class S>
 void place(const float* sums, std::int64_t count, const TileStore& store) {
     TileStore to = store;
@@ -206,7 +178,6 @@ constexpr Loops make_loops() {
     fill_slivers<S, Sliver, kMaxSliverVectors>(made);
     made.dot = &dot<S>;
     made.panel = &panel<S>;
-    made.copy = &copy<S>;
     made.place = &place<S>;
     return made;
 }

@@ -125,7 +125,7 @@ void Planes::copy(const float* x, const Images& from, std::int64_t channel, std:
                 if (is_whole(field_)) {
                     copy_image(job.x, from.row, job.to);
                 } else {
-                    loops_.copy(job);
+                    graphc::chosen_loops().copy(job);
                 }
             }
             job.pieces += vectors;

@@ -30,17 +30,6 @@ struct RowJob {
     int last;
 };
 
-// Row i of `to` is what the pieces say of row first + i * stride of x, where there is one of
-// `height`, else zeros; `pitch` elements, of which vectors have `width`.
-struct CopyJob {
-    const float* x;
-    std::int64_t x_row, height, first, stride;
-    const Piece* pieces;
-    std::int64_t step;  // elements of x from lane to lane
-    float* to;
-    std::int64_t rows, pitch;
-};
-
 // sums[r * pitch + i] = sum_k values[k * rows + r] * x[offsets[k] + i].
 struct SliverJob {
     const float* x;
@@ -77,7 +66,6 @@ struct Loops {
     float (*dot)(const std::int32_t* offsets, const float* values, std::int64_t count,
                  const float* x);
     void (*panel)(const PanelJob& job);
-    void (*copy)(const CopyJob& job);
     // Takes `count` sums to where they belong: row 0 of the store.
     void (*place)(const float* sums, std::int64_t count, const TileStore& store);
 };
