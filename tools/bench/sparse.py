@@ -1,13 +1,14 @@
 """Sparse convolution against the fastest dense kernel there is, layer by layer, on one thread.
 
-python tools/bench/sparse.py [--layers a,b] [--zeros 0.8,0.9] [--rounds 7] [--json FILE]
+python tools/bench/sparse.py [--layers a,b] [--zeros 0.8,0.9] [--rounds 7] [--direct] [--json FILE]
 python tools/bench/sparse.py --net deploy.prototxt [--weights FILE] [--zeros 0.8,0.9] ...
 
 The dense kernels (matrix product, oneDNN, Winograd) get operands in their own format, for nothing;
 the sparse one copies x into its padded planes within its time. Rounds alternate between dense,
 sparse and dense again; figures are the fastest runs of all rounds, and A/A how far the two dense
-ones are apart. Weights are out of the caches before each run, as between other layers. With --net,
-the network (random weights, unless a file is given), pruned by prune_weights, runs dense, as
+ones are apart. Weights are out of the caches before each run, as between other layers. --direct
+leaves Winograd's convolution out, which multiplies a quarter as often as there are weights. With
+--net, the network (random weights, unless a file is given), pruned by prune_weights, runs dense, as
 sparse_layout lays it out, and dense again.
 """
 
@@ -125,9 +126,13 @@ def spec(array: np.ndarray) -> _core.Spec:
     return "f32", array.shape, tuple(s // 4 for s in array.strides)
 
 
-def measure(layer: tuple[int, ...], zeros: float, rounds: int) -> dict[str, float | str]:
+def measure(
+    layer: tuple[int, ...], zeros: float, rounds: int, is_direct: bool
+) -> dict[str, float | str]:
     """Microseconds of the fastest dense kernel, twice, and of the sparse one."""
     dense = timers(layer, "LOWERED_GEMM", zeros)
+    if is_direct:
+        dense = {symbol: timer for symbol, timer in dense.items() if "winograd" not in symbol}
     best = min(dense, key=lambda symbol: min(dense[symbol]() for _ in range(2)))
     (sparse,) = timers(layer, "DIRECT_SCONV", zeros).values()
     times = [(dense[best](), sparse(), dense[best]()) for _ in range(rounds)]
@@ -184,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--zeros", default="0.7,0.8,0.9,0.95")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--direct", action="store_true", help="leave Winograd's convolution out")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args(argv)
     names = [str(told.net)] if told.net else told.layers.split(",")
@@ -197,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if told.net:
                 row = measure_net(told.net, told.weights, zeros, told.rounds)
             else:
-                row = measure(LAYERS[name], zeros, told.rounds)
+                row = measure(LAYERS[name], zeros, told.rounds, told.direct)
             found.append({"layer": name, "zeros": zeros, **row})
             gain = float(row["dense"]) / float(row["sparse"])
             print(
