@@ -9,9 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/parallel.h"
-#include "kernels/sparse/product.h"
-#include "kernels/split.h"
+#include "kernels/sparse/planes_kernel.h"
 
 namespace graphc::sparse {
 
@@ -39,6 +37,7 @@ struct Layout {
         require(room < (std::int64_t(1) << 31), "too many weights");
     }
 
+    std::int64_t tile() const { return loops.sliver_vectors; }
     std::int64_t slivers() const { return ceil_div(outputs, loops.sliver); }
     std::int64_t order() const { return groups; }
     std::int64_t starts() const { return order() + groups * outputs; }
@@ -47,44 +46,18 @@ struct Layout {
     std::int64_t size() const { return values() + room; }
 };
 
-class Compact final : public Kernel {
+class Compact final : public PlanesKernel<Layout> {
   public:
-    explicit Compact(const Problem& problem)
-        : told_(problem.attrs),
-          operands_(problem, told_),
-          layout_(told_),
-          tiles_(layout_.planes, layout_.loops.width, layout_.loops.sliver_vectors, operands_),
-          threads_(threads_for(0.03 * double(told_.room()) * double(layout_.planes.count()),
-                               problem.threads)),
-          source_(layout_.planes, operands_, told_.field, threads_) {
-        const Spec& packed = problem.reads[1];
-        if (packed.size() > 0) require_flat(packed, layout_.size(), "packed weight");
-    }
-
-    std::size_t packed() const override { return std::size_t(layout_.size()); }
-
-    std::size_t workspace() const override {
-        return source_.workspace() + sum_bytes() * std::size_t(threads_);
-    }
+    explicit Compact(const Problem& problem) : PlanesKernel(problem, 0.03) {}
 
     void run(const Run& run) const override {
-        for (std::int64_t group = 0; group < layout_.planes.groups(); ++group) {
-            const float* x = source_.prepare(run, group);
-            share_out(tiles_.count() * layout_.groups, std::min(run.threads, threads_),
-                      [&](std::int64_t task, int thread) {
-                          char* own = run.workspace + source_.workspace() +
-                                      sum_bytes() * std::size_t(thread);
-                          multiply(run, x, group, task / layout_.groups, task % layout_.groups,
-                                   reinterpret_cast<float*>(own));
-                      });
-        }
+        each_tile(run, layout_.groups,
+                  [&](const float* x, std::int64_t images, std::int64_t tile, std::int64_t group,
+                      float* sums) { multiply(run, x, images, tile, group, sums); });
     }
 
   private:
-    std::int64_t row() const { return tiles_.most() * layout_.loops.width; }
-    std::size_t sum_bytes() const {
-        return std::size_t(ceil_div(layout_.loops.sliver * row() * 4, 64) * 64);
-    }
+    std::int64_t sum_rows() const override { return layout_.loops.sliver; }
 
     void multiply(const Run& run, const float* x, std::int64_t images, std::int64_t tile,
                   std::int64_t group, float* sums) const {
@@ -93,8 +66,7 @@ class Compact final : public Kernel {
         const std::int32_t* starts = packed + layout_.starts() + 2 * group * layout_.slivers();
         const std::int64_t live = packed[group], channels = told_.field.channels / layout_.groups;
         const std::int64_t first = images * layout_.planes.joined();
-        const bool is_whole = source_.workspace() > 0 || tiles_.last(tile) == layout_.loops.width;
-        const auto& slivers = is_whole ? layout_.loops.slivers : layout_.loops.last_slivers;
+        const auto& slivers = is_whole(tile) ? layout_.loops.slivers : layout_.loops.last_slivers;
         const Placer placer{run, told_, operands_, layout_.loops};
         SliverJob job{};
         job.x = x + layout_.planes.offset(group * channels, 0, 0) + tiles_.start(tile);
@@ -118,13 +90,6 @@ class Compact final : public Kernel {
             placer.place(tiles_.parts(tile), first, group * layout_.outputs + order[o], sums);
         }
     }
-
-    Told told_;
-    Operands operands_;
-    Layout layout_;
-    Tiles tiles_;
-    int threads_;
-    Source source_;
 };
 
 // weight (O, C / group, kernel...) -> packed. Fault GC-W004.

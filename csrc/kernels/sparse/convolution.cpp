@@ -8,9 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/parallel.h"
-#include "kernels/sparse/product.h"
-#include "kernels/split.h"
+#include "kernels/sparse/planes_kernel.h"
 
 namespace graphc::sparse {
 
@@ -94,6 +92,7 @@ struct Layout {
     }
     Layout(const Layout&) = delete;
 
+    std::int64_t tile() const { return order.tile; }
     std::int64_t blocks() const {
         return std::max<std::int64_t>(1, ceil_div(channels, order.block));
     }
@@ -101,56 +100,32 @@ struct Layout {
     std::int64_t size() const { return header() + 2 * room; }
 };
 
-class Convolution final : public Kernel {
+class Convolution final : public PlanesKernel<Layout> {
   public:
-    explicit Convolution(const Problem& problem)
-        : told_(problem.attrs),
-          operands_(problem, told_),
-          layout_(told_),
-          tiles_(layout_.planes, layout_.loops.width, layout_.order.tile, operands_),
-          threads_(threads_for(0.1 * double(told_.room()) * double(layout_.planes.count()),
-                               problem.threads)),
-          source_(layout_.planes, operands_, told_.field, threads_) {
-        const Spec& packed = problem.reads[1];
-        if (packed.size() > 0) require_flat(packed, layout_.size(), "packed weight");
+    explicit Convolution(const Problem& problem) : PlanesKernel(problem, 0.1) {
         parts_ = threads_ == 1 ? 1 : ceil_div(4 * threads_, tiles_.count());
         parts_ = std::clamp<std::int64_t>(parts_, 1, std::max<std::int64_t>(told_.outputs, 1));
     }
 
-    std::size_t packed() const override { return std::size_t(layout_.size()); }
-
-    std::size_t workspace() const override {
-        return source_.workspace() + sum_bytes() * std::size_t(threads_);
-    }
-
     void run(const Run& run) const override {
-        for (std::int64_t group = 0; group < layout_.planes.groups(); ++group) {
-            const float* x = source_.prepare(run, group);
-            share_out(tiles_.count() * parts_, std::min(run.threads, threads_),
-                      [&](std::int64_t task, int thread) {
-                          char* own = run.workspace + source_.workspace() +
-                                      sum_bytes() * std::size_t(thread);
-                          const std::int64_t part = task % parts_;
-                          multiply(run, x, group, task / parts_, told_.outputs * part / parts_,
-                                   told_.outputs * (part + 1) / parts_,
-                                   reinterpret_cast<float*>(own));
-                      });
-        }
+        each_tile(run, parts_,
+                  [&](const float* x, std::int64_t group, std::int64_t tile, std::int64_t part,
+                      float* sums) {
+                      multiply(run, x, group, tile, told_.outputs * part / parts_,
+                               told_.outputs * (part + 1) / parts_, sums);
+                  });
     }
 
   private:
-    std::int64_t row() const { return tiles_.most() * layout_.loops.width; }
-    std::size_t sum_bytes() const {
-        const std::int64_t outputs = layout_.blocks() > 1 ? ceil_div(told_.outputs, parts_) : 1;
-        return std::size_t(ceil_div(outputs * row() * 4, 64) * 64);
+    std::int64_t sum_rows() const override {
+        return layout_.blocks() > 1 ? ceil_div(told_.outputs, parts_) : 1;
     }
 
     void multiply(const Run& run, const float* x, std::int64_t group, std::int64_t tile,
                   std::int64_t first, std::int64_t stop, float* sums) const {
         const std::int64_t blocks = layout_.blocks(), vectors = tiles_.vectors(tile);
         const std::int64_t each = told_.outputs / layout_.groups;
-        const bool is_whole = source_.workspace() > 0 || tiles_.last(tile) == layout_.loops.width;
-        const auto& rows = is_whole ? layout_.loops.row : layout_.loops.last_row;
+        const auto& rows = is_whole(tile) ? layout_.loops.row : layout_.loops.last_row;
         const Placer placer{run, told_, operands_, layout_.loops};
         const char* packed = run.reads[1];
         RowJob job{};
@@ -175,12 +150,6 @@ class Convolution final : public Kernel {
         }
     }
 
-    Told told_;
-    Operands operands_;
-    Layout layout_;
-    Tiles tiles_;
-    int threads_;
-    Source source_;
     std::int64_t parts_ = 1;  // of the outputs
 };
 
