@@ -119,6 +119,7 @@ def optimize(
     max_error: float | None = None,
     dump: str | Path | None = None,
     train: bool = False,
+    allow_extensions: bool = False,
 ) -> tuple[Graph, OptimizeReport]:
     """Run passes on a copy of `net`; returns the copy and what each pass did.
 
@@ -128,7 +129,8 @@ def optimize(
     GMAC and runs on arrays alone); an array "label" there that is no input holds the right class of
     each sample, for passes that look at accuracy. `max_error`: how much lossy passes may change an
     output together. `dump`: a folder for the text form after each pass. `train`: gradients are
-    wanted, so that parameters stay what they are. Raises GC-T001, GC-T002, GC-V001, GC-R002 for an
+    wanted, so that parameters stay what they are. `allow_extensions`: passes may put in layers that
+    BVLC's Caffe lacks. Raises GC-T001, GC-T002, GC-V001, GC-R002 for an
     unknown blob in `keep`; `net` itself is never changed.
     """
     if not isinstance(net, Graph):
@@ -146,6 +148,7 @@ def optimize(
         max_error,
         dump,
         train,
+        allow_extensions,
     )
     return graph, report
 
@@ -169,6 +172,7 @@ def _optimize(
     max_error: float | None = None,
     dump: str | Path | None = None,
     train: bool = False,
+    allow_extensions: bool = False,
 ) -> OptimizeReport:
     """Expand `graph` and run passes on it, in place; `until_stable`: more than once, if need be."""
     from graphc.passes.expand import Expand
@@ -181,8 +185,10 @@ def _optimize(
     check_kept(pinned, {v.name: v for n in graph.forward_nodes() for v in n.outs.values()})
     fill_weights(graph)
     samples, labels = without_labels(graph, calibration)
-    ctx = Services(assemble, pinned, samples, train, labels)
-    (expanded,) = run_passes(graph, [Expand()], ctx)
+    ctx = Services(assemble, pinned, samples, train, labels, allow_extensions)
+    # a user's layer may stand for others of the user's
+    free = Services(assemble, pinned, allow_extensions=True)
+    (expanded,) = run_passes(graph, [Expand()], free)
     if not expanded.changed:
         graph.history.pop()
     meter = meter_for(ctx, graph, measure, max_error) if chosen else None
@@ -210,6 +216,7 @@ def compile(  # the name the API promises
     overrides: Mapping[str, str] | None = None,
     calibration: Mapping[str, Array] | None = None,
     measure: bool | None = False,
+    allow_extensions: bool = False,
     seed: int = 0,
     set: Overrides = (),
     host: str | int | None = None,
@@ -223,10 +230,10 @@ def compile(  # the name the API promises
     of target cpu: None, one for each CPU this process may use. `deterministic`: only kernels whose
     bits do not depend on the number of threads. `pin_variants`: every layer has the kernel that is
     fastest, whatever its workspace; else a budget may choose another, which may round differently.
-    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`. `measure`: as
-    in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan over `memory`, GC-U001
-    for one of target reference, GC-X001 for a target that is not built or cannot do this, and what
-    `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
+    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`. `measure`,
+    `allow_extensions`: as in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan
+    over `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built or
+    cannot do this, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
     """
     from graphc.passes.registry import resolve
 
@@ -236,7 +243,10 @@ def compile(  # the name the API promises
     chosen = resolve(() if train and passes == "default" else passes)
     graph = own(net, set=set)
     shape(graph, batch=batch)
-    report = _optimize(graph, chosen, kept, passes == "default", calibration, measure, train=train)
+    report = _optimize(
+        graph, chosen, kept, passes == "default", calibration, measure,
+        train=train, allow_extensions=allow_extensions,
+    )  # fmt: skip
     how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
     how |= {"threads": threads, "deterministic": deterministic, "pin_variants": pin_variants}
     return assemble(graph, **how, wish=wish, meta={"recipe": report.recipe})

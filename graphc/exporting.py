@@ -7,20 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from graphc import driver
-from graphc.errors import fail
+from graphc.errors import GraphError, fail
 from graphc.files import write_file
 from graphc.ir.graph import Graph
+from graphc.ops.registry import is_stock
 
 
 def export(
-    net: Graph | str | Path, prefix: str | Path, *, modes: bool = False, **options: Any
+    net: Graph | str | Path,
+    prefix: str | Path,
+    *,
+    modes: bool = False,
+    allow_extensions: bool = False,
+    **options: Any,
 ) -> tuple[Path, Path]:
     """Write PREFIX.prototxt and PREFIX.caffemodel; returns both paths.
 
     `net`: a Graph, or a path with the options of `graphc.load`. `modes`: keep `conv_mode` and
-    `gemm_mode`, the layouts of weights, which are fields of forks and change no result. Raises
-    GC-F002 where it cannot write, GC-U001 for more weights than a caffemodel can hold, and what
-    `load` raises.
+    `gemm_mode`, the layouts of weights, which are fields of forks and change no result.
+    `allow_extensions`: layers of types that BVLC's Caffe lacks are written as they are, too.
+    Raises GC-U001 for such a layer without that, and for more weights than a caffemodel can hold,
+    GC-F002 where it cannot write, and what `load` raises.
     """
     from graphc.front.caffemodel_writer import write_caffemodel
     from graphc.front.export import to_prototxt
@@ -30,11 +37,23 @@ def export(
     base = os.fspath(prefix)
     if not Path(base).parent.is_dir():
         fail("GC-F002", f"cannot write {base!r}: no folder {str(Path(base).parent)!r}")
+    if not allow_extensions:
+        _check_stock(graph)
     text, weights = Path(f"{base}.prototxt"), Path(f"{base}.caffemodel")
     printed = to_prototxt(graph, modes=modes)
     write_caffemodel(graph, weights)
     write_file(text, printed)
     return text, weights
+
+
+def _check_stock(graph: Graph) -> None:
+    """Raise GC-U001 for a layer of a type that BVLC's Caffe lacks."""
+    for node in graph.forward_nodes():
+        if not is_stock(node.op):
+            told = "plain Caffe lacks this type"
+            hint = "export what `graphc compile` made: expand, which always runs, and merge_gates "
+            hint += "make stock layers of some; --allow-extensions writes it as it is"
+            raise node.located(GraphError("GC-U001", told, hint))
 
 
 __all__ = ["export"]

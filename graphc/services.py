@@ -41,12 +41,14 @@ class Services:
         calibration: Mapping[str, Array] | None = None,
         train: bool = False,
         labels: Array | None = None,
+        allow_extensions: bool = False,
     ) -> None:
         self._assemble = assemble
         self.pinned = pinned
         self.calibration = calibration
         self.train = train
         self.labels = labels
+        self.allow_extensions = allow_extensions
 
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Outputs, and those pinned blobs it has, of a copy of `graph` on `inputs`."""

@@ -21,6 +21,7 @@ from graphc.cli.nets import (
     shape_hint,
 )
 from graphc.cli.options import (
+    allow_extensions_option,
     calibration_option,
     host_option,
     json_option,
@@ -86,6 +87,7 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
     help="Compare the outputs before and after each pass.  [default: for small networks]",
 )
 @calibration_option
+@allow_extensions_option
 @click.option("--dump", metavar="FOLDER", help="Write the graph's text form after each pass.")
 @net_options
 @json_option
@@ -117,6 +119,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         calibration=calibration,
         dump=options["dump"],
         train=options["train"],
+        allow_extensions=options["allow_extensions"],
     )
     meta = {"recipe": report.recipe, "source": _source(net, graph, options)}
     exe = driver.assemble(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from graphc.cli.nets import open_graph
-from graphc.cli.options import json_option, net_options
+from graphc.cli.options import allow_extensions_option, json_option, net_options
 from graphc.cli.output import emit_json, say, size_text
 
 
@@ -19,15 +19,18 @@ from graphc.cli.output import emit_json, say, size_text
     is_flag=True,
     help="Keep conv_mode and gemm_mode, the layouts of weights, which plain Caffe refuses.",
 )
+@allow_extensions_option
 @net_options
 @json_option
-def command(net: str, output: str, modes: bool, as_json: bool, **options: Any) -> None:
+def command(
+    net: str, output: str, modes: bool, allow_extensions: bool, as_json: bool, **options: Any
+) -> None:
     """Write NET, an artefact with what passes made of it or a prototxt, as PREFIX.prototxt and
     PREFIX.caffemodel."""
     from graphc.exporting import export
 
     graph, _ = open_graph(net, options)
-    files = export(graph, output, modes=modes)
+    files = export(graph, output, modes=modes, allow_extensions=allow_extensions)
     if as_json:
         emit_json({"files": [str(path) for path in files]})
         return

@@ -114,6 +114,11 @@ calibration_option = option(
     metavar="F.npz",
     help="Arrays by input, and `label`, the right classes: what passes measure on.",
 )
+allow_extensions_option = option(
+    "--allow-extensions",
+    is_flag=True,
+    help="Let there be layers of types that plain Caffe lacks.",
+)
 json_option = option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 NET_OPTIONS = (
     option(

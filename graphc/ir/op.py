@@ -51,6 +51,7 @@ class Trait(Symbol):
     IN_BACKWARD = "in_backward"  # of an update: belongs to the backward, not to what follows it
     SIZED = "sized"  # `expand` gives other layers for other extents (axis 0 aside)
     SLOW_COMPILE = "slow_compile"  # reference is a Python loop over time steps
+    EXTENSION = "extension"  # a type that BVLC's Caffe lacks: graphc's own, or a fork's
 
 
 class Effect(Symbol):

@@ -19,7 +19,7 @@ class Axpy(OpSpec):
 
     type = "Axpy"
     bottoms = ("factor", "x", "offset")
-    traits = frozenset({Trait.BATCH_SEPARABLE})
+    traits = frozenset({Trait.BATCH_SEPARABLE, Trait.EXTENSION})
 
     @staticmethod
     def infer(a: NoAttrs, s: Sig) -> dict[str, Type]:

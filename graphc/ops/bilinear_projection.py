@@ -38,7 +38,7 @@ class BilinearProjection(OpSpec):
 
     type, param_field = "BilinearProjection", "bilinear_param"
     Attrs = BilinearProjectionAttrs
-    traits = frozenset({Trait.BATCH_SEPARABLE})
+    traits = frozenset({Trait.BATCH_SEPARABLE, Trait.EXTENSION})
 
     @staticmethod
     def params(a: BilinearProjectionAttrs, s: Sig) -> tuple[Param, ...]:

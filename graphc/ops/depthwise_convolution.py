@@ -20,7 +20,7 @@ class DepthwiseConvolution(OpSpec):
     type, param_field = "DepthwiseConvolution", "convolution_param"
     Attrs = ConvolutionAttrs
     bottoms, tops, paired = ("x*",), ("y*",), True
-    traits = frozenset({Trait.LINEAR, Trait.BATCH_SEPARABLE})
+    traits = frozenset({Trait.LINEAR, Trait.BATCH_SEPARABLE, Trait.EXTENSION})
 
     @classmethod
     def traits_of(cls, a: ConvolutionAttrs, s: Sig) -> frozenset[Trait]:

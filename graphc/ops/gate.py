@@ -31,7 +31,7 @@ class Gate(Elementwise):
 
     type, param_field = "Gate", "gate_param"
     Attrs = GateAttrs
-    traits = Elementwise.traits | {Trait.LINEAR}
+    traits = Elementwise.traits | {Trait.LINEAR, Trait.EXTENSION}
 
     @staticmethod
     def params(a: GateAttrs, s: Sig) -> tuple[Param, ...]:

@@ -7,7 +7,7 @@ from contextlib import closing
 from graphc.data.numpy_source import NumpySource
 from graphc.data.transform import NO_TRANSFORM, Transformer, TransformParam
 from graphc.errors import fail
-from graphc.ir.op import Sig
+from graphc.ir.op import Sig, Trait
 from graphc.ir.types import Type
 from graphc.ops._source import FROM_FILES, SourceSpec, needs_source, unbuilt
 from graphc.ops.spec import Limitation, Sample
@@ -37,6 +37,7 @@ class NumpyData(SourceSpec):
     extra_fields = ("transform_param",)
     Attrs = NumpyDataAttrs
     tops = ("y*",)
+    traits = frozenset({Trait.EXTENSION})
 
     @staticmethod
     def infer(a: NumpyDataAttrs, s: Sig) -> dict[str, Type]:

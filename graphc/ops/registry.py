@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphc.errors import GraphError, fail, near
+from graphc.ir.op import Op, Trait
 
 if TYPE_CHECKING:
     from graphc.ops.spec import OpSpec
@@ -114,6 +115,11 @@ def find(type_name: str) -> type[OpSpec]:
     return _TABLE[type_name]
 
 
+def is_stock(op: type[Op]) -> bool:
+    """Does BVLC's Caffe have this layer type? A user's own it has not."""
+    return op.__module__.startswith(f"{__package__}.") and Trait.EXTENSION not in op.traits
+
+
 def load_file(path: str | Path) -> list[str]:
     """Import a user's file of declarations; returns the new type names. Raises GC-F001, GC-O001.
 
@@ -137,4 +143,4 @@ def load_file(path: str | Path) -> list[str]:
     return sorted(set(_TABLE) - before)
 
 
-__all__ = ["all_ops", "find", "load_file", "register"]
+__all__ = ["all_ops", "find", "is_stock", "load_file", "register"]

@@ -19,7 +19,7 @@ class ReLU6(OpSpec):
 
     type, param_field = "ReLU6", "relu6_param"
     Attrs = ReLUAttrs
-    traits = frozenset({Trait.ELEMENTWISE, Trait.BATCH_SEPARABLE})
+    traits = frozenset({Trait.ELEMENTWISE, Trait.BATCH_SEPARABLE, Trait.EXTENSION})
 
     @staticmethod
     def infer(a: ReLUAttrs, s: Sig) -> dict[str, Type]:

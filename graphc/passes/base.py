@@ -30,6 +30,9 @@ class PassContext(Protocol):
     train: bool
     """Are gradients wanted of the network? Then its parameters must stay what they are."""
 
+    allow_extensions: bool
+    """May a pass put in layers of types that BVLC's Caffe lacks?"""
+
     def run(self, graph: Graph, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Outputs of `graph` on `inputs`, by the reference executor."""
 

@@ -12,10 +12,12 @@ from graphc.errors import GraphError, fail
 from graphc.files import write_file
 from graphc.ir.clone import clone
 from graphc.ir.graph import Graph
+from graphc.ir.op import Op
 from graphc.ir.provenance import Record
 from graphc.ir.text import print_graph
 from graphc.ir.verify import verify
 from graphc.ir.versions import blob_of
+from graphc.ops.registry import is_stock
 from graphc.passes.base import Pass, PassContext
 from graphc.passes.meter import Meter
 
@@ -35,10 +37,11 @@ def run_passes(
     """Run `passes` on `graph` in place; returns their records, also appended to its history.
 
     `meter` measures each pass's largest output change (None: not measured). `dump`: a folder for
-    the text form of each step. Raises GC-T001 when a pass's requirement does not hold or its code
-    fails, GC-V001 when it leaves an invalid graph or one with other inputs, outputs or pinned
-    blobs, GC-T002 when it changes outputs too much, GC-F002 for a dump that cannot be written.
-    When it raises, the graph is in no usable state.
+    the text form of each step. Raises GC-T001 when a pass's requirement does not hold, its code
+    fails or it puts in a layer that Caffe lacks and may not, GC-V001 when it leaves an invalid
+    graph or one with other inputs, outputs or pinned blobs, GC-T002 when it changes outputs too
+    much, GC-F002 for a dump that cannot be written. When it raises, the graph is in no usable
+    state.
     """
     pipeline = _Pipeline(graph, ctx, meter, dump)
     return [pipeline.kept(each, pipeline.step(each)) for each in passes]
@@ -99,6 +102,7 @@ class _Pipeline:
 
     def step(self, each: Pass) -> Record:
         graph, ctx = self.graph, self.ctx
+        known = {node.op for node in graph.forward_nodes()}
         reason = _guarded(each, each.requires, graph)
         if reason:
             fail("GC-T001", f"pass {each.name!r} cannot run: {reason}")
@@ -109,6 +113,8 @@ class _Pipeline:
         _verify(each, graph)
         for lost in sorted(self.surface - _surface(graph, ctx)):
             fail("GC-V001", f"pass {each.name!r} lost or changed {lost}")
+        if not ctx.allow_extensions:
+            _check_stock(each, graph, known)
         broken = _guarded(each, each.ensures, graph)
         if broken:
             fail("GC-V001", f"pass {each.name!r}: {broken}")
@@ -150,6 +156,14 @@ def _verify(each: Pass, graph: Graph) -> None:
     except Exception as error:  # the pass left something that is no graph at all
         told = f"pass {each.name!r} left a broken graph: {type(error).__name__}: {error}"
         raise GraphError("GC-V001", told) from error
+
+
+def _check_stock(each: Pass, graph: Graph, known: set[type[Op]]) -> None:
+    """Raise GC-T001 for a layer of a type that Caffe lacks and that no layer had before."""
+    for node in graph.forward_nodes():
+        if node.op not in known and not is_stock(node.op):
+            told = f"pass {each.name!r} put in {node.name!r}, a {node.op.type}, which Caffe lacks"
+            fail("GC-T001", told, "--allow-extensions (allow_extensions=True) lets it")
 
 
 def _surface(graph: Graph, ctx: PassContext) -> set[str]:

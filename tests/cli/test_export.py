@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
-from texts import conv, fc, feed
+from texts import conv, fc, feed, layer
 
 import graphc
 from graphc.errors import GraphError
@@ -69,3 +69,30 @@ def test_a_folder_that_is_not_there(cli):
     assert "GC-F002" in done.err and "no folder 'no'" in done.err and done.code
     with pytest.raises(GraphError, match="no folder"):
         graphc.export("net.prototxt", "no/where")
+
+
+EXTENDED = {
+    "Gate": layer("Gate", "data", "y"),
+    "ReLU6": layer("ReLU6", "data", "y"),
+    "BilinearProjection": layer(
+        "BilinearProjection", "data", "y",
+        "bilinear_param { in_h: 8 in_w: 81 out_h: 2 out_w: 3 }",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXTENDED)
+def test_a_layer_that_caffe_lacks(cli, name):
+    Path("net.prototxt").write_text(feed(data=(1, 8, 9, 9)) + EXTENDED[name])
+    done = cli("export", "net.prototxt", "-o", "plain")
+    assert done.code == 4 and "GC-U001" in done.err and "--allow-extensions" in done.err
+    assert f"layer 'y' ({name}): plain Caffe lacks this type" in done.err
+    assert not Path("plain.prototxt").exists() and not Path("plain.caffemodel").exists()
+    done = cli("export", "net.prototxt", "-o", "kept", "--allow-extensions")
+    assert done.code == 0, done.err
+    assert f'type: "{name}"' in Path("kept.prototxt").read_text()
+    assert graphc.export("net.prototxt", "kept", allow_extensions=True)
+    cli("compile", "net.prototxt", "-o", "net.gcz", "--pass", "merge_gates")
+    done = cli("export", "net.gcz", "-o", "plain")
+    assert done.code == 0, done.err
+    strict("plain.prototxt")
