@@ -135,6 +135,28 @@ def test_the_search_keeps_the_accuracy():
     assert report.passes[-1].changed
 
 
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_the_search_ends_within_its_steps_and_bounds(steps):
+    """One look at the accuracy, then for each layer its inputs and at most so many looks."""
+    runs = []
+
+    class Counted(Compensate):
+        name = "counted"
+
+        def run(self, graph, ctx):
+            plain = ctx.run
+            ctx.run = lambda *given: runs.append(given) or plain(*given)
+            return super().run(graph, ctx)
+
+    net = filled(NET, 4)
+    feeds = sample_inputs(net) | {"label": np.zeros(64)}  # right or wrong, any cut is allowed
+    each = Counted(drop=0.999, steps=steps, max_ratio=0.5)
+    less, _ = graphc.optimize(net, [each], calibration=feeds, measure=False)
+    assert 3 < len(runs) <= 1 + 2 * (1 + steps)
+    wanted = {1: (6, 4), 2: (5, 3), 6: (4, 3)}[steps]
+    assert tuple(less.node(name).attrs.num_output for name in "ab") == wanted
+
+
 def test_inner_products_and_layers_without_a_bias():
     text = IN + conv("data", "a", 8) + layer("ReLU", "a", "a", name="r") + fc("a", "y", 4)
     turned = "transpose: true bias_term: false"
