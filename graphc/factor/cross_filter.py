@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from graphc.factor.conv import Conv
-from graphc.factor.decomposition import Decomposition, Factor, Paths, blank, relative
-from graphc.factor.spectrum import Spectrum, spectrum
+from graphc.factor.decomposition import Decomposition, Factor, Paths, blank
+from graphc.factor.spectral import Spectral
 from graphc.ops.spec import F64
 
 
@@ -47,22 +47,7 @@ class CrossFilter(Decomposition):
         raise NotImplementedError
 
 
-class _Spectral(CrossFilter):
-    @cached_property
-    def spectra(self) -> list[Spectrum]:
-        return [spectrum(matrix) for matrix in self.matrices]
-
-    @cached_property
-    def left(self) -> F64:
-        found = np.sum([each.tails for each in self.spectra], axis=0)
-        return relative(found, float(found[0]))
-
-    @cached_property
-    def values(self) -> F64:
-        return np.stack([each.s for each in self.spectra])
-
-
-class Pca(_Spectral):
+class Pca(CrossFilter, Spectral):
     """W = U (U^T W), U the leading eigenvectors of W W^T: orthonormal combinations.
 
     No mean is taken off, as in Force Regularization's own script (Wen et al., arXiv 1703.09746),
@@ -75,7 +60,7 @@ class Pca(_Spectral):
         return [each.projected(rank) for each in self.spectra]
 
 
-class Svd(_Spectral):
+class Svd(CrossFilter, Spectral):
     """W = (U sqrt(S)) (sqrt(S) V^T): both factors of one norm, for fine-tuning at one rate."""
 
     name = "svd"

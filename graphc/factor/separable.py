@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from graphc.factor.conv import Conv
-from graphc.factor.decomposition import Decomposition, Factor, Paths, blank, relative
-from graphc.factor.spectrum import Spectrum, spectrum
+from graphc.factor.decomposition import Factor, Paths, blank
+from graphc.factor.spectral import Spectral
 from graphc.ops.spec import F64
 
 
-class Tai(Decomposition):
+class Tai(Spectral):
     """W[n,c,y,x] = sum_r h[n,r,x] v[r,c,y] per group: the best such pair, by one decomposition of
     the matrix (C kh, kw N).
 
@@ -38,21 +38,8 @@ class Tai(Decomposition):
         return found
 
     @cached_property
-    def spectra(self) -> list[Spectrum]:
-        return [spectrum(matrix) for matrix in self.matrices]
-
-    @cached_property
     def full(self) -> int:
         return int(min(self.matrices[0].shape))
-
-    @cached_property
-    def left(self) -> F64:
-        found = np.sum([each.tails for each in self.spectra], axis=0)
-        return relative(found, float(found[0]))
-
-    @cached_property
-    def values(self) -> F64:
-        return np.stack([each.s for each in self.spectra])
 
     def layout(self, rank: int) -> Paths:
         conv = self.conv
