@@ -1,6 +1,7 @@
 // Calls everything in kernels/*.h from a GPU kernel, so that a CUDA compiler sees all of it.
 #include "device.h"
 #include "gather.h"
+#include "grid.h"
 #include "lrn.h"
 #include "pool.h"
 #include "strided.h"
@@ -9,7 +10,7 @@ using namespace graphc;
 
 extern "C" __global__ void everything(const float* x, float* y, Walk walk, Lrn lrn, PoolAxis rows,
                                       PoolAxis cols) {
-    const Index i = blockIdx.x * Index(blockDim.x) + threadIdx.x;
+    const Index i = thread_in_grid();
     const PoolSpan down = pool_span(rows, i), across = pool_span(cols, i);
     const PoolPeak peak = pool_max(x, cols.size, down, across, cols.kernel);
     y[0] = peak.value + pool_mask(peak, down, across, cols.kernel, cols.size);
@@ -18,5 +19,7 @@ extern "C" __global__ void everything(const float* x, float* y, Walk walk, Lrn l
     y[3] = lrn_across(lrn, x, rows.size, cols.size, i);
     y[4] = lrn_within(lrn, x, rows.size, cols.size, cols.size, i, i);
     y[5] = float(sample_of(x[i], greater(rows.size, 1)));
+    GRAPHC_SHARED(float, partial);
+    y[6] = block_sum(warp_max(x[i]), partial) + float(threads_of_grid());
     copy_element(walk, i, x, y);
 }
