@@ -35,12 +35,13 @@ struct PoolPeak {
 
 // The first of equal maxima wins. What is not over -FLT_MAX (NaN, -inf) never does; where nothing
 // is, the value is -FLT_MAX and the index 0. `pitch`: elements from one row to the next.
-GRAPHC_DEVICE PoolPeak pool_max(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols,
+template <class Item>
+GRAPHC_DEVICE PoolPeak pool_max(const Item* plane, Index pitch, PoolSpan rows, PoolSpan cols,
                                 Index kernel_w) {
     PoolPeak peak = {-kFloatMax, 0};
     for (Index h = rows.first; h < rows.stop; ++h) {
         for (Index w = cols.first; w < cols.stop; ++w) {
-            const float value = plane[h * pitch + w];
+            const float value = float(plane[h * pitch + w]);
             if (value > peak.value) {
                 peak = {value, (h - rows.start) * kernel_w + (w - cols.start)};
             }
@@ -58,13 +59,24 @@ GRAPHC_DEVICE float pool_mask(PoolPeak peak, PoolSpan rows, PoolSpan cols, Index
 }
 
 // Sum of the window's elements in the image.
-template <class Sum>
-GRAPHC_DEVICE Sum pool_sum(const float* plane, Index pitch, PoolSpan rows, PoolSpan cols) {
+template <class Sum, class Item>
+GRAPHC_DEVICE Sum pool_sum(const Item* plane, Index pitch, PoolSpan rows, PoolSpan cols) {
     Sum sum = 0;
     for (Index h = rows.first; h < rows.stop; ++h) {
         for (Index w = cols.first; w < cols.stop; ++w) sum += Sum(plane[h * pitch + w]);
     }
     return sum;
+}
+
+// The windows first .. stop - 1 that element `at` of the image lies in, of `count` there are.
+struct PoolWindows {
+    Index first, stop;
+};
+
+GRAPHC_DEVICE PoolWindows pool_windows(const PoolAxis& axis, Index at, Index count) {
+    const Index last = (at + axis.pad) / axis.stride;
+    const Index before = at + axis.pad - axis.kernel;  // where windows start that end before `at`
+    return {before < 0 ? 0 : before / axis.stride + 1, lesser(last + 1, count)};
 }
 
 }  // namespace graphc

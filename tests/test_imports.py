@@ -34,6 +34,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("autodiff", "micro_batches"),
     ("updates",),
     ("program",),
+    ("cuda",),
     ("lower",),
     ("plan",),
     ("lowering",),

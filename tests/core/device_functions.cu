@@ -3,7 +3,9 @@
 #include "gather.h"
 #include "grid.h"
 #include "lrn.h"
+#include "philox.h"
 #include "pool.h"
+#include "storage.h"
 #include "strided.h"
 
 using namespace graphc;
@@ -21,5 +23,7 @@ extern "C" __global__ void everything(const float* x, float* y, Walk walk, Lrn l
     y[5] = float(sample_of(x[i], greater(rows.size, 1)));
     GRAPHC_SHARED(float, partial);
     y[6] = block_sum(warp_max(x[i]), partial) + float(threads_of_grid());
+    y[7] = unit_of(draw_words({{1, 2}, 3}, i, 4, 5).at[i % 4]);
+    y[8] = float(Half(x[i])) + float(Bfloat16(x[i])) + float(pool_windows(rows, i, i).first);
     copy_element(walk, i, x, y);
 }

@@ -1,0 +1,171 @@
+"""Work of scalar expressions: CUDA source made from the register programs of layers and rules.
+
+What kernels "expr" and "expr_sum" of the CPU are told, see csrc/kernels/expr.h, is all that it
+takes. Equal programs on operands of equal types give equal text, whatever their extents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from hashlib import sha256
+
+from graphc.cuda.launch import (
+    STREAM,
+    THREADS,
+    Launch,
+    Operand,
+    Spec,
+    Told,
+    Work,
+    over,
+    per_warp,
+    refuse,
+)
+from graphc.numpy_later import np
+from graphc.ops._program import OPCODES
+from graphc.ops.scalar import literal
+
+ALL = -1
+HEADERS = '#include "grid.h"\n#include "philox.h"\n#include "storage.h"\n'
+_UNARY = {"copy": "{0}", "neg": "-{0}", "abs": "fabsf({0})"}
+_UNARY |= {name: f"{name}f({{0}})" for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh")}
+_FORMS = {
+    **_UNARY,
+    **{sign: f"{{0}} {sign} {{1}}" for sign in "+-*/"},
+    "pow": "powf({0}, {1})",
+    "minimum": "{1} < {0} ? {1} : {0}",
+    "maximum": "{0} < {1} ? {1} : {0}",
+    "muladd": "{0} * {1} + {2}",
+    **{relation: f"{{0}} {relation} {{1}} ? {{2}} : {{3}}" for relation in ("<", "<=", "==")},
+}
+"""Operations in C++, a NaN treated as the C++ core treats it (csrc/kernels/spans.h)."""
+_BY_NUMBER = {number: name for name, number in OPCODES.items()}
+
+
+def statements(code: Sequence[int], constants: Sequence[float], operands: int, draws: bool) -> str:
+    """C++ that computes result0, result1, ... from x0, x1, ... and the draw u."""
+    names = [f"x{i}" for i in range(operands)]
+    names += [literal(value) for value in constants]
+    names += ["u"] if draws else []
+    lines: list[str] = []
+    at = 0
+    while at < len(code):
+        operation = _BY_NUMBER[code[at]]
+        count = sum(f"{{{k}}}" in _FORMS[operation] for k in range(4))
+        target, slots = code[at + 1], code[at + 2 : at + 2 + count]
+        at += 2 + count
+        values = [names[s] if s < len(names) else f"r{s}" for s in slots]
+        name = f"r{target}" if target >= 0 else f"result{-1 - target}"
+        lines.append(f"{name} = {_FORMS[operation].format(*values)};")
+    targets = dict.fromkeys(line.split(" ", 1)[0] for line in lines)
+    return f"float {', '.join(targets)};\n" + "".join(f"{line}\n" for line in lines)
+
+
+def expression(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """Every element of the results, which may lie over operands of their shape; with `accumulate`
+    the result is added to the last operand, which is the result itself."""
+    adds = bool(told.get("accumulate"))
+    inputs, count = reads[: len(reads) - adds], writes[0].size
+    places: list[str] = []
+    numbers: list[int] = []
+    for i, (spec, start) in enumerate(zip(inputs, told["starts"], strict=True)):
+        place, extents = _place(symbol, i, spec, start, writes[0])
+        places.append(place.format(*(f"n{len(numbers) + k}" for k in range(len(extents)))))
+        numbers += extents
+    draws = "layer" in told
+    sizes = [f"Index n{i}" for i in range(len(numbers))]
+    pointers = [f"const {r.item}* in{i}" for i, r in enumerate(inputs)]
+    pointers += [f"{w.item}* out{i}" for i, w in enumerate(writes)]
+    stream = ["unsigned layer", "Index first", "const RandomStream* stream"] if draws else []
+    body = "".join(f"const float x{i} = float(in{i}[{p}]);\n" for i, p in enumerate(places))
+    body += statements(told["code"], told["constants"], len(inputs), draws)
+    plus = "float(out0[i]) + " if adds else ""
+    body += "".join(
+        f"out{k}[i] = static_cast<{w.item}>({plus}result{k});\n" for k, w in enumerate(writes)
+    )
+    loop = _DRAWN if draws else _PLAIN
+    parameters = ", ".join(["Index count", *sizes, *stream, *pointers])
+    name, text = _named("expr", f"({parameters}) {{\n{loop % body}}}\n")
+    args = (np.int64(count), *map(np.int64, numbers))
+    if draws:
+        args = (*args, np.uint32(told["layer"]), np.int64(told.get("first", 0)), STREAM)
+    operands = map(Operand, (*range(len(inputs)), *range(len(reads), len(reads) + len(writes))))
+    threads = -(-count // 4) + 1 if draws else count
+    return Work((Launch(text, name, *over(threads), (*args, *operands)),) if count else ())
+
+
+_PLAIN = "for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {\n%s}\n"
+# A thread has the four elements that one counter of the stream gives words for.
+_DRAWN = """for (Index quad = first / 4 + thread_in_grid(); quad * 4 < first + count;
+     quad += threads_of_grid()) {
+const Words words = draw_words(*stream, quad, layer, 0);
+for (int k = 0; k < 4; ++k) {
+const Index i = quad * 4 + k - first;
+if (i < 0 || i >= count) continue;
+const float u = unit_of(words.at[k]);
+%s}
+}
+"""
+
+
+def _place(
+    symbol: str, number: int, spec: Spec, start: int, result: Spec
+) -> tuple[str, tuple[int, ...]]:
+    """Where element i of the result finds its operand, and the extents that this reads.
+
+    Raises GC-A001 for an operand that is repeated along an axis between others.
+    """
+    if start == ALL:
+        return "i", ()
+    dims = [*zip(spec.shape, result.shape[start:], strict=False)]
+    while dims and dims[0][0] == 1:
+        dims.pop(0)
+        start += 1
+    while dims and dims[-1][0] == 1:
+        dims.pop()
+    if any(own != whole for own, whole in dims):
+        refuse(symbol, f"operand {number} of shape {spec.shape} is repeated inside")
+    if not dims:
+        return "0", ()
+    inner = math.prod(result.shape[start + len(dims) :])
+    return "i / {} % {}", (inner, math.prod(own for own, _ in dims))
+
+
+def expression_sum(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """The sum of the result over all axes but the kept ones; a block for each that is kept."""
+    adds = bool(told.get("accumulate"))
+    factor = told.get("factor")
+    operands = [i for i in range(len(reads) - adds) if i != factor]
+    pointers = [f"const {reads[i].item}* in{k}" for k, i in enumerate(operands)]
+    pointers += [f"const {reads[factor].item}* factor"] if factor is not None else []
+    pointers += [f"{writes[0].item}* out"]
+    body = "".join(f"const float x{k} = float(in{k}[at]);\n" for k in range(len(operands)))
+    body += statements(told["code"], told["constants"], len(operands), False)
+    times = " * float(factor[blockIdx.x])" if factor is not None else ""
+    plus = "float(out[blockIdx.x]) + " if adds else ""
+    lines = _SUM % (body, f"static_cast<{writes[0].item}>({plus}sum{times})")
+    parameters = ", ".join(["Index outer", "Index kept", "Index inner", *pointers])
+    name, text = _named("expr_sum", f"({parameters}) {{\n{lines}}}\n")
+    numbers = tuple(np.int64(told[n]) for n in ("outer", "kept", "inner"))
+    places = [*operands, *([factor] if factor is not None else []), len(reads)]
+    args = (*numbers, *map(Operand, places))
+    launch = Launch(text, name, (told["kept"],), (THREADS,), args, per_warp())
+    return Work((launch,) if told["kept"] else ())
+
+
+_SUM = """GRAPHC_SHARED(float, warps);
+float sum = 0;
+for (Index i = threadIdx.x; i < outer * inner; i += blockDim.x) {
+const Index at = (i / inner * kept + blockIdx.x) * inner + i %% inner;
+%ssum += result0;
+}
+sum = block_sum(sum, warps);
+if (threadIdx.x == 0) out[blockIdx.x] = %s;
+"""
+
+
+def _named(stem: str, rest: str) -> tuple[str, str]:
+    """The kernel's name, which tells it from others, and the source."""
+    name = f"{stem}_{sha256(rest.encode()).hexdigest()[:16]}"
+    return f"graphc::{name}", f"{HEADERS}namespace graphc {{\n__global__ void {name}{rest}}}\n"
