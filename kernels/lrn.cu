@@ -10,7 +10,7 @@ struct LrnImage {
 };
 
 template <class Item>
-__global__ void lrn_across(Lrn lrn, LrnImage image, const Item* x, Item* y) {
+__global__ void lrn_across_forward(Lrn lrn, LrnImage image, const Item* x, Item* y) {
     const Index area = image.height * image.width, row = image.channels * area;
     for (Index i = thread_in_grid(); i < image.samples * row; i += threads_of_grid()) {
         const Item* const pixel = x + i / row * row + i % area;
@@ -19,7 +19,7 @@ __global__ void lrn_across(Lrn lrn, LrnImage image, const Item* x, Item* y) {
 }
 
 template <class Item>
-__global__ void lrn_within(Lrn lrn, LrnImage image, const Item* x, Item* y) {
+__global__ void lrn_within_forward(Lrn lrn, LrnImage image, const Item* x, Item* y) {
     const Index width = image.width, area = image.height * width;
     const Index count = image.samples * image.channels * area;
     for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {

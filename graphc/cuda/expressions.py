@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from graphc.cuda.launch import (
     STREAM,
@@ -52,7 +53,7 @@ def statements(code: Sequence[int], constants: Sequence[float], operands: int, d
     at = 0
     while at < len(code):
         operation = _BY_NUMBER[code[at]]
-        count = sum(f"{{{k}}}" in _FORMS[operation] for k in range(4))
+        count = _arity(operation)
         target, slots = code[at + 1], code[at + 2 : at + 2 + count]
         at += 2 + count
         values = [names[s] if s < len(names) else f"r{s}" for s in slots]
@@ -163,6 +164,75 @@ const Index at = (i / inner * kept + blockIdx.x) * inner + i %% inner;
 sum = block_sum(sum, warps);
 if (threadIdx.x == 0) out[blockIdx.x] = %s;
 """
+
+
+CHUNK = 4096
+"""Elements of one parameter that a block of an update of many is for."""
+
+
+def tables(told: Told, counts: Sequence[int]) -> tuple[Any, Launch]:
+    """One launch of an update rule for many parameters; `told`: what "expr" is told of each.
+
+    Rows of the table, which the launch reads from device memory as operand 0: addresses of the
+    operands that are as large as the parameter, reads, then writes (the caller's to fill in), the
+    parameter's elements, and the first of its blocks. Operands 1, 2, ... are the numbers that all
+    share, in the order of the reads. All of them float32.
+    """
+    starts = told["starts"]
+    shared = [i for i, start in enumerate(starts) if start != ALL]
+    own = [i for i, start in enumerate(starts) if start == ALL]
+    results = 1 + max(-1 - slot for slot in _targets(told["code"]))
+    columns = len(own) + results
+    lines = "".join(f"const float x{i} = number{i}[0];\n" for i in shared)
+    body = "".join(f"const float x{i} = row.at[{k}][i];\n" for k, i in enumerate(own))
+    body += statements(told["code"], told["constants"], len(starts), False)
+    body += "".join(f"row.at[{len(own) + k}][i] = result{k};\n" for k in range(results))
+    pointers = "".join(f", const float* number{i}" for i in shared)
+    parts = {"columns": columns, "pointers": pointers, "lines": lines, "chunk": CHUNK, "body": body}
+    digest = sha256((_TABLE % {**parts, "name": ""}).encode()).hexdigest()[:16]
+    name = f"expr_table_{digest}"
+    text = _TABLE % {**parts, "name": name}
+    source = f"{HEADERS}namespace graphc {{\n{text}}}\n"
+    row = np.dtype([("at", np.uint64, columns), ("count", np.int64), ("block", np.int64)])
+    table = np.zeros(len(counts), row)
+    blocks = [-(-count // CHUNK) for count in counts]
+    table["count"], table["block"] = counts, np.cumsum([0, *blocks])[:-1]
+    operands = map(Operand, range(1 + len(shared)))
+    args = (np.int32(len(counts)), *operands)
+    return table, Launch(source, f"graphc::{name}", (max(1, sum(blocks)),), (THREADS,), args)
+
+
+# A block finds its parameter by bisection: the last row whose first block is not behind it.
+_TABLE = """struct Row%(name)s {
+float* at[%(columns)d];
+Index count, block;
+};
+__global__ void %(name)s(int rows, const Row%(name)s* table%(pointers)s) {
+int low = 0, high = rows;
+while (high - low > 1) {
+const int middle = (low + high) / 2;
+(table[middle].block <= Index(blockIdx.x) ? low : high) = middle;
+}
+const Row%(name)s& row = table[low];
+%(lines)sconst Index first = (blockIdx.x - row.block) * %(chunk)d;
+const Index stop = lesser(row.count, first + %(chunk)d);
+for (Index i = first + threadIdx.x; i < stop; i += blockDim.x) {
+%(body)s}
+}
+"""
+
+
+def _targets(code: Sequence[int]) -> list[int]:
+    """The slots that a program's instructions write."""
+    found, at = [], 0
+    while at < len(code):
+        found.append(code[at + 1])
+        at += 2 + _arity(_BY_NUMBER[code[at]])
+    return found
+
+
+def _arity(operation: str) -> int:
+    return sum(f"{{{k}}}" in _FORMS[operation] for k in range(4))
 
 
 def _named(stem: str, rest: str) -> tuple[str, str]:

@@ -66,7 +66,7 @@ def lrn(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) 
     """lrn_across, lrn_within: x -> y."""
     x = reads[0]
     args = (*_lrn_told(told, x), Operand(0), Operand(1))
-    return Work((Launch("lrn.cu", f"graphc::{symbol}<{x.item}>", *over(x.size), args),))
+    return Work((Launch("lrn.cu", f"graphc::{symbol}_forward<{x.item}>", *over(x.size), args),))
 
 
 def lrn_across_gradient(

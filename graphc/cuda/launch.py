@@ -19,7 +19,13 @@ THREADS = 256
 MOST_BLOCKS = 2048
 """Of a grid whose threads walk on through the elements: what fills the largest GPU."""
 WARP = 32
-ITEMS = {"f32": "float", "f16": "Half", "bf16": "Bfloat16", "u8": "unsigned char", "i32": "int"}
+ITEMS = {
+    "f32": "float",
+    "f16": "graphc::Half",
+    "bf16": "graphc::Bfloat16",
+    "u8": "unsigned char",
+    "i32": "int",
+}
 ITEMS["i64"] = "long long"
 """Element types by their name in C++, see kernels/storage.h."""
 
