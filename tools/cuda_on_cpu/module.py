@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / "build" / "cuda_on_cpu"
 ORDERS = ("ascending", "descending", "shuffled")
 FLAGS = ["-std=c++17", "-fPIC", "-w", "-ffp-contract=off", "-fno-strict-aliasing"]
-PLAIN, SANITIZED = ["-O1"], ["-O1", "-g1", "-fno-omit-frame-pointer", "-DCUDA_ON_CPU_SANITIZED"]
+PLAIN, SANITIZED = ["-O1"], ["-O0", "-g1", "-fno-omit-frame-pointer", "-DCUDA_ON_CPU_SANITIZED"]
 SANITIZED += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
