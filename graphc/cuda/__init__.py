@@ -1,14 +1,15 @@
 """What kernels a GPU runs for a kernel row: sources, launches and their geometry.
 
-`work` knows kernels by the symbols and attributes that rows of the CPU have; operands are dense and
-plain, packed ones as they are before packing. Nothing here needs a GPU, or CUDA.
+`work` knows kernels by the symbols and attributes that rows of the CPU have. Operands are dense and
+plain; packed ones are as they were before packing, but sparse weights several (see sparse.py).
+Nothing here needs a GPU, or CUDA.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from graphc.cuda import expressions, images, moving, normalizing, products
+from graphc.cuda import expressions, images, moving, normalizing, products, sparse
 from graphc.cuda.launch import Launch, Spec, Told, Work, refuse
 
 _Maker = Callable[[str, Told, Sequence[Spec], Sequence[Spec]], Work]
@@ -25,6 +26,7 @@ _MAKERS: dict[str, _Maker] = {
     "conv": products.convolution,
     "conv_depthwise": products.convolution,
     "conv_dweight": products.weight_gradient,
+    "conv_sparse": sparse.convolution,
     "copy": moving.copy,
     "deconv": products.deconvolution,
     "expr": expressions.expression,
@@ -33,6 +35,7 @@ _MAKERS: dict[str, _Maker] = {
     "inner_product_dweight": products.inner_product_dweight,
     "inner_product_dx": products.inner_product_dx,
     "inner_product_packed": products.inner_product,
+    "inner_product_sparse": sparse.product,
     "lrn_across": images.lrn,
     "lrn_across_gradient": images.lrn_across_gradient,
     "lrn_within": images.lrn,

@@ -9,6 +9,7 @@ import pytest
 from cuda.bench import KERNELS
 from cuda.jobs import all_jobs
 from cuda.test_shapes import HALVES, TURNED, narrow_work
+from cuda.test_sparse import PRODUCTS
 from cuda.test_updates import TABLES
 
 from graphc.cuda import Work, nvrtc
@@ -31,6 +32,7 @@ def units() -> dict[str, tuple[str, list[str]]]:
     works = [work for job in jobs for work in (job.work, *([job.adding] if job.adds else []))]
     works += [narrow_work(job, dtype) for dtype, job in HALVES]
     works += [transposed(each, to_channels_last=True) for each in TURNED]
+    works += [product.work for product in PRODUCTS.values()]
     works += [Work((launch,)) for _, launch in TABLES.values()]
     found: dict[str, dict[str, None]] = {}
     for work in works:
