@@ -87,6 +87,18 @@ __global__ void one_too_many(float* x, int count) {
     if (i <= count) x[i] = 1;
 }
 
+// Each warp makes its number of two sums; the first sum's partial ones may not be overwritten yet.
+__global__ void hurried(const float* x, float* out) {
+    __shared__ float partial[4];
+    for (int k = 0; k < 2; ++k) {
+        float sum = x[k * 128 + threadIdx.x];
+        for (int bits = 16; bits > 0; bits /= 2) sum += __shfl_xor_sync(~0u, sum, bits);
+        if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = sum;
+        __syncthreads();
+        out[k * 128 + threadIdx.x] = partial[0] + partial[1] + partial[2] + partial[3];
+    }
+}
+
 struct Pair {
     int times;
     float number;

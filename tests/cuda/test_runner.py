@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SOURCE = (HERE / "runner_kernels.cu").read_text(encoding="utf-8")
 NAMES = "total collectives counts uninitialized<64> two_barriers early_return half_a_warp "
-NAMES += "not_in_mask two_collectives neighbour_of_block one_too_many numbers"
+NAMES += "hurried not_in_mask two_collectives neighbour_of_block one_too_many numbers"
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 
@@ -75,6 +75,16 @@ def test_a_deleted_barrier_shows_in_every_order():
         found.append(y)
         assert np.isnan(y).any() and not np.array_equal(y, x.T)
     assert np.isnan(found[0][0, 1]) and not np.isnan(found[1][0, 1])
+
+
+def test_a_warp_that_runs_ahead_shows_in_every_order(module):
+    x = np.arange(256, dtype=np.float32)
+    for order in ORDERS:
+        out = np.zeros(256, np.float32)
+        module.order(order)
+        module.get_function("hurried")((1,), (128,), (x, out))
+        assert len({*out[:128]}) > 1, "some warp saw what another made of the second sum"
+        assert {*out[128:]} == {x[128:].sum()}
 
 
 def test_blocks_come_in_several_orders(module):

@@ -203,24 +203,41 @@ void release() {
          count - at_barrier - returned, count, at_barrier);
 }
 
+// Runs each lane of a warp that can run, once; says whether there was one.
+bool run_warp(unsigned warp, std::uint64_t step) {
+    unsigned turn[kLanes];
+    const unsigned first = warp * kLanes;
+    const unsigned lanes = count - first < kLanes ? count - first : kLanes;
+    arrange(turn, lanes, step);
+    bool ran = false;
+    for (unsigned i = 0; i < lanes && !*error; ++i) {
+        Thread& thread = threads[first + turn[i]];
+        if (thread.wait != Wait::kNone) continue;
+        enter(thread);
+        ran = true;
+    }
+    return ran;
+}
+
+// Collectives are a warp's own affair, so a warp may run far ahead of others: it goes on up to a
+// barrier before the next one starts, or, shuffled, for a while.
 void run_block(std::uint64_t number) {
-    unsigned turn[kMostThreads];
+    const unsigned warps = (count + kLanes - 1) / kLanes;
+    unsigned turn[kMostThreads / kLanes], returned = 0;
     for (unsigned i = 0; i < count; ++i) prepare(i);
-    for (std::uint64_t round = 0;; ++round) {
-        arrange(turn, count, number << 20 | round);
-        unsigned ran = 0, returned = 0;
-        for (unsigned i = 0; i < count; ++i) {
-            Thread& thread = threads[turn[i]];
-            if (thread.wait == Wait::kNone) {
-                enter(thread);
-                ++ran;
-                if (*error) return;
+    for (std::uint64_t step = number << 32; returned < count; ++step) {
+        bool ran = false;
+        arrange(turn, warps, step);
+        for (unsigned i = 0; i < warps; ++i) {
+            while (run_warp(turn[i], ++step)) {
+                ran = true;
+                if (order == kShuffled && mixed(step, 0) % 16 == 0) break;
             }
         }
-        for (unsigned i = 0; i < count; ++i) returned += threads[i].wait == Wait::kReturned;
-        if (returned == count) return;
-        if (!ran) release();
+        if (!ran && !*error) release();
         if (*error) return;
+        returned = 0;
+        for (unsigned i = 0; i < count; ++i) returned += threads[i].wait == Wait::kReturned;
     }
 }
 
