@@ -129,14 +129,6 @@ def struct(*fields: Any) -> Any:
     return np.array(tuple(fields), dtype)[()]
 
 
-def names_of(work: Work) -> dict[str, list[str]]:
-    """Kernels by source, each once."""
-    found: dict[str, dict[str, None]] = {}
-    for launch in work.launches:
-        found.setdefault(launch.source, {})[launch.kernel] = None
-    return {source: list(names) for source, names in found.items()}
-
-
 def refuse(symbol: str, why: str) -> Any:
     """Raise GC-A001: the kernel cannot be made for these operands."""
     return fail("GC-A001", f"cuda kernel {symbol}: {why}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cuda_on_cpu import ORDERS as ALL_ORDERS
 from cuda_on_cpu import Module
 
 from graphc.cuda import Spec, Work
@@ -20,6 +21,7 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels"
 SANITIZED = bool(os.environ.get("GRAPHC_CUDA_SANITIZED"))
 DTYPES = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16}
 DTYPES |= {"u8": np.uint8, "i32": np.int32, "i64": np.int64}
+ORDERS = ALL_ORDERS[2:] if SANITIZED else ALL_ORDERS  # a sanitizer needs one
 NO_FAULT = 2**31 - 1
 SEED, STEP = (3 << 32) + 5, 2
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core.rows import close
-from cuda.bench import NO_FAULT, Bench
+from cuda.bench import NO_FAULT, ORDERS, Bench
 from cuda.jobs import Job, all_jobs
-from cuda_on_cpu import ORDERS, unavailable
+from cuda_on_cpu import unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 

@@ -13,7 +13,6 @@ from cuda.test_sparse import PRODUCTS
 from cuda.test_updates import TABLES
 
 from graphc.cuda import Work, nvrtc
-from graphc.cuda.launch import names_of
 from graphc.cuda.moving import transposed
 from graphc.errors import GraphError
 
@@ -36,8 +35,8 @@ def units() -> dict[str, tuple[str, list[str]]]:
     works += [Work((launch,)) for _, launch in TABLES.values()]
     found: dict[str, dict[str, None]] = {}
     for work in works:
-        for source, names in names_of(work).items():
-            found.setdefault(source, {}).update(dict.fromkeys(names))
+        for launch in work.launches:
+            found.setdefault(launch.source, {})[launch.kernel] = None
     files = {s: (f'#include "{s}"\n', [*names]) for s, names in found.items() if s.endswith(".cu")}
     texts = [(s, [*names]) for s, names in found.items() if not s.endswith(".cu")]
     chosen = texts if WHOLE else texts[::9]

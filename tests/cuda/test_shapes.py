@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from core.rows import close
-from cuda.bench import NO_FAULT, Bench, spec
+from cuda.bench import NO_FAULT, ORDERS, Bench, spec
 from cuda.jobs import Job, Sample
-from cuda_on_cpu import ORDERS, unavailable
+from cuda_on_cpu import unavailable
 
 from graphc.check.case import Case
 from graphc.cuda import Spec, Work, work

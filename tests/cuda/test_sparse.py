@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from core.rows import close
-from cuda.bench import Bench
-from cuda_on_cpu import ORDERS, unavailable
+from cuda.bench import ORDERS, Bench
+from cuda_on_cpu import unavailable
 
 from graphc.check.case import signature
 from graphc.cuda import Spec, Work, work

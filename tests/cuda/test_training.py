@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from core.rows import close
-from cuda.bench import SEED, STEP, Bench
+from cuda.bench import ORDERS, SEED, STEP, Bench
 from cuda.graphs import calls, training
-from cuda_on_cpu import ORDERS, unavailable
+from cuda_on_cpu import unavailable
 
 import graphc
 from graphc.ir.graph import Role, Value

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from core.rows import close
 from core.test_update_kernels import RULES
-from cuda.bench import Bench, spec
-from cuda_on_cpu import ORDERS, unavailable
+from cuda.bench import ORDERS, Bench, spec
+from cuda_on_cpu import unavailable
 
 from graphc.cuda import Work, work
 from graphc.cuda.expressions import CHUNK, tables
