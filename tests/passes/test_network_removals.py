@@ -25,7 +25,6 @@ from passes.test_networks import (
 
 import graphc
 from graphc.channels import channel_groups
-from graphc.comparison import compare
 from graphc.passes.remove_filters import RemoveFilters
 
 
@@ -44,13 +43,10 @@ def check(network: Network, folder: Path) -> None:
     before, after = (sum(v.size for v in g.weights.values()) for g in (planted, less))
     assert after < 0.97 * before, report
     assert ", exact" in report.passes[-1].detail[0]
-    plain, found = run(planted, network), run(less, network)
-    assert far(found, plain) <= REFERENCE
-    assert far(run(less, network, "cpu"), plain) <= CPU
-    check_export(less, network, found, folder)
-    again = graphc.load(folder / "short.prototxt", folder / "short.caffemodel")
-    report = compare(less, again, inputs=network.feeds, target_a="cpu", target_b="cpu")
-    assert report.ok and not report.only_a and not report.only_b
+    plain, fast = run(planted, network), run(less, network, "cpu")
+    assert far(run(less, network), plain) <= REFERENCE
+    assert far(fast, plain) <= CPU
+    check_export(less, network, fast, folder)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
