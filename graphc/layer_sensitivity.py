@@ -19,20 +19,23 @@ from graphc.runtime.targets import DEFAULT_TARGET
 from graphc.services import sample_inputs, without_labels
 
 POINTS = 6
+TOP = 5
 
 
 @record(frozen=True, slots=True)
 class Point:
     """One layer at one strength. `error`: ||outputs' change|| / ||outputs||, Frobenius norms;
     `agree`: the share of samples whose largest output is where it was, None where outputs are no
-    classes; `accuracy`: of labelled samples; `macs` of one forward and `params`: what is left of
-    the network's, as shares."""
+    classes; `top5`: the share of samples' five largest outputs that still are of the five largest,
+    None where there are no more; `accuracy`: of labelled samples; `macs` of one forward and
+    `params`: what is left of the network's, as shares."""
 
     strength: Any
     error: float
     macs: float
     params: float
     agree: float | None = None
+    top5: float | None = None
     accuracy: float | None = None
 
 
@@ -116,16 +119,26 @@ class _Measured:
         error = (moved / whole) ** 0.5 if whole else (0.0 if not moved else float("inf"))
         right = None if self.labels is None else accuracy(found, self.labels)
         shares = macs / max(self.macs, 1), params / max(self.params, 1)
-        return Point(strength, error, *shares, _agreement(self.outputs, found), right)
+        return Point(strength, error, *shares, *self._kept(found), right)
+
+    def _kept(self, found: Mapping[str, Array]) -> list[float | None]:
+        """Of the largest output, and of the five largest, the share that still are."""
+        for name, array in self.outputs.items():
+            if array.ndim >= 2 and array.size > len(array):
+                old, new = (a.reshape(len(a), -1) for a in (array, found[name]))
+                return [_overlap(old, new, 1), _overlap(old, new, TOP)]
+        return [None, None]
 
 
-def _agreement(old: Mapping[str, Array], new: Mapping[str, Array]) -> float | None:
-    for name, array in old.items():
-        if array.ndim >= 2 and array.size > len(array):
-            rows = (a.reshape(len(a), -1).argmax(axis=1) for a in (array, new[name]))
-            first, second = rows
-            return float((first == second).mean())
-    return None
+def _overlap(old: Array, new: Array, count: int) -> float | None:
+    """The share of each row's `count` largest that both have, None if that is all of a row.
+
+    Arrays are (samples, classes); of equal values the first are taken.
+    """
+    if old.shape[1] <= count:
+        return None
+    first, second = (np.argsort(-a, axis=1, kind="stable")[:, :count] for a in (old, new))
+    return float((first[:, :, None] == second[:, None]).sum() / first.size)
 
 
 def _size(graph: Graph) -> tuple[int, int]:

@@ -51,6 +51,9 @@ def test_each_layer_alone():
             error = np.linalg.norm(new - old) / np.linalg.norm(old)
             assert point.error == pytest.approx(error, rel=1e-3)
             assert point.agree == (new.argmax(1) == old.argmax(1)).mean()
+            pairs = zip(old.argsort(axis=1)[:, -5:], new.argsort(axis=1)[:, -5:], strict=True)
+            kept = [len({*first} & {*second}) for first, second in pairs]
+            assert point.top5 == pytest.approx(np.mean(kept) / 5)
             share = sum(map(macs, made.nodes)) / sum(map(macs, net().nodes))
             assert point.macs == pytest.approx(share)
     assert found.layers["y"][0].error < found.layers["y"][2].error

@@ -58,8 +58,9 @@ def command(
     """Say how much each layer of NET can lose to a pass, the others left as they are.
 
     For each layer and strength (of low_rank: the rank): how far outputs move, ||change|| /
-    ||outputs||, for how many samples the largest output stays where it is, and, with labels in
-    --calibration, the accuracy; and what is left of the network's multiply-adds and parameters.
+    ||outputs||, for how many samples the largest output stays where it is, how many of the five
+    largest stay among them, and, with labels in --calibration, the accuracy; and what is left of
+    the network's multiply-adds and parameters.
     """
     from graphc.layer_sensitivity import sensitivity
 
@@ -83,7 +84,7 @@ def _tell(found: Sensitivity, chart: str | None) -> None:
         say(f"{found.name} can do nothing to this network")
         return
     columns = ["layer", found.option, "output error", "MACs left", "params left"]
-    extra = [name for name in ("agree", "accuracy") if getattr(points[0][1], name) is not None]
+    extra = [name for name in ("agree", "top5", "accuracy") if getattr(points[0][1], name) is not None]
     table(
         [*columns, *extra],
         [_row(layer, point, extra) for layer, point in points],
