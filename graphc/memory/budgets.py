@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 TOO_LARGE = ("GC-L001", "GC-S001", "GC-M002")
 MAX_OVERHEAD = 35.0
 """Percent of more time that training may take to fit in a budget."""
-MAX_REPLAYED = 20_000
-"""Steps beyond which batches are looked for without replays: to find these takes half a minute for
-10,000, and several plans are needed."""
+MAX_REPLAYED = 30_000
+"""Steps beyond which batches are looked for without replays: a plan with these, from reading on,
+takes some twenty seconds for 24,000, and several are needed."""
 FIXED = "write sizes that depend on it as 0, the bottom's, or -1, what is left"
 
 
@@ -195,7 +195,7 @@ def batch_search(
     steps = len(graph.nodes) * (3 if train else 1)
     if replays and steps > MAX_REPLAYED:
         replays = False
-    allowed = allowed_plans(steps * (8 if replays else 1))
+    allowed = allowed_plans(steps * (2 if replays else 1))
     alone = replace(wish, host=0)
     search = Search(lambda batch: peak(batch, alone), budget, allowed)
     if not (replays and wish.host):
