@@ -119,15 +119,16 @@ class _Measured:
         error = (moved / whole) ** 0.5 if whole else (0.0 if not moved else float("inf"))
         right = None if self.labels is None else accuracy(found, self.labels)
         shares = macs / max(self.macs, 1), params / max(self.params, 1)
-        return Point(strength, error, *shares, *self._kept(found), right)
+        agree, top5 = (self._kept(found, count) for count in (1, TOP))
+        return Point(strength, error, *shares, agree, top5, right)
 
-    def _kept(self, found: Mapping[str, Array]) -> list[float | None]:
-        """Of the largest output, and of the five largest, the share that still are."""
+    def _kept(self, found: Mapping[str, Array], count: int) -> float | None:
+        """Of the `count` largest outputs, the share that still are."""
         for name, array in self.outputs.items():
             if array.ndim >= 2 and array.size > len(array):
                 old, new = (a.reshape(len(a), -1) for a in (array, found[name]))
-                return [_overlap(old, new, 1), _overlap(old, new, TOP)]
-        return [None, None]
+                return _overlap(old, new, count)
+        return None
 
 
 def _overlap(old: Array, new: Array, count: int) -> float | None:

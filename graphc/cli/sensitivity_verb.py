@@ -84,7 +84,9 @@ def _tell(found: Sensitivity, chart: str | None) -> None:
         say(f"{found.name} can do nothing to this network")
         return
     columns = ["layer", found.option, "output error", "MACs left", "params left"]
-    extra = [name for name in ("agree", "top5", "accuracy") if getattr(points[0][1], name) is not None]
+    extra = [
+        name for name in ("agree", "top5", "accuracy") if getattr(points[0][1], name) is not None
+    ]
     table(
         [*columns, *extra],
         [_row(layer, point, extra) for layer, point in points],

@@ -78,6 +78,9 @@ class LowRank(Pass):
 
     def __post_init__(self) -> None:
         """Raises GC-T001 for options that contradict each other or cannot be."""
+        told: Any = self.rank
+        if isinstance(told, int):  # one for all layers
+            object.__setattr__(self, "rank", (told,))
         given = [n for n in (*RULES, "rank", "config", *BUDGETS) if self._given(n)]
         if len(given) > 1:
             fail("GC-T001", f"low_rank: {given[0]} contradicts {given[1]}", "leave one of them out")

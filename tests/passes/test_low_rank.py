@@ -33,6 +33,12 @@ def near(found, plain, share=1e-5):
         np.testing.assert_allclose(found[name], array, rtol=0, atol=share * np.abs(array).max())
 
 
+def test_one_rank_for_all_layers():
+    assert LowRank(rank=16).rank == (16,)
+    with pytest.raises(GraphError, match="rank is"):
+        LowRank(rank=0)
+
+
 @pytest.mark.parametrize("method", ["pca", "svd", "kmeans", "tai", "tucker", "decouple"])
 def test_full_rank_changes_nothing(method):
     plain = net()
