@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "plan/covers.h"
 #include "plan/profile.h"
 
 namespace graphc::plan {
@@ -149,26 +150,27 @@ bool Polish::fill(const Found& found, std::int64_t most, Script& script) {
         const double x = worth(a), y = worth(b);
         return x != y ? x > y : std::tie(a.root, a.before) < std::tie(b.root, b.before);
     });
+    Covers covers(trial_.order.size());
+    for (const Move& move : all) covers.add(move.first, move.last);
+    // Moves of one root before one call follow each other in this order.
+    std::vector<std::size_t> together(all.size());
+    std::iota(together.begin(), together.end(), std::size_t(0));
+    const auto what = [&](std::size_t i) { return std::pair(all[i].root, all[i].before); };
+    const auto is_before = [&](std::size_t a, std::size_t b) { return what(a) < what(b); };
+    std::sort(together.begin(), together.end(), is_before);
     // By the fullest step: its best move is the first that covers it.
-    std::vector<char> is_taken(all.size(), 0);
     while (profile.most() > most) {
-        const std::int32_t step = profile.fullest();
-        std::size_t at = 0;
-        while (at < all.size() && (is_taken[at] || all[at].first > step || all[at].last < step)) {
-            ++at;
-        }
-        if (at == all.size()) break;
-        const Move& move = all[at];
+        const std::int32_t at = covers.first(profile.fullest());
+        if (at < 0) break;
+        const Move& move = all[std::size_t(at)];
         is_changed = true;
         profile.add(move.first, move.last, -move.bytes);
         closure(move.root, move.before, calls);
         if (!move.is_whole) calls.resize(1);
         for (const std::int32_t call : calls) script.push_back({move.before, call});
-        is_taken[at] = 1;
-        for (std::size_t i = 0; i < all.size(); ++i) {
-            const bool is_same = all[i].root == move.root && all[i].before == move.before;
-            if (is_same) is_taken[i] = 1;
-        }
+        const auto same =
+            std::equal_range(together.begin(), together.end(), std::size_t(at), is_before);
+        for (auto i = same.first; i != same.second; ++i) covers.take(*i);
     }
     std::sort(script.begin(), script.end());
     script.erase(std::unique(script.begin(), script.end()), script.end());
