@@ -48,12 +48,18 @@ class Prepared:
         self._threads, self._poisoned = threads, False
         self.session = self._make_session()
         self._homes = {root: self._locate(root, *home) for root, home in plan.homes.items()}
+        self._calls: dict[str, list[Call | None]] = {}
+        self._kinds: dict[int, tuple[np.dtype[Any], tuple[int, ...]]] = {}
 
     def calls(self, entry: str) -> list[Call | None]:
         """What the steps of an entry run, in order; None for a transfer."""
-        first, end = self.plan.entries[entry]
-        steps = self.plan.steps[first:end]
-        return [None if step.call < 0 else self.program.calls[step.call] for step in steps]
+        found = self._calls.get(entry)
+        if found is None:
+            first, end = self.plan.entries[entry]
+            steps = self.plan.steps[first:end]
+            found = [None if step.call < 0 else self.program.calls[step.call] for step in steps]
+            self._calls[entry] = found
+        return found
 
     def array(self, buffer: int) -> npt.NDArray[Any]:
         """A new array on the memory of a buffer that has a home, with its strides."""
@@ -63,7 +69,7 @@ class Prepared:
 
     def put(self, buffer: int, array: Held) -> None:
         """Fill a buffer that has a home with as many elements."""
-        memory = self._row(buffer)
+        memory = self._row(buffer) if isinstance(array, Floats) else None
         if isinstance(array, Floats) and memory is not None:
             memory[:] = array.numbers.cast("B")
         else:
@@ -93,10 +99,13 @@ class Prepared:
 
     def _array(self, buffer: int, region: int, offset: int) -> npt.NDArray[Any]:
         found = self.program.buffers[buffer]
-        dtype, item = DTYPES[found.dtype], ITEM_BYTES[found.dtype]
+        known = self._kinds.get(buffer)
+        if known is None:
+            strides = tuple(stride * ITEM_BYTES[found.dtype] for stride in found.strides)
+            known = self._kinds[buffer] = np.dtype(DTYPES[found.dtype]), strides
+        dtype, strides = known
         if found.nbytes == 0 or 0 in found.dims:
             return np.empty(found.dims, dtype)
-        strides = tuple(stride * item for stride in found.strides)
         memory = self._memories[region]
         array: npt.NDArray[Any] = np.ndarray(found.dims, dtype, memory, offset, strides)
         return array

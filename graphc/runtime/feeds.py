@@ -38,6 +38,8 @@ def double(array: npt.NDArray[Any]) -> F64:
 
 def single(array: npt.NDArray[Any]) -> Array:
     """A new float32 array; what is beyond float32 is infinite, as in Caffe."""
+    if array.dtype == np.float32:
+        return np.array(array, order="C")
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(array, np.float32, order="C")
 
@@ -71,7 +73,7 @@ def checked_feeds(
 
 def _held(name: str, given: Any) -> Held:
     """`given` itself where it is float32, since whoever runs copies it into memory of its own."""
-    if isinstance(given, Floats):
+    if isinstance(given, Floats) or (type(given) is np.ndarray and given.dtype == np.float32):
         return given
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(_numbers(name, given), np.float32)
