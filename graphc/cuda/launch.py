@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from graphc.errors import fail
 from graphc.numpy_later import np
@@ -25,8 +25,8 @@ ITEMS = {
     "bf16": "graphc::Bfloat16",
     "u8": "unsigned char",
     "i32": "int",
+    "i64": "long long",
 }
-ITEMS["i64"] = "long long"
 """Element types by their name in C++, see kernels/storage.h."""
 
 Told: TypeAlias = Mapping[str, Any]
@@ -129,6 +129,6 @@ def struct(*fields: Any) -> Any:
     return np.array(tuple(fields), dtype)[()]
 
 
-def refuse(symbol: str, why: str) -> Any:
+def refuse(symbol: str, why: str) -> NoReturn:
     """Raise GC-A001: the kernel cannot be made for these operands."""
-    return fail("GC-A001", f"cuda kernel {symbol}: {why}")
+    fail("GC-A001", f"cuda kernel {symbol}: {why}")

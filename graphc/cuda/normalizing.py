@@ -35,14 +35,7 @@ def statistics(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[
     x, (channels, count, grid) = reads[0], _channels(reads[0])
     if not count:
         return Work(())
-    moments = Launch(
-        SOURCE,
-        f"graphc::batch_norm_moments<{x.item}>",
-        grid,
-        (THREADS,),
-        (channels, Operand(0), Scratch(0)),
-        per_warp(),
-    )
+    moments = _sums(f"batch_norm_moments<{x.item}>", grid, channels, Operand(0))
     args = (channels, np.int32(grid[1]), np.int32(THREADS), Scratch(0), Operand(1), Operand(2))
     joined = Launch(SOURCE, "graphc::batch_norm_statistics", *_each(count), args)
     return Work((moments, joined), count * grid[1] * 8)
@@ -62,14 +55,7 @@ def gradient(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Sp
     dy, (channels, count, grid) = reads[0], _channels(reads[0])
     if not count:
         return Work(())
-    slopes = Launch(
-        SOURCE,
-        f"graphc::batch_norm_slopes<{dy.item}>",
-        grid,
-        (THREADS,),
-        (channels, Operand(0), Operand(1), Scratch(0)),
-        per_warp(),
-    )
+    slopes = _sums(f"batch_norm_slopes<{dy.item}>", grid, channels, Operand(0), Operand(1))
     eps = np.float32(told["eps"])
     args = (channels, eps, Operand(0), Operand(1), Operand(2), Scratch(0), Operand(3))
     last = Launch(SOURCE, f"graphc::batch_norm_gradient<{dy.item}>", grid, (THREADS,), args)
@@ -89,6 +75,12 @@ def update(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec
     numbers = (long(count), long(told["count"]), np.float32(told["kept"]))
     launch = Launch(SOURCE, f"graphc::{symbol}", *_each(count), (*numbers, *map(Operand, range(8))))
     return Work((launch,))
+
+
+def _sums(kernel: str, grid: tuple[int, int], channels: Any, *operands: Operand) -> Launch:
+    """Two sums over each channel, a pair for each block, into the workspace."""
+    args = (channels, *operands, Scratch(0))
+    return Launch(SOURCE, f"graphc::{kernel}", grid, (THREADS,), args, per_warp())
 
 
 def _each(count: int) -> tuple[tuple[int], tuple[int]]:

@@ -69,11 +69,12 @@ class Prepared:
 
     def put(self, buffer: int, array: Held) -> None:
         """Fill a buffer that has a home with as many elements."""
-        memory = self._row(buffer) if isinstance(array, Floats) else None
-        if isinstance(array, Floats) and memory is not None:
-            memory[:] = array.numbers.cast("B")
-        else:
-            self.array(buffer)[...] = as_array(array)
+        if isinstance(array, Floats):
+            memory = self._row(buffer)
+            if memory is not None:
+                memory[:] = array.numbers.cast("B")
+                return
+        self.array(buffer)[...] = as_array(array)
 
     def copy(self, buffer: int) -> Floats | None:
         """What a buffer that has a home holds; None if it is no float32 numbers in a row."""

@@ -28,6 +28,7 @@ from graphc.ops.scale import Scale, ScaleAttrs
 from graphc.ops.softmax import Softmax
 from graphc.ops.softmax_with_loss import SoftmaxWithLoss
 from graphc.ops.spec import Sample as Use
+from graphc.records import record
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 
@@ -48,19 +49,18 @@ USES: list[tuple[Any, Use]] = [
 ]
 
 
+@record(frozen=True)
 class Larger(Case):
     """A sample that the declaration does not have."""
 
-    def __init__(self, op: Any, use: Use) -> None:
-        super().__init__(op, len(op.samples))
-        object.__setattr__(self, "use", use)
+    use: Use
 
     @property
     def sample(self) -> Use:
-        return self.use  # type: ignore[attr-defined, no-any-return]
+        return self.use
 
 
-JOBS = [job for use in USES for job in Sample(Larger(*use)).jobs()]
+JOBS = [job for op, use in USES for job in Sample(Larger(op, len(op.samples), use)).jobs()]
 NARROW = {"f16": 2e-3, "bf16": 2e-2}
 STORED_NARROW = {BatchNorm, Convolution, LRN, Pooling, Softmax, SoftmaxWithLoss}
 HALVES = [

@@ -104,7 +104,8 @@ def _three(name: str, what: str, given: Sequence[int]) -> tuple[int, ...]:
     full = (*map(int, given), *(1,) * (3 - len(given)))
     most = (1024, 1024, 64) if what == "block" else (2**31 - 1, 65535, 65535)
     is_small = what == "grid" or full[0] * full[1] * full[2] <= 1024
-    if len(full) != 3 or not is_small or not all(1 <= n <= m for n, m in zip(full, most)):  # noqa: B905
+    is_short = len(full) == 3 and all(1 <= n <= m for n, m in zip(full, most, strict=True))
+    if not is_short or not is_small:
         raise KernelError(f"{name}: {what} {tuple(given)} is none that a GPU takes")
     return full
 
