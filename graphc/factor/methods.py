@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphc.factor.bilinear import Bilinear
 from graphc.factor.cross_filter import KMeans, Pca, Svd
 from graphc.factor.decomposition import Decomposition
 from graphc.factor.decoupled import Decouple
@@ -10,7 +11,7 @@ from graphc.factor.separable import Tai
 from graphc.factor.tucker import Tucker
 
 METHODS: dict[str, type[Decomposition]] = {
-    each.name: each for each in (Pca, Svd, KMeans, Tai, Tucker, Cp, Jaderberg, Decouple)
+    each.name: each for each in (Pca, Svd, KMeans, Tai, Tucker, Cp, Jaderberg, Decouple, Bilinear)
 }
 
 __all__ = ["METHODS"]

@@ -28,8 +28,8 @@ class LowRank(Pass):
     """Replace convolutions and inner products by chains of smaller ones of lower rank.
 
     `method`: pca, svd, kmeans (a basis of filters and its 1x1 combinations), tai (a column and a
-    row), tucker, cp, jaderberg, decouple (see graphc/factor); mixed: tai for kernels over 3 wide,
-    else pca; auto: the fastest of pca, tai, tucker and decouple.
+    row), tucker, cp, jaderberg, decouple, bilinear (see graphc/factor); mixed: tai for kernels over
+    3 wide, else pca; auto: the fastest of pca, tai, tucker and decouple.
 
     How far, one of: `error`, ||W - W'||^2 / ||W||^2 at most (0.05 if nothing is said); `energy` r,
     error 1 - r; `amplitude` r, energy r^2; `threshold`, singular values from it on; `speedup`, of
@@ -54,8 +54,9 @@ class LowRank(Pass):
     strength = "rank"
 
     method: Literal[
-        "pca", "svd", "kmeans", "tai", "mixed", "tucker", "cp", "jaderberg", "decouple", "auto"
-    ] = "pca"
+        "pca", "svd", "kmeans", "tai", "mixed", "tucker", "cp", "jaderberg", "decouple",
+        "bilinear", "auto",
+    ] = "pca"  # fmt: skip
     error: float | None = None
     energy: float | None = None
     amplitude: float | None = None

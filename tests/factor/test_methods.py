@@ -12,7 +12,7 @@ from graphc.factor.methods import METHODS
 from graphc.factor.ranks import rank_by
 from graphc.factor.tucker import tucker2
 
-SPECTRAL = ("pca", "svd", "tai", "tucker", "decouple")
+SPECTRAL = ("pca", "svd", "tai", "tucker", "decouple", "bilinear")
 GEOMETRIES = [
     {"kernel": (3, 3), "pad": (1, 1)},
     {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 0)},
@@ -35,6 +35,8 @@ def planted(method, geometry):
 @pytest.mark.parametrize("method", SPECTRAL)
 def test_full_rank_changes_nothing(method, geometry):
     conv = random_conv(**geometry)
+    if METHODS[method].why_not(conv):
+        pytest.skip("the method takes no groups")
     found = METHODS[method](conv)
     paths = found.factor(found.full)
     assert weight_error(conv, paths) < 1e-12 and found.left[-1] == 0
@@ -62,10 +64,12 @@ def test_a_cut_computes_what_its_weights_say(method, geometry):
     assert len(biased) == 1 and biased[0].conv.bias is conv.bias
 
 
-@pytest.mark.parametrize("method", ["pca", "svd", "tai", "decouple"])
+@pytest.mark.parametrize("method", ["pca", "svd", "tai", "decouple", "bilinear"])
 @pytest.mark.parametrize("group", [1, 2])
 def test_the_error_is_the_tail(method, group):
     conv = random_conv(group=group)
+    if METHODS[method].why_not(conv):
+        pytest.skip("the method takes no groups")
     found = METHODS[method](conv)
     for rank in range(1, found.full + 1):
         error = weight_error(conv, found.factor(rank)) ** 2
@@ -91,9 +95,9 @@ def test_no_mean_is_taken_off():
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES[:3], ids=str)
-@pytest.mark.parametrize("method", ["pca", "svd", "tai", "tucker", "decouple", "cp"])
+@pytest.mark.parametrize("method", [*SPECTRAL, "cp"])
 def test_planted_ranks_are_found(method, geometry):
-    if method == "cp" and geometry.get("group", 1) > 1:
+    if method in ("cp", "bilinear") and geometry.get("group", 1) > 1:
         pytest.skip("the method takes no groups")
     conv, rank = planted(method, geometry)
     found = METHODS[method](conv)
@@ -108,8 +112,25 @@ def test_inner_products():
         assert weight_error(conv, found.factor(found.full)) < 1e-12
         assert found.factor(3)[0][0].conv.weight.shape == (3, 30)
         assert found.macs(3, ()) == 3 * 30 + 10 * 3
-    for method in ("tai", "tucker", "cp", "jaderberg", "decouple"):
+    for method in ("tai", "tucker", "cp", "jaderberg", "decouple", "bilinear"):
         assert METHODS[method].why_not(conv)
+
+
+def test_bilinear_pairs_are_kronecker_products():
+    """W as a matrix (m1 m2, C taps) is sum kron(A, B): A mixes the channels, B the taps."""
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 3, 8)), rng.standard_normal((2, 4, 6))
+    weight = sum(np.kron(left, right) for left, right in zip(a, b, strict=True))
+    geometry = (1, (2, 1), (1, 0), (1, 2))
+    conv = Conv(weight.reshape(12, 8, 2, 3), rng.standard_normal(12), *geometry)
+    found = METHODS["bilinear"](conv)
+    assert rank_by("error", 1e-12, found, (9, 11)) == 2
+    x = rng.standard_normal((2, 8, 9, 11))
+    paths = found.factor(2)
+    np.testing.assert_allclose(compute_paths(paths, x), compute(conv, x), rtol=0, atol=1e-12)
+    assert [f.conv.weight.shape for f in paths[0]] == [(3, 8, 1, 1), (12, 1, 2, 3)]
+    kernels = paths[0][1].conv.weight.reshape(3, 4, 6)
+    assert (kernels == kernels[:1]).all()  # of each mixed channel the same
 
 
 def test_kmeans_finds_planted_clusters():

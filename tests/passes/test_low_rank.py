@@ -66,6 +66,15 @@ def test_cp_of_a_layer_without_groups():
     assert groups == [1, 4, 4, 1]
 
 
+def test_bilinear_projections_of_patches():
+    plain = net()
+    made, _ = cut(plain, method="bilinear", error=0.0, layers=("a",))
+    near(outputs(made), outputs(plain))
+    made, _ = cut(plain, method="bilinear", rank=(2,), layers=("a",))
+    assert layers_of(made)[1:6] == ["a_bl0_pw", "a_bl0_dw", "a_bl1_pw", "a_bl1_dw", "a_sum"]
+    assert [n.attrs.group for n in made.nodes[1:5]] == [1, 3, 1, 3]
+
+
 def test_geometry_bias_and_multipliers():
     """Stride with the spatial factor, bias with the last; names of parameters are not copied."""
     made, _ = cut(net(), method="tai", rank=(4,), layers=("a",))
@@ -276,6 +285,7 @@ def test_recipes():
         ({"layers": ("relu",)}, "'relu' names no layer that can be decomposed"),
         ({"skip": ("(",)}, "'(' is no pattern"),
         ({"method": "cp", "layers": ("b",)}, "'b' cannot be decomposed: method cp takes no groups"),
+        ({"method": "bilinear", "layers": ("y",)}, "method bilinear is for convolutions"),
         ({"accuracy_drop": 0.1}, "accuracy_drop needs calibration inputs and their labels"),
         ({"response": "relu"}, "response=relu needs calibration inputs"),
         ({"response": "relu", "method": "svd"}, "response is for method pca"),

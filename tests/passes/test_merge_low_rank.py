@@ -49,8 +49,10 @@ def test_undone(method):
             np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_cp_undone():
-    short, _ = cut(net(), method="cp", rank=(3,), layers=("a",))
+@pytest.mark.parametrize("method", ["cp", "bilinear"])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_methods_without_groups_undone(method, rank):
+    short, _ = cut(net(), method=method, rank=(rank,), layers=("a",))
     merged, _ = run(short, MergeLowRank())
     assert layers_of(merged) == layers_of(net())
     close(outputs(merged), outputs(short))

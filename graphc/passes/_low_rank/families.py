@@ -21,7 +21,7 @@ CHAINS = (
 )
 """What the layers' names end in, after the original's and `_`, for methods of one path."""
 SUM = "sum"
-_PATH = re.compile(r"(.*)_nd0_(pw|dw)", re.DOTALL)
+_PATH = re.compile(r"(.*)_(nd|bl)0_pw", re.DOTALL)
 
 
 @record(frozen=True)
@@ -79,7 +79,7 @@ class _Finder:
                 path = self._chain(node, [f"{stem}_{suffix}" for suffix in suffixes])
                 return Family(stem, (path,)) if path else None
         match = _PATH.fullmatch(node.name)
-        return self._sum(node, match[1]) if match and match[2] == "pw" else None
+        return self._sum(node, match[1], match[2]) if match else None
 
     def _chain(self, node: Node, names: list[str]) -> tuple[Node, ...]:
         """`node` and those after it, called `names`; nothing if there are no such."""
@@ -102,8 +102,8 @@ class _Finder:
         readers = self.users.get(value, [])
         return readers[0][0] if len(readers) == 1 and value not in self.outputs else None
 
-    def _sum(self, node: Node, stem: str) -> Family | None:
-        first = self._chain(node, [f"{stem}_nd0_pw", f"{stem}_nd0_dw"])
+    def _sum(self, node: Node, stem: str, kind: str) -> Family | None:
+        first = self._chain(node, [f"{stem}_{kind}0_pw", f"{stem}_{kind}0_dw"])
         if not first:
             return None
         adder = self._follower(top(first[-1]))
@@ -117,7 +117,7 @@ class _Finder:
             start = bottom(last).producer if last is not None and last.op is Convolution else None
             if start is None or bottom(start) is not bottom(node):
                 return None
-            path = self._chain(start, [f"{stem}_nd{at}_pw", f"{stem}_nd{at}_dw"])
+            path = self._chain(start, [f"{stem}_{kind}{at}_pw", f"{stem}_{kind}{at}_dw"])
             if not path or path[-1] is not last:
                 return None
             paths.append(path)
