@@ -44,10 +44,11 @@ def fill(param: Param, *, seed: int, layer: str, index: int) -> Array:
 
 
 def filler(seed: int) -> Callable[[Value], Array]:
-    """The hook of `Graph.fill`: a missing parameter from its layer's filler, anything else 0."""
+    """The hook of `Graph.fill`: a missing parameter or state from its declared filler, anything
+    else 0."""
 
     def make(value: Value) -> Array:
-        if value.spec is None or value.kind is not Kind.PARAM:
+        if value.spec is None or value.kind not in (Kind.PARAM, Kind.STATE):
             return np.zeros(typed(value).shape, np.float32)
         layer, _, name = value.name.rpartition(":")
         index = crc32(name.encode("utf-8", "surrogatepass")) & 0xFFFF

@@ -92,6 +92,14 @@ def test_one_that_is_left_becomes_a_scale(text):
     assert record.detail == ("a/gate become Scale a/gate",)
 
 
+def test_a_new_gate_is_open():
+    net = graph(IN + gate("data", "y", more=""))
+    x = {"data": np.random.default_rng(1).standard_normal((2, 3, 5, 5)).astype(np.float32)}
+    for target in ("reference", "cpu"):
+        found = graphc.compile(net, target=target, passes=()).run(x)["y"]
+        np.testing.assert_array_equal(found, x["data"])
+
+
 def test_where_the_layer_before_has_other_readers_it_goes_forward():
     less, _ = merged(IN + conv("data", "a") + gate("a", "g") + conv("a", "b") + conv("g", "c"))
     assert types(less) == ["Input", "Convolution", "Convolution", "Convolution"]
