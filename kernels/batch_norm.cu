@@ -1,5 +1,6 @@
-// BatchNorm's parts: statistics of channels, normalizing by them, its gradient, the running state.
-// x is seen as (outer, channels, inner). Sums over a channel are taken by `gridDim.y` blocks, which
+// BatchNorm's parts: statistics of channels, normalizing by them, its gradient, the running state;
+// of MVN, too, whose groups are channels. x is seen as (outer, channels, inner), inner 1 where
+// channels come last in memory. Sums over a channel are shared out to `gridDim.y` blocks, which
 // leave partial ones, and these are added up in order: the result is the same in every run.
 #include "grid.h"
 #include "storage.h"
@@ -10,66 +11,95 @@ struct Channels {
     Index outer, count, inner;
 };
 
-// Calls each(place) with this thread's elements of channel blockIdx.x, which all blocks of a column
-// of the grid share out.
-template <class Each>
-__device__ void each_of_channel(const Channels& channels, const Each& each) {
-    const Index size = channels.outer * channels.inner;
-    const Index step = Index(gridDim.y) * blockDim.x;
-    for (Index i = Index(blockIdx.y) * blockDim.x + threadIdx.x; i < size; i += step) {
-        const Index outer = i / channels.inner;
-        each((outer * channels.count + blockIdx.x) * channels.inner + i % channels.inner);
+// A block has channel blockIdx.x.
+struct ByBlock {
+    static __device__ Index channel() { return blockIdx.x; }
+    static __device__ bool is_first() { return threadIdx.x == 0; }
+
+    // Calls each(place) with this thread's elements of the channel.
+    template <class Each>
+    static __device__ void visit(const Channels& channels, const Each& each) {
+        const Index size = channels.outer * channels.inner;
+        const Index step = Index(gridDim.y) * blockDim.x;
+        for (Index i = Index(blockIdx.y) * blockDim.x + threadIdx.x; i < size; i += step) {
+            const Index outer = i / channels.inner;
+            each((outer * channels.count + blockIdx.x) * channels.inner + i % channels.inner);
+        }
     }
-}
 
-// How many elements the block of a channel has, of all its threads.
-__device__ inline Index share_of_block(const Channels& channels) {
-    const Index size = channels.outer * channels.inner;
-    const Index step = Index(gridDim.y) * blockDim.x, first = Index(blockIdx.y) * blockDim.x;
-    const Index turns = size / step, rest = size % step;
-    return turns * blockDim.x + greater(0, lesser(rest - first, blockDim.x));
-}
+    // The sum over the channel's threads, in each of them; `room`: a number per warp.
+    static __device__ float sum(float value, float* room) { return block_sum(value, room); }
+};
 
-// The sum and the sum of squared differences from the block's own mean, of each block's elements:
-// partial[(channel * gridDim.y + block) * 2 + 0, 1].
-template <class Item>
+// A block has blockDim.x neighbouring channels, which come last in memory, so that its threads read
+// runs; a channel's threads are those of one threadIdx.x.
+struct ByColumn {
+    static __device__ Index channel() { return Index(blockIdx.x) * blockDim.x + threadIdx.x; }
+    static __device__ bool is_first() { return threadIdx.y == 0; }
+
+    template <class Each>
+    static __device__ void visit(const Channels& channels, const Each& each) {
+        const Index step = Index(gridDim.y) * blockDim.y, own = channel();
+        const Index rows = own < channels.count ? channels.outer : 0;
+        for (Index row = Index(blockIdx.y) * blockDim.y + threadIdx.y; row < rows; row += step) {
+            each(row * channels.count + own);
+        }
+    }
+
+    // `room`: a number per thread.
+    static __device__ float sum(float value, float* room) {
+        __syncthreads();  // whoever still reads what `room` held
+        room[threadIdx.y * blockDim.x + threadIdx.x] = value;
+        __syncthreads();
+        float total = 0;
+        for (unsigned k = 0; k < blockDim.y; ++k) total += room[k * blockDim.x + threadIdx.x];
+        return total;
+    }
+};
+
+// partial[block, 0, 1, 2, channel]: of a block's elements, how many, their sum, and the sum of
+// squared differences from their own mean.
+template <class Item, class Share>
 __global__ void batch_norm_moments(Channels channels, const Item* x, float* partial) {
-    GRAPHC_SHARED(float, warps);
-    float sum = 0, squares = 0;
-    each_of_channel(channels, [&](Index at) { sum += float(x[at]); });
-    sum = block_sum(sum, warps);
-    const float mean = sum / float(greater(1, share_of_block(channels)));
-    each_of_channel(channels, [&](Index at) {
+    GRAPHC_SHARED(float, room);
+    float count = 0, sum = 0, squares = 0;
+    Share::visit(channels, [&](Index at) {
+        count += 1;
+        sum += float(x[at]);
+    });
+    count = Share::sum(count, room);
+    sum = Share::sum(sum, room);
+    const float mean = count > 0 ? sum / count : 0.0F;
+    Share::visit(channels, [&](Index at) {
         const float away = float(x[at]) - mean;
         squares += away * away;
     });
-    squares = block_sum(squares, warps);
-    if (threadIdx.x == 0) {
-        float* const own = partial + (Index(blockIdx.x) * gridDim.y + blockIdx.y) * 2;
-        own[0] = sum;
-        own[1] = squares;
-    }
+    squares = Share::sum(squares, room);
+    if (!Share::is_first() || Share::channel() >= channels.count) return;
+    float* const own = partial + Index(blockIdx.y) * 3 * channels.count + Share::channel();
+    own[0] = count;
+    own[channels.count] = sum;
+    own[2 * channels.count] = squares;
 }
 
 // One thread for each channel puts its blocks' moments together; Chan, Golub, LeVeque 1979.
-__global__ void batch_norm_statistics(Channels channels, int blocks, int threads,
-                                      const float* partial, float* mean, float* variance) {
+__global__ void batch_norm_statistics(Index channels, int blocks, const float* partial, float* mean,
+                                      float* variance) {
     const Index c = thread_in_grid();
-    if (c >= channels.count) return;
-    const Index size = channels.outer * channels.inner, step = Index(blocks) * threads;
-    float total = 0;
-    for (int b = 0; b < blocks; ++b) total += partial[(c * blocks + b) * 2];
-    const float level = total / float(greater(1, size));
-    float squares = 0;
+    if (c >= channels) return;
+    float count = 0, total = 0, squares = 0;
     for (int b = 0; b < blocks; ++b) {
-        const Index rest = greater(0, lesser(size % step - Index(b) * threads, threads));
-        const float count = float(size / step * threads + rest);
-        const float* const own = partial + (c * blocks + b) * 2;
-        const float away = count > 0 ? own[0] / count - level : 0.0F;
-        squares += own[1] + count * away * away;
+        count += partial[3 * b * channels + c];
+        total += partial[(3 * b + 1) * channels + c];
+    }
+    const float level = total / (count > 1 ? count : 1.0F);
+    for (int b = 0; b < blocks; ++b) {
+        const float own = partial[3 * b * channels + c];
+        const float away = own > 0 ? partial[(3 * b + 1) * channels + c] / own - level : 0.0F;
+        squares += partial[(3 * b + 2) * channels + c] + own * away * away;
     }
     mean[c] = level;
-    variance[c] = squares / float(greater(1, size));
+    variance[c] = squares / (count > 1 ? count : 1.0F);
 }
 
 // y = (x - mean) / sqrt(variance + eps). `factor`: null, or what the state is divided by, where 0
@@ -100,42 +130,39 @@ __global__ void batch_norm_global_gradient(Channels channels, float eps, const I
     }
 }
 
-// partial[(channel * gridDim.y + block) * 2 + 0, 1]: the block's sums of dy and of dy y.
-template <class Item>
+// partial[block, 0, 1, channel]: the block's sums of dy and of dy y.
+template <class Item, class Share>
 __global__ void batch_norm_slopes(Channels channels, const Item* dy, const Item* y,
                                   float* partial) {
-    GRAPHC_SHARED(float, warps);
+    GRAPHC_SHARED(float, room);
     float level = 0, slope = 0;
-    each_of_channel(channels, [&](Index at) {
+    Share::visit(channels, [&](Index at) {
         level += float(dy[at]);
         slope += float(dy[at]) * float(y[at]);
     });
-    level = block_sum(level, warps);
-    slope = block_sum(slope, warps);
-    if (threadIdx.x == 0) {
-        float* const own = partial + (Index(blockIdx.x) * gridDim.y + blockIdx.y) * 2;
-        own[0] = level;
-        own[1] = slope;
-    }
+    level = Share::sum(level, room);
+    slope = Share::sum(slope, room);
+    if (!Share::is_first() || Share::channel() >= channels.count) return;
+    float* const own = partial + Index(blockIdx.y) * 2 * channels.count + Share::channel();
+    own[0] = level;
+    own[channels.count] = slope;
 }
 
-// dx = (dy - mean(dy) - mean(dy y) y) / sqrt(variance + eps), from batch_norm_slopes in the same
-// grid. dx may be dy.
+// dx = (dy - sums[0] / size - sums[1] / size * y) / deviation; sums (2, channels), of dy and of dy
+// y over all `size` elements of a channel. The deviation is sqrt(spread + eps), or the spread
+// itself. dx may be dy.
 template <class Item>
-__global__ void batch_norm_gradient(Channels channels, float eps, const Item* dy, const Item* y,
-                                    const float* variance, const float* partial, Item* dx) {
-    float level = 0, slope = 0;
-    for (unsigned b = 0; b < gridDim.y; ++b) {
-        const float* const own = partial + (Index(blockIdx.x) * gridDim.y + b) * 2;
-        level += own[0];
-        slope += own[1];
+__global__ void batch_norm_gradient(Channels channels, Index size, int is_deviation, float eps,
+                                    const Item* dy, const Item* y, const float* spread,
+                                    const float* sums, Item* dx) {
+    const Index count = channels.outer * channels.count * channels.inner;
+    const float by = float(greater(1, size));
+    for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
+        const Index c = i / channels.inner % channels.count;
+        const float rest =
+            float(dy[i]) - sums[c] / by - sums[channels.count + c] / by * float(y[i]);
+        dx[i] = Item(rest / (is_deviation ? spread[c] : sqrtf(spread[c] + eps)));
     }
-    const float size = float(greater(1, channels.outer * channels.inner));
-    const float deviation = sqrtf(variance[blockIdx.x] + eps);
-    each_of_channel(channels, [&](Index at) {
-        const float rest = float(dy[at]) - level / size - slope / size * float(y[at]);
-        dx[at] = Item(rest / deviation);
-    });
 }
 
 // The decayed state with a batch added, of `size` elements a channel; new_* may be the old ones.

@@ -1,78 +1,10 @@
 // Convolutions as they are defined, with groups, strides, padding and dilation: right, and slow.
-// What is fast is a library's; these check it, and stand in where it is missing.
+// What is fast is a library's; these check it, and stand in where it is missing. And their columns.
+#include "convolution.h"
 #include "grid.h"
 #include "storage.h"
 
 namespace graphc {
-
-constexpr int kSpatial = 3;
-
-// Along one axis: the image's extent, that of the windows' results, and the window.
-struct ConvolutionAxis {
-    Index size, out, kernel, stride, pad, dilation;
-};
-
-// `channels` and `outputs` are those of a group.
-struct ConvolutionShape {
-    Index samples, groups, channels, outputs;
-    ConvolutionAxis axes[kSpatial];
-};
-
-struct Position {
-    Index at[kSpatial];
-};
-
-__device__ inline Position position(Index i, const Index* extents) {
-    Position found = {};
-    for (int k = kSpatial - 1; k >= 0; --k) {
-        found.at[k] = i % extents[k];
-        i /= extents[k];
-    }
-    return found;
-}
-
-// The axes' numbers side by side, and their products.
-struct Extents {
-    Index size[kSpatial], out[kSpatial], kernel[kSpatial];
-    Index area = 1, windows = 1, taps = 1;
-
-    __device__ explicit Extents(const ConvolutionShape& shape) {
-        for (int k = 0; k < kSpatial; ++k) {
-            size[k] = shape.axes[k].size;
-            out[k] = shape.axes[k].out;
-            kernel[k] = shape.axes[k].kernel;
-            area *= size[k];
-            windows *= out[k];
-            taps *= kernel[k];
-        }
-    }
-};
-
-// Where a window's tap lies in the image, -1 if outside.
-__device__ inline Index place_in_image(const ConvolutionShape& shape, const Position& window,
-                                       const Position& tap) {
-    Index place = 0;
-    for (int k = 0; k < kSpatial; ++k) {
-        const ConvolutionAxis& axis = shape.axes[k];
-        const Index at = window.at[k] * axis.stride - axis.pad + tap.at[k] * axis.dilation;
-        if (at < 0 || at >= axis.size) return -1;
-        place = place * axis.size + at;
-    }
-    return place;
-}
-
-// The window whose tap lies there in the image, -1 if there is none.
-__device__ inline Index window_of(const ConvolutionShape& shape, const Position& pixel,
-                                  const Position& tap) {
-    Index place = 0;
-    for (int k = 0; k < kSpatial; ++k) {
-        const ConvolutionAxis& axis = shape.axes[k];
-        const Index start = pixel.at[k] + axis.pad - tap.at[k] * axis.dilation;
-        if (start < 0 || start % axis.stride || start / axis.stride >= axis.out) return -1;
-        place = place * axis.out + start / axis.stride;
-    }
-    return place;
-}
 
 // y[n,g,o,p] = bias[g,o] + sum over c and k of weight[g,o,c,k] x[n,g,c, at p and k]; `bias` may be
 // null.
@@ -143,6 +75,36 @@ __global__ void convolution_weight_gradient(ConvolutionShape shape, int adds, co
     }
     sum = block_sum(sum, warps);
     if (threadIdx.x == 0) dweight[i] = adds ? dweight[i] + sum : sum;
+}
+
+// y[n, c * taps + k, p] = x[n, c, at p and k], zero in the padding; one group.
+template <class Item>
+__global__ void im2col(ConvolutionShape shape, const Item* x, Item* y) {
+    const Extents e(shape);
+    const Index count = shape.samples * shape.channels * e.taps * e.windows;
+    for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
+        const Position window = position(i % e.windows, e.out);
+        const Index plane = i / e.windows;
+        const Index place = place_in_image(shape, window, position(plane % e.taps, e.kernel));
+        y[i] = place < 0 ? Item(0.0F) : x[plane / e.taps * e.area + place];
+    }
+}
+
+// x[n, c, h] = the sum of what lies where im2col puts x[n, c, h].
+template <class Item>
+__global__ void col2im(ConvolutionShape shape, const Item* y, Item* x) {
+    const Extents e(shape);
+    const Index count = shape.samples * shape.channels * e.area;
+    for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
+        const Item* const planes = y + i / e.area * e.taps * e.windows;
+        const Position pixel = position(i % e.area, e.size);
+        float sum = 0;
+        for (Index k = 0; k < e.taps; ++k) {
+            const Index window = window_of(shape, pixel, position(k, e.kernel));
+            if (window >= 0) sum += float(planes[k * e.windows + window]);
+        }
+        x[i] = Item(sum);
+    }
 }
 
 }  // namespace graphc

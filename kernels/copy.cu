@@ -1,4 +1,4 @@
-// Copies of elements, sums over all axes but one, and transposes between NCHW and NHWC.
+// Copies of elements, and transposes between NCHW and NHWC.
 #include "grid.h"
 #include "storage.h"
 #include "strided.h"
@@ -11,6 +11,14 @@ __global__ void copy_walk(Walk walk, Index count, Index from_start, Index to_sta
                           const Item* from, Item* to) {
     for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
         copy_element(walk, i, from + from_start, to + to_start);
+    }
+}
+
+// Zeros to every element of the walk.
+template <class Item>
+__global__ void zero_walk(Walk walk, Index count, Item* to) {
+    for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
+        to[place_of(walk, i).to] = Item(0.0F);
     }
 }
 
@@ -35,19 +43,6 @@ __global__ void transpose(int rows, int columns, const Item* from, Item* to) {
             to[image + Index(left + i) * rows + row] = tile[threadIdx.x][i];
         }
     }
-}
-
-// sums[k] = the sum of x (outer, kept, inner) over outer and inner; a block for each k.
-template <class Item>
-__global__ void channel_sums(Index outer, Index kept, Index inner, int adds, const Item* x,
-                             float* sums) {
-    GRAPHC_SHARED(float, warps);
-    float sum = 0;
-    for (Index i = threadIdx.x; i < outer * inner; i += blockDim.x) {
-        sum += float(x[(i / inner * kept + blockIdx.x) * inner + i % inner]);
-    }
-    sum = block_sum(sum, warps);
-    if (threadIdx.x == 0) sums[blockIdx.x] = adds ? sums[blockIdx.x] + sum : sum;
 }
 
 }  // namespace graphc

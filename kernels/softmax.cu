@@ -1,62 +1,11 @@
-// Softmax along an axis, the losses and scores that count labels, and their gradients.
-// x is seen as (outer, classes, inner); a row is the classes of one (outer, inner), and a warp's.
-// Labels are floats, truncated; one that is no class is a fault: its row is noted, and the host,
-// which reads the note, fails the run (GC-D003).
+// Softmax along an axis, the loss and the score that count labels, and their gradients. Rows and
+// labels are those of labels.h.
 #include "grid.h"
-#include "storage.h"
+#include "labels.h"
 
 namespace graphc {
 
-struct Rows {
-    Index outer, classes, inner;
-};
-
-// `ignored` is one of the labels where has_ignored; `divisor` 0 stands for how many labels are not
-// ignored.
-struct LabelRule {
-    Index ignored, divisor;
-    int has_ignored, top_k;
-};
-
 constexpr float kSmallest = 1.17549435e-38F;  // FLT_MIN
-
-__device__ inline Index row_of_warp() { return thread_in_grid() / kWarp; }
-__device__ inline Index warps_of_grid() { return threads_of_grid() / kWarp; }
-__device__ inline int lane_of_warp() { return int(threadIdx.x % kWarp); }
-
-__device__ inline Index start_of(const Rows& rows, Index row) {
-    return row / rows.inner * rows.classes * rows.inner + row % rows.inner;
-}
-
-// A row's maximum, -inf of none; NaN is greater than nothing.
-template <class Item>
-__device__ float row_max(const Rows& rows, const Item* x) {
-    float most = -float_of(0x7F800000u);
-    for (Index c = lane_of_warp(); c < rows.classes; c += kWarp) {
-        const float value = float(x[c * rows.inner]);
-        most = most < value ? value : most;
-    }
-    return warp_max(most);
-}
-
-template <class Item>
-__device__ float row_sum_of_exps(const Rows& rows, const Item* x, float most) {
-    float sum = 0;
-    for (Index c = lane_of_warp(); c < rows.classes; c += kWarp) {
-        sum += expf(float(x[c * rows.inner]) - most);
-    }
-    return warp_sum(sum);
-}
-
-// The label of a row, -1 if it does not count; a fault's lowest row is kept in *fault.
-__device__ inline Index label_of(const Rows& rows, const LabelRule& rule, const float* labels,
-                                 Index row, int* fault) {
-    const float label = truncf(labels[row]);
-    if (rule.has_ignored && label == float(rule.ignored)) return -1;
-    if (label >= 0 && label < float(rows.classes)) return Index(label);
-    if (lane_of_warp() == 0) atomicMin(fault, int(row));
-    return -1;
-}
 
 // y may be x.
 template <class Item>
@@ -114,32 +63,6 @@ __global__ void softmax_with_loss(Rows rows, LabelRule rule, const Item* x, cons
         losses[row] = loss;
         counts[row] = label >= 0;
     }
-}
-
-// total[0] = the sum of losses / divisor; one block, so always in the same order.
-__global__ void loss_total(Index count, Index divisor, const float* losses, const float* counts,
-                           float* total) {
-    GRAPHC_SHARED(float, warps);
-    float sum = 0, valid = 0;
-    for (Index i = threadIdx.x; i < count; i += blockDim.x) {
-        sum += losses[i];
-        valid += counts[i];
-    }
-    sum = block_sum(sum, warps);
-    valid = block_sum(valid, warps);
-    const float by = divisor > 0 ? float(divisor) : valid;
-    if (threadIdx.x == 0) total[0] = sum / (by > 1 ? by : 1.0F);
-}
-
-// valid[0]: how many labels count; one block.
-__global__ void count_labels(Rows rows, LabelRule rule, const float* labels, float* valid) {
-    GRAPHC_SHARED(float, warps);
-    float found = 0;
-    for (Index i = threadIdx.x; i < rows.outer * rows.inner; i += blockDim.x) {
-        found += !(rule.has_ignored && truncf(labels[i]) == float(rule.ignored));
-    }
-    found = block_sum(found, warps);
-    if (threadIdx.x == 0) valid[0] = found;
 }
 
 // dx = (prob - 1 at the label) * dloss / divisor, 0 in rows that do not count; dx may be prob.

@@ -1,7 +1,7 @@
 """What kernels a GPU runs for a kernel row: sources, launches and their geometry.
 
-`work` knows kernels by the symbols and attributes that rows of the CPU have. Operands are dense and
-plain; packed ones are as they were before packing, but sparse weights several (see sparse.py).
+`work` knows kernels by the symbols and attributes that rows of the CPU have. Operands are plain;
+packed ones are as they were before packing, but sparse weights several (see sparse.py).
 Nothing here needs a GPU, or CUDA.
 """
 
@@ -9,33 +9,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from graphc.cuda import expressions, images, moving, normalizing, products, sparse
+from graphc.cuda import (
+    elsewhere,
+    expressions,
+    images,
+    losses,
+    moving,
+    normalizing,
+    products,
+    recurrent,
+    rows,
+    sparse,
+    sums,
+)
 from graphc.cuda.launch import Launch, Spec, Told, Work, refuse
 
 _Maker = Callable[[str, Told, Sequence[Spec], Sequence[Spec]], Work]
 _MAKERS: dict[str, _Maker] = {
-    "accuracy": normalizing.accuracy,
+    "accuracy": losses.accuracy,
+    "arg_max": rows.arg_max,
     "batch_norm": normalizing.normalize,
     "batch_norm_global_gradient": normalizing.global_gradient,
     "batch_norm_gradient": normalizing.gradient,
     "batch_norm_normalize": normalizing.normalize,
+    "batch_norm_slice_gradient": normalizing.slice_gradient,
+    "batch_norm_slice_statistics": normalizing.statistics,
+    "batch_norm_slice_sums": normalizing.slice_sums,
     "batch_norm_statistics": normalizing.statistics,
     "batch_norm_update": normalizing.update,
-    "channel_sums": moving.channel_sums,
+    "channel_sums": sums.channel_sums,
+    "clip_factor": sums.clip_factor,
+    "col2im": products.columns,
     "concat": moving.concat,
+    "contrastive_loss": losses.contrastive_loss,
+    "contrastive_loss_gradient": losses.contrastive_loss_gradient,
     "conv": products.convolution,
+    "conv_compact": sparse.convolution,
     "conv_depthwise": products.convolution,
     "conv_dweight": products.weight_gradient,
     "conv_sparse": sparse.convolution,
     "copy": moving.copy,
+    "crop": moving.crop,
+    "crop_gradient": moving.crop_gradient,
     "deconv": products.deconvolution,
+    "embed": rows.embed,
+    "euclidean_loss": losses.euclidean_loss,
+    "euclidean_loss_gradient": losses.euclidean_loss_gradient,
     "expr": expressions.expression,
     "expr_sum": expressions.expression_sum,
+    "filter_gradient": rows.filter_gradient,
+    "gather": rows.gather,
+    "gather_gradient": rows.scatter_rows,
+    "hinge_loss": losses.hinge_loss,
+    "hinge_loss_gradient": losses.hinge_loss_gradient,
+    "im2col": products.columns,
+    "infogain_loss": losses.infogain_loss,
+    "infogain_loss_gradient": losses.infogain_loss_gradient,
     "inner_product": products.inner_product,
     "inner_product_dweight": products.inner_product_dweight,
     "inner_product_dx": products.inner_product_dx,
     "inner_product_packed": products.inner_product,
+    "inner_product_panels": sparse.product,
     "inner_product_sparse": sparse.product,
+    "last_step": moving.last_step,
     "lrn_across": images.lrn,
     "lrn_across_gradient": images.lrn_across_gradient,
     "lrn_within": images.lrn,
@@ -44,12 +80,30 @@ _MAKERS: dict[str, _Maker] = {
     "max_pool_gradient": images.pooling_gradient,
     "mean_pool": images.pooling,
     "mean_pool_gradient": images.pooling_gradient,
+    "multinomial_logistic_loss": losses.multinomial_logistic_loss,
+    "multinomial_logistic_loss_gradient": losses.multinomial_logistic_loss_gradient,
+    "mvn": normalizing.mvn,
+    "mvn_gradient": normalizing.mvn_gradient,
+    "reduction": sums.reduction,
+    "reshape": moving.reshape,
+    "scatter_rows": rows.scatter_rows,
+    "sigmoid_cross_entropy_loss": losses.sigmoid_cross_entropy_loss,
+    "sigmoid_cross_entropy_loss_gradient": losses.sigmoid_cross_entropy_loss_gradient,
     "slice": moving.slice_,
     "softmax": normalizing.softmax,
     "softmax_gradient": normalizing.softmax,
-    "softmax_with_loss": normalizing.softmax_with_loss,
-    "softmax_with_loss_gradient": normalizing.softmax_with_loss_gradient,
+    "softmax_with_loss": losses.softmax_with_loss,
+    "softmax_with_loss_gradient": losses.softmax_with_loss_gradient,
+    "tile": moving.tile,
+    "tile_gradient": sums.tile_gradient,
+    **recurrent.MAKERS,
 }
+
+
+STRIDED = frozenset({"concat", "copy", "crop", "crop_gradient", "slice", "tile"})
+"""What takes operands of any strides."""
+EPILOGUES = ("relu", "residual", "scale")
+"""What the CPU's kernels may be told to do after their own work, see graphc/ops/kernel.py."""
 
 
 def symbols() -> tuple[str, ...]:
@@ -61,7 +115,14 @@ def work(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec])
     """The launches that make `writes` of `reads`, both in the row's order; `told`: its attributes.
     Raises GC-A001 for a symbol or operands that no kernel is for."""
     if symbol not in _MAKERS:
-        refuse(symbol, "there is none")
+        refuse(symbol, elsewhere.reason(symbol))
+    for name in EPILOGUES:
+        if told.get(name):
+            refuse(symbol, f"it has no epilogue {name!r}")
+    if symbol not in STRIDED:
+        for number, spec in enumerate((*reads, *writes)):
+            if not spec.is_dense:
+                refuse(symbol, f"operand {number} has strides {spec.steps}, not dense ones")
     return _MAKERS[symbol](symbol, told, reads, writes)
 
 

@@ -7,9 +7,9 @@ takes. Equal programs on operands of equal types give equal text, whatever their
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphc.cuda.launch import (
     STREAM,
@@ -24,8 +24,8 @@ from graphc.cuda.launch import (
     refuse,
 )
 from graphc.numpy_later import np
-from graphc.ops._program import OPCODES
-from graphc.ops.scalar import literal
+from graphc.ops._program import OPCODES, encode
+from graphc.ops.scalar import Expr, literal
 
 ALL = -1
 HEADERS = '#include "grid.h"\n#include "philox.h"\n#include "storage.h"\n'
@@ -67,33 +67,61 @@ def expression(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[
     """Every element of the results, which may lie over operands of their shape; with `accumulate`
     the result is added to the last operand, which is the result itself."""
     adds = bool(told.get("accumulate"))
-    inputs, count = reads[: len(reads) - adds], writes[0].size
+    count = len(reads) - adds
+    starts = zip(reads[:count], told["starts"], range(count), strict=True)
+    inputs = [(spec, start, Operand(k)) for spec, start, k in starts]
+    outs = [(spec, Operand(k)) for k, spec in enumerate(writes, len(reads))]
+    return _work(symbol, told, inputs, outs, adds)
+
+
+Input: TypeAlias = tuple[Spec, int, Any]
+"""An operand of an expression: what it is, the first axis along which it lies, the argument."""
+
+
+def elementwise(
+    expr: Expr, inputs: Mapping[str, Input], out: tuple[Spec, Any], *, adds: bool = False
+) -> Work:
+    """out = an expression of `inputs`, of these or any other arguments; perhaps out and it."""
+    program = encode({"": expr}, tuple(inputs), ("",))
+    told = {"code": program.code, "constants": program.constants}
+    return _work("expr", told, [*inputs.values()], [out], adds)
+
+
+def _work(
+    symbol: str,
+    told: Told,
+    inputs: Sequence[Input],
+    outs: Sequence[tuple[Spec, Any]],
+    adds: bool,
+) -> Work:
+    result = outs[0][0]
     places: list[str] = []
     numbers: list[int] = []
-    for i, (spec, start) in enumerate(zip(inputs, told["starts"], strict=True)):
-        place, extents = _place(symbol, i, spec, start, writes[0])
+    for i, (spec, start, _) in enumerate(inputs):
+        place, extents = _place(symbol, i, spec, start, result)
         places.append(place.format(*(f"n{len(numbers) + k}" for k in range(len(extents)))))
         numbers += extents
     draws = "layer" in told
     sizes = [f"Index n{i}" for i in range(len(numbers))]
-    pointers = [f"const {r.item}* in{i}" for i, r in enumerate(inputs)]
-    pointers += [f"{w.item}* out{i}" for i, w in enumerate(writes)]
+    pointers = [f"const {spec.item}* in{i}" for i, (spec, _, _) in enumerate(inputs)]
+    pointers += [f"{spec.item}* out{i}" for i, (spec, _) in enumerate(outs)]
     stream = ["unsigned layer", "Index first", "const RandomStream* stream"] if draws else []
     body = "".join(f"const float x{i} = float(in{i}[{p}]);\n" for i, p in enumerate(places))
     body += statements(told["code"], told["constants"], len(inputs), draws)
     plus = "float(out0[i]) + " if adds else ""
     body += "".join(
-        f"out{k}[i] = static_cast<{w.item}>({plus}result{k});\n" for k, w in enumerate(writes)
+        f"out{k}[i] = static_cast<{spec.item}>({plus}result{k});\n"
+        for k, (spec, _) in enumerate(outs)
     )
     loop = _DRAWN if draws else _PLAIN
     parameters = ", ".join(["Index count", *sizes, *stream, *pointers])
     name, text = _named("expr", f"({parameters}) {{\n{loop % body}}}\n")
-    args = (np.int64(count), *map(np.int64, numbers))
+    args = (np.int64(result.size), *map(np.int64, numbers))
     if draws:
         args = (*args, np.uint32(told["layer"]), np.int64(told.get("first", 0)), STREAM)
-    operands = map(Operand, (*range(len(inputs)), *range(len(reads), len(reads) + len(writes))))
-    threads = -(-count // 4) + 1 if draws else count
-    return Work((Launch(text, name, *over(threads), (*args, *operands)),) if count else ())
+    args = (*args, *(each[-1] for each in (*inputs, *outs)))
+    threads = -(-result.size // 4) + 1 if draws else result.size
+    return Work((Launch(text, name, *over(threads), args),) if result.size else ())
 
 
 _PLAIN = "for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {\n%s}\n"
@@ -115,22 +143,25 @@ def _place(
 ) -> tuple[str, tuple[int, ...]]:
     """Where element i of the result finds its operand, and the extents that this reads.
 
-    Raises GC-A001 for an operand that is repeated along an axis between others.
+    Raises GC-A001 for an operand that is repeated along an axis between others, in memory.
     """
     if start == ALL:
         return "i", ()
-    dims = [*zip(spec.shape, result.shape[start:], strict=False)]
-    while dims and dims[0][0] == 1:
-        dims.pop(0)
-        start += 1
-    while dims and dims[-1][0] == 1:
-        dims.pop()
-    if any(own != whole for own, whole in dims):
+    own = dict(enumerate(spec.shape, start))
+    axes = [*range(len(result.shape))]
+    if not result.is_dense:  # channels last, see graphc/cuda/__init__.py
+        axes.append(axes.pop(1))
+    sides = [(axis, own.get(axis, 1), result.shape[axis]) for axis in axes]
+    while sides and sides[0][1] == 1:
+        sides.pop(0)
+    inner = 1
+    while sides and sides[-1][1] == 1:
+        inner *= sides.pop()[2]
+    lie = [axis for axis, extent, _ in sides if extent > 1]
+    if lie != sorted(lie) or any(extent != whole for _, extent, whole in sides):
         refuse(symbol, f"operand {number} of shape {spec.shape} is repeated inside")
-    if not dims:
-        return "0", ()
-    inner = math.prod(result.shape[start + len(dims) :])
-    return "i / {} % {}", (inner, math.prod(own for own, _ in dims))
+    extents = (inner, math.prod(extent for _, extent, _ in sides))
+    return ("i / {} % {}", extents) if sides else ("0", ())
 
 
 def expression_sum(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:

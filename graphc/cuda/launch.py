@@ -7,7 +7,7 @@ source, which kernel, how many blocks of how many threads, shared memory, argume
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from graphc.errors import fail
@@ -19,6 +19,9 @@ THREADS = 256
 MOST_BLOCKS = 2048
 """Of a grid whose threads walk on through the elements: what fills the largest GPU."""
 WARP = 32
+ELEMENTS_OF_BLOCK = 8192
+"""Of one sum that a block takes; more are shared out, to at most `MOST_SHARES`."""
+MOST_SHARES = 64
 ITEMS = {
     "f32": "float",
     "f16": "graphc::Half",
@@ -28,20 +31,41 @@ ITEMS = {
     "i64": "long long",
 }
 """Element types by their name in C++, see kernels/storage.h."""
+ITEM_BYTES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1, "i32": 4, "i64": 8}
 
 Told: TypeAlias = Mapping[str, Any]
 
 
 @record(frozen=True, slots=True)
 class Spec:
-    """A dense operand: the name of its element type, a key of `ITEMS`, and its shape."""
+    """An operand: the name of its element type, a key of `ITEMS`, its shape, and how many elements
+    it is along each axis from one to the next; None: it is dense."""
 
     dtype: str
     shape: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The strides, of a dense operand too."""
+        return dense(self.shape) if self.strides is None else self.strides
+
+    @property
+    def is_dense(self) -> bool:
+        return self._lies_as(dense(self.shape))
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Is it dense with axis 1 running fastest, (N, H, W, C) in memory?"""
+        return self._lies_as(channels_last(self.shape))
+
+    def _lies_as(self, strides: tuple[int, ...]) -> bool:
+        triples = zip(self.shape, self.steps, strides, strict=True)
+        return not self.size or all(a == b for n, a, b in triples if n > 1)
 
     @property
     def item(self) -> str:
@@ -50,15 +74,16 @@ class Spec:
 
 @record(frozen=True, slots=True)
 class Operand:
-    """An argument: the address of operand `index`, reads first, then writes."""
+    """An argument: the address of operand `index`, reads first, then writes, `offset` bytes on."""
 
     index: int
+    offset: int = 0
 
 
 @record(frozen=True, slots=True)
 class Scratch:
-    """An argument: an address in the workspace, `offset` bytes from its start, where 4-byte numbers
-    lie: "f32" or "i32"."""
+    """An argument: an address in the workspace, `offset` bytes from its start, and what lies
+    there."""
 
     offset: int
     dtype: str = "f32"
@@ -70,6 +95,10 @@ class Given:
 
     name: str
 
+
+Memory: TypeAlias = Operand | Scratch
+Place: TypeAlias = Memory | Given
+"""Addresses."""
 
 FAULT = Given("fault")
 """The address of an int, at first 2^31 - 1: the lowest place at which data was wrong."""
@@ -101,6 +130,19 @@ class Work:
     workspace: int = 0
 
 
+def dense(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides of a dense operand, in elements."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
+    """The same of one in whose memory axis 1 comes last."""
+    if len(shape) < 3:
+        return dense(shape)
+    outer, _, *inner = dense((shape[0], 1, *shape[2:]))
+    return (outer * shape[1], 1, *(n * shape[1] for n in inner))
+
+
 def over(count: int) -> tuple[tuple[int], tuple[int]]:
     """Grid and block of threads that walk through `count` elements, at least one block."""
     return (max(1, min(MOST_BLOCKS, -(-count // THREADS))),), (THREADS,)
@@ -109,6 +151,11 @@ def over(count: int) -> tuple[tuple[int], tuple[int]]:
 def over_rows(rows: int) -> tuple[tuple[int], tuple[int]]:
     """Grid and block of warps that walk through `rows`."""
     return over(rows * WARP)
+
+
+def shares(count: int) -> int:
+    """Of how many blocks each sums a share of `count` elements, before one adds up their sums."""
+    return max(1, min(MOST_SHARES, -(-count // ELEMENTS_OF_BLOCK)))
 
 
 def per_warp(threads: int = THREADS) -> int:

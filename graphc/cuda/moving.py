@@ -1,14 +1,13 @@
-"""Work of what moves elements, and of sums over all axes but one."""
+"""Work of what moves elements: operands may have any strides."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphc.cuda.launch import (
-    THREADS,
     Launch,
     Operand,
     Spec,
@@ -16,7 +15,6 @@ from graphc.cuda.launch import (
     Work,
     long,
     over,
-    per_warp,
     refuse,
 )
 from graphc.numpy_later import np
@@ -24,30 +22,32 @@ from graphc.numpy_later import np
 MOST_AXES = 8
 TILE, TILE_ROWS = 32, 8
 
+Side: TypeAlias = tuple[Any, int, Sequence[int]]
+"""Of a walk: the argument, the first element, strides in elements."""
 
-def walk(
-    shape: Sequence[int],
-    item: str,
-    source: tuple[int, int, Sequence[int]],
-    target: tuple[int, int, Sequence[int]],
-) -> Launch:
-    """target[start + strides . i] = source[...] for each index i below `shape`; of each side:
-    operand, first element, strides in elements. Raises GC-A001 for more than 8 axes."""
-    if len(shape) > MOST_AXES:
-        refuse("copy_walk", f"{len(shape)} axes are more than {MOST_AXES}")
-    axes = [*zip(shape, source[2], target[2], strict=True)]
+
+def walk(shape: Sequence[int], item: str, source: Side, target: Side) -> Launch:
+    """target[start + strides . i] = source[start + strides . i] for each index i below `shape`.
+    Raises GC-A001 for what has more than 8 axes even where they run on without a gap."""
+    told = _walk(shape, source[2], target[2])
+    numbers = map(long, (math.prod(shape), source[1], target[1]))
+    args = (told, *numbers, source[0], target[0])
+    return Launch("copy.cu", f"graphc::copy_walk<{item}>", *over(math.prod(shape)), args)
+
+
+def _walk(shape: Sequence[int], source: Sequence[int], target: Sequence[int]) -> Any:
+    """A Walk, see kernels/strided.h, axes joined where both sides allow."""
+    axes: list[tuple[int, int, int]] = []
+    for size, from_, to in zip(shape, source, target, strict=True):
+        if axes and axes[-1][1:] == (size * from_, size * to):
+            axes[-1] = (axes[-1][0] * size, from_, to)
+        elif size != 1:
+            axes.append((size, from_, to))
+    if len(axes) > MOST_AXES:
+        refuse("copy_walk", f"{len(axes)} axes are more than {MOST_AXES}")
     numbers = [n for axis in (*axes, *[(1, 0, 0)] * (MOST_AXES - len(axes))) for n in axis]
-    rank = np.int32(len(shape))
     layout = np.dtype([("rank", np.int32), ("axes", np.int64, 3 * MOST_AXES)], align=True)
-    told = np.array((rank, numbers), layout)[()]
-    count = math.prod(shape)
-    args = (told, *map(long, (count, source[1], target[1])), Operand(source[0]), Operand(target[0]))
-    return Launch("copy.cu", f"graphc::copy_walk<{item}>", *over(count), args)
-
-
-def strides(shape: Sequence[int]) -> list[int]:
-    """Of a dense operand, in elements."""
-    return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    return np.array((np.int32(len(axes)), numbers), layout)[()]
 
 
 def concat(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
@@ -67,8 +67,8 @@ def _joined(
     starts = itertools.accumulate((p.shape[axis] for _, p in parts), initial=0)
     launches = []
     for (number, part), start in zip(parts, starts, strict=False):
-        inside = (place, start * strides(whole.shape)[axis], strides(whole.shape))
-        own = (number, 0, strides(part.shape))
+        inside = (Operand(place), start * whole.steps[axis], whole.steps)
+        own = (Operand(number), 0, part.steps)
         sides = (own, inside) if gathers else (inside, own)
         if part.size:
             launches.append(walk(part.shape, part.item, *sides))
@@ -78,8 +78,62 @@ def _joined(
 def copy(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
     """x -> as many copies as there are results."""
     x = reads[0]
-    places = range(1, 1 + len(writes) if x.size else 1)
-    return Work(tuple(walk((x.size,), x.item, (0, 0, [1]), (k, 0, [1])) for k in places))
+    places = enumerate(writes, 1) if x.size else ()
+    source = (Operand(0), 0, x.steps)
+    return Work(tuple(walk(x.shape, x.item, source, (Operand(k), 0, w.steps)) for k, w in places))
+
+
+def reshape(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """x -> the same elements under other axes."""
+    count = reads[0].size
+    sides = (Operand(0), 0, (1,)), (Operand(1), 0, (1,))
+    return Work((walk((count,), reads[0].item, *sides),) if count else ())
+
+
+def crop(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """x -> what of it starts at `offset`, one number per axis."""
+    x, y = reads[0], writes[0]
+    source = (Operand(0), _at(told["offset"], x), x.steps)
+    return Work((walk(y.shape, y.item, source, (Operand(1), 0, y.steps)),) if y.size else ())
+
+
+def crop_gradient(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """dy -> dx, dy at `offset` and 0 around it."""
+    dy, dx = reads[0], writes[0]
+    if not dx.size:
+        return Work(())
+    zeros = (_walk(dx.shape, dx.steps, dx.steps), long(dx.size), Operand(1))
+    fill = Launch("copy.cu", f"graphc::zero_walk<{dx.item}>", *over(dx.size), zeros)
+    target = (Operand(1), _at(told["offset"], dx), dx.steps)
+    put = (walk(dy.shape, dy.item, (Operand(0), 0, dy.steps), target),) if dy.size else ()
+    return Work((fill, *put))
+
+
+def _at(offset: Sequence[int], spec: Spec) -> int:
+    """The element at an index, counted from the first."""
+    return sum(i * step for i, step in zip(offset, spec.steps, strict=True))
+
+
+def tile(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """x -> copies of it side by side along `axis`."""
+    (x,), (y,), axis = reads, writes, told["axis"]
+    if not y.size:
+        return Work(())
+    extent = x.shape[axis]
+    shape = (*x.shape[:axis], y.shape[axis] // extent, *x.shape[axis:])
+    source = (*x.steps[:axis], 0, *x.steps[axis:])
+    target = (*y.steps[:axis], extent * y.steps[axis], *y.steps[axis:])
+    return Work((walk(shape, x.item, (Operand(0), 0, source), (Operand(1), 0, target)),))
+
+
+def last_step(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """Sequences (T, N, D) -> the last step (1, N, D) of each."""
+    launches = []
+    for k, (sequence, state) in enumerate(zip(reads, writes, strict=True)):
+        start = sequence.size - state.size
+        sides = (Operand(k), start, (1,)), (Operand(len(reads) + k), 0, (1,))
+        launches += [walk((state.size,), state.item, *sides)] if state.size else []
+    return Work(tuple(launches))
 
 
 def transposed(spec: Spec, *, to_channels_last: bool) -> Work:
@@ -91,14 +145,3 @@ def transposed(spec: Spec, *, to_channels_last: bool) -> Work:
     name = f"graphc::transpose<{spec.item}>"
     launch = Launch("copy.cu", name, grid, (TILE, TILE_ROWS), args)
     return Work((launch,) if spec.size else ())
-
-
-def channel_sums(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
-    """x, and sums to add to -> sums over all axes but one."""
-    x, axis = reads[0], told["axis"]
-    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    kept = x.shape[axis]
-    adds = np.int32(bool(told.get("accumulate")))
-    args = (*map(long, (outer, kept, inner)), adds, Operand(0), Operand(len(reads)))
-    name = f"graphc::channel_sums<{x.item}>"
-    return Work((Launch("copy.cu", name, (kept,), (THREADS,), args, per_warp()),))

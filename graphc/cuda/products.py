@@ -62,6 +62,15 @@ def weight_gradient(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequ
     return Work((Launch("convolution.cu", name, grid, (THREADS,), args, per_warp()),))
 
 
+def columns(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
+    """im2col: x -> the elements under each tap; col2im: these -> x."""
+    (given,), (made,) = reads, writes
+    x, y = (given, made) if symbol == "im2col" else (made, given)
+    name = f"graphc::{symbol}<{x.item}>"
+    args = (_shape(symbol, told, x, y), Operand(0), Operand(1))
+    return Work((Launch("convolution.cu", name, *over(made.size), args),) if made.size else ())
+
+
 def _shape(symbol: str, told: Told, x: Spec, y: Spec) -> Any:
     """A ConvolutionShape from the side where windows move, x, and that of their results, y."""
     axis, group = told["axis"], told["group"]
@@ -135,7 +144,7 @@ def inner_product_dweight(
 ) -> Work:
     """dy, x and perhaps dweight to add to -> dweight (O, K), or (K, O) with `transpose`."""
     axis, adds = told["axis"], bool(told.get("accumulate"))
-    left, right = (1, 0) if told["transpose"] else (0, 1)
+    left, right = (1, 0) if told.get("transpose") else (0, 1)
     rows, columns = (math.prod(reads[side].shape[axis:]) for side in (left, right))
     launch = matrix_product(
         (rows, columns, math.prod(reads[0].shape[:axis])),

@@ -1,8 +1,11 @@
 // Calls everything in kernels/*.h from a GPU kernel, so that a CUDA compiler sees all of it.
+#include "convolution.h"
 #include "device.h"
 #include "gather.h"
 #include "grid.h"
+#include "labels.h"
 #include "lrn.h"
+#include "lstm.h"
 #include "philox.h"
 #include "pool.h"
 #include "storage.h"

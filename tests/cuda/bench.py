@@ -21,6 +21,7 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels"
 SANITIZED = bool(os.environ.get("GRAPHC_CUDA_SANITIZED"))
 DTYPES = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16}
 DTYPES |= {"u8": np.uint8, "i32": np.int32, "i64": np.int64}
+WIDTH = {name: np.dtype(d).itemsize for name, d in DTYPES.items()}
 ORDERS = ALL_ORDERS[2:] if SANITIZED else ALL_ORDERS  # a sanitizer needs one
 NO_FAULT = 2**31 - 1
 SEED, STEP = (3 << 32) + 5, 2
@@ -29,6 +30,11 @@ SEED, STEP = (3 << 32) + 5, 2
 def spec(array: np.ndarray) -> Spec:
     names = {np.dtype(d): name for name, d in DTYPES.items()}
     return Spec(names[array.dtype], array.shape)
+
+
+def _behind(array: np.ndarray, offset: int) -> np.ndarray:
+    """The memory of an array from a byte on."""
+    return array.reshape(-1)[offset // array.itemsize :] if offset else array
 
 
 class Bench:
@@ -52,9 +58,9 @@ class Bench:
             args: list[Any] = []
             for arg in launch.args:
                 if isinstance(arg, Operand):
-                    args.append(operands[arg.index])
+                    args.append(_behind(operands[arg.index], arg.offset))
                 elif isinstance(arg, Scratch):
-                    args.append(room[arg.offset // 4 :].view(DTYPES[arg.dtype]))
+                    args.append(room.view(DTYPES[arg.dtype])[arg.offset // WIDTH[arg.dtype] :])
                 else:
                     args.append(arg if isinstance(arg, np.generic) else given[arg.name])
             call = self.module.get_function(launch.kernel)

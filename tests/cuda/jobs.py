@@ -16,7 +16,8 @@ from graphc.ops.kernel import PLAIN, Kernel
 from graphc.ops.spec import Ctx
 from graphc.rng import uniform
 
-DENSE = {symbol for symbol in symbols() if not symbol.endswith("_sparse")}
+SPARSE = {"conv_compact", "conv_sparse", "inner_product_panels", "inner_product_sparse"}
+DENSE = {*symbols()} - SPARSE
 Arrays = dict[str, np.ndarray]
 
 
@@ -89,12 +90,14 @@ class Sample:
             if wanted:
                 state = tuple((r, r) for r in wanted if r in reads)
                 yield from self._jobs(part.name, reads, wanted, (*part.over, *state))
-        for part in case.grads if not case.inner else ():
+        for part in case.grads:
             reads = {r: self.values[r] for r in part.reads}
             if part.view is None:
                 found = case.op.vjp(
                     case.attrs, part.part, self._exact(reads), self._context(part.part)
                 )
+                if part.out in case.inner:
+                    self.values[f"d{part.out}"] = self._rounded(part.out, found)
                 over = ((f"d{part.out}", part.over),) if part.over else ()
                 yield from self._jobs(part.part, reads, {f"d{part.out}": found}, over)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from cuda.bench import KERNELS
 from cuda.jobs import all_jobs
-from cuda.test_shapes import HALVES, TURNED, narrow_work
+from cuda.test_shapes import HALVES, JOBS, TURNED, narrow_work
 from cuda.test_sparse import PRODUCTS
-from cuda.test_updates import TABLES
+from cuda.test_updates import CLIPPED, TABLES
 
 from graphc.cuda import Work, nvrtc
 from graphc.cuda.moving import transposed
@@ -29,9 +29,10 @@ def units() -> dict[str, tuple[str, list[str]]]:
     the generated ones together; of these a few, unless GRAPHC_CUDA_ALL is set."""
     jobs, _ = all_jobs()
     works = [work for job in jobs for work in (job.work, *([job.adding] if job.adds else []))]
+    works += [job.work for job in JOBS]
     works += [narrow_work(job, dtype) for dtype, job in HALVES]
     works += [transposed(each, to_channels_last=True) for each in TURNED]
-    works += [product.work for product in PRODUCTS.values()]
+    works += [*CLIPPED.values(), *(product.work for product in PRODUCTS.values())]
     works += [Work((launch,)) for _, launch in TABLES.values()]
     found: dict[str, dict[str, None]] = {}
     for work in works:

@@ -27,7 +27,9 @@ def test_no_kernel_reads_or_writes_elsewhere(tmp_path: Path) -> None:
         "ASAN_OPTIONS": f"{options}:detect_leaks=0",
         "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
     }
-    tests = [HERE / f"test_{name}.py" for name in ("layers", "shapes", "sparse", "updates")]
+    tests = [
+        HERE / f"test_{name}.py" for name in ("layers", "operands", "shapes", "sparse", "updates")
+    ]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     command += [f"--basetemp={tmp_path}", "-p", "no:xdist"]
     done = subprocess.run(

@@ -17,17 +17,30 @@ from graphc.cuda.moving import transposed
 from graphc.errors import GraphError
 from graphc.ops._loss import class_labels
 from graphc.ops._program import OPCODES
+from graphc.ops._recurrent import RecurrentAttrs, sequence_starts
 from graphc.ops.accuracy import Accuracy, AccuracyAttrs
+from graphc.ops.arg_max import ArgMax, ArgMaxAttrs
 from graphc.ops.batch_norm import BatchNorm
+from graphc.ops.batch_norm_slices import BatchNormSlices
+from graphc.ops.batch_reindex import BatchReindex
+from graphc.ops.concat import Concat
 from graphc.ops.convolution import Convolution
 from graphc.ops.dropout import Dropout
+from graphc.ops.embed import Embed, EmbedAttrs
+from graphc.ops.euclidean_loss import EuclideanLoss
+from graphc.ops.filter import Filter
+from graphc.ops.infogain_loss import InfogainLoss
 from graphc.ops.inner_product import InnerProduct, InnerProductAttrs
 from graphc.ops.lrn import LRN, WITHIN, LRNAttrs
+from graphc.ops.lstm import LSTM
+from graphc.ops.mvn import MVN, MVNAttrs
 from graphc.ops.pooling import Pooling, PoolingAttrs
+from graphc.ops.reduction import Reduction, ReductionAttrs
 from graphc.ops.scale import Scale, ScaleAttrs
 from graphc.ops.softmax import Softmax
 from graphc.ops.softmax_with_loss import SoftmaxWithLoss
 from graphc.ops.spec import Sample as Use
+from graphc.ops.tile import Tile, TileAttrs
 from graphc.records import record
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
@@ -46,6 +59,20 @@ USES: list[tuple[Any, Use]] = [
     (Softmax, Use(((2, 70, 9),))),
     (SoftmaxWithLoss, Use(((300, 40), (300,)), draw=LABELS)),
     (Accuracy, Use(((300, 40), (300,)), AccuracyAttrs(top_k=5), tops=2, draw=LABELS)),
+    (ArgMax, Use(((3, 150, 4),), ArgMaxAttrs(axis=1, top_k=4))),
+    (BatchNorm, Use(((290, 45),), phase="TRAIN")),
+    (BatchNormSlices, Use(((2, 3, 40), (5, 3, 40)), tops=2, phase="TRAIN")),
+    (BatchReindex, Use(((5, 270), (300,)), draw={"index": class_labels(5)})),
+    (Concat, Use(((2, 3, 40), (2, 2, 40)))),
+    (Embed, Use(((270,),), EmbedAttrs(num_output=20, input_dim=6), draw={"x": class_labels(6)})),
+    (EuclideanLoss, Use(((9, 99), (9, 99)))),
+    (Filter, Use(((600, 3), (600,)), draw={"selector": class_labels(3)})),
+    (InfogainLoss, Use(((30, 40), (30,), (40, 40)), tops=2, draw=LABELS)),
+    (LSTM, Use(((3, 9, 20), (3, 9)), RecurrentAttrs(18), draw={"cont": sequence_starts})),
+    (MVN, Use(((2, 3, 9000),))),
+    (MVN, Use(((2, 2, 4100),), MVNAttrs(normalize_variance=False, across_channels=True))),
+    (Reduction, Use(((2, 9000),), ReductionAttrs("SUMSQ", 1))),
+    (Tile, Use(((2, 3, 40),), TileAttrs(tiles=4))),
 ]
 
 

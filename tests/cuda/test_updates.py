@@ -11,11 +11,12 @@ from core.test_update_kernels import RULES
 from cuda.bench import ORDERS, Bench, spec
 from cuda_on_cpu import unavailable
 
-from graphc.cuda import Work, work
+from graphc.cuda import Spec, Work, work
 from graphc.cuda.expressions import CHUNK, tables
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops.spec import Ctx
+from graphc.ops.update.clip_gradients import ClipGradients, ClipGradientsAttrs
 from graphc.ops.update.rule import UpdateRule
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
@@ -60,10 +61,34 @@ MANY = {rule: [Update(rule, size) for size in SIZES] for rule in RULES}
 TABLES = {rule: tables(all_[0].told, SIZES) for rule, all_ in MANY.items()}
 
 
+GRADIENTS = [np.float32(np.random.default_rng(n).standard_normal(n)) for n in (5, 0, 9000, 700)]
+LONGEST = {"shortened": 3.0, "as it is": 300.0}
+CLIPPED = {
+    name: work("clip_factor", {"longest": longest}, [*map(spec, GRADIENTS)], [Spec("f32", ())])
+    for name, longest in LONGEST.items()
+}
+
+
 @pytest.fixture(scope="module")
 def bench() -> Bench:
-    works = [each.work for each in ALONE.values()]
+    works = [*(each.work for each in ALONE.values()), *CLIPPED.values()]
     return Bench([*works, *(Work((launch,)) for _, launch in TABLES.values())])
+
+
+@pytest.mark.parametrize("name", CLIPPED)
+def test_gradients_are_not_too_long_together(bench: Bench, name: str) -> None:
+    attrs = ClipGradientsAttrs(LONGEST[name])
+    exact = {f"dw{i}": each.astype(np.float64) for i, each in enumerate(GRADIENTS)}
+    wanted = ClipGradients.reference(attrs, exact, Ctx(Sig({}, (), "TRAIN"), "update"))["factor"]
+    assert (wanted < 1) == (name == "shortened")
+    found = []
+    for order in ORDERS:
+        bench.module.order(order)
+        factor = np.full((), np.nan, np.float32)
+        bench.run(CLIPPED[name], [*GRADIENTS, factor])
+        close(factor, wanted)
+        found.append(factor.tobytes())
+    assert len({*found}) == 1
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.type)

@@ -69,6 +69,7 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, int site = __builtin
 }
 
 inline int __popc(unsigned word) { return __builtin_popcount(word); }
+inline int __ffs(int word) { return __builtin_ffs(word); }
 
 // One OS thread runs all: what no switch interrupts is atomic.
 template <class T>
