@@ -29,9 +29,10 @@ from graphc.ir.versions import blob_of
 @click.option("--train", is_flag=True, help="Of --lowered: forward and backward.")
 @click.option(
     "--target",
-    type=click.Choice(["cpu", "model"]),
+    type=click.Choice(["cpu", "model", "cuda"]),
     default="cpu",
-    help="Of --lowered: for the C++ core, or as memory figures are published.  [default: cpu]",
+    show_default=True,
+    help="Of --lowered: for the C++ core, a GPU, or as memory figures are published.",
 )
 @threads_option
 @net_options

@@ -70,6 +70,12 @@ def _check(type_name: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _backends(op: type[OpSpec]) -> list[str]:
+    from graphc.lower.cuda import has_kernels
+
+    return ["reference", *sorted({k.backend for k in op.kernels}), *["cuda"] * has_kernels(op)]
+
+
 def describe(op: type[OpSpec]) -> dict[str, Any]:
     """A declaration as one JSON-ready object."""
     doc = inspect.cleandoc(op.__doc__ or "")
@@ -86,7 +92,7 @@ def describe(op: type[OpSpec]) -> dict[str, Any]:
         "options": {f.name: _plain(_default(f)) for f in fields(op.Attrs)},
         "traits": sorted(t.value for t in op.traits),
         "effects": sorted(e.value for e in op.effects),
-        "runs_on": ["reference", *sorted({k.backend for k in op.kernels})],
+        "runs_on": _backends(op),
         "limitations": [x.why for x in op.limitations],
     }
 

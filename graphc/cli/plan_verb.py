@@ -52,10 +52,10 @@ from graphc.train.build import MIXED
 )
 @click.option(
     "--target",
-    type=click.Choice(["model", "cpu"]),
+    type=click.Choice(["model", "cpu", "cuda"]),
     default="model",
     show_default=True,
-    help="model: plain float32 NCHW, no workspaces; cpu: what the C++ core runs.",
+    help="model: plain float32 NCHW, no workspaces; cpu, cuda: what these run.",
 )
 @click.option("--keep", multiple=True, metavar="BLOB", help="A blob to keep, or all (repeatable).")
 @click.option("--timeline", "as_timeline", is_flag=True, help="Draw the bytes needed, by step.")

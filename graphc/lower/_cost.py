@@ -32,6 +32,9 @@ V100 = Roofline(flops=0.7 * 15.7e12, bandwidth=0.8 * 900e9, start_us=5.0)
 """NVIDIA V100 in float32 at shares of its peaks that libraries reach: the device of published
 figures."""
 
+H200 = Roofline(flops=0.7 * 67e12, bandwidth=0.9 * 4.8e12, start_us=3.0)
+"""NVIDIA H200 in float32 without tensor cores, at such shares."""
+
 
 def costs_of(graph: Graph) -> Callable[[Draft], Cost]:
     """A function from a draft of `graph` to what it computes and moves."""
@@ -52,4 +55,4 @@ def _nbytes(operands: list[tuple[str, Value]]) -> int:
     return sum(typed(value).nbytes for _, value in operands)
 
 
-__all__ = ["V100", "Roofline", "costs_of"]
+__all__ = ["H200", "V100", "Roofline", "costs_of"]

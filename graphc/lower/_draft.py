@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from graphc.ir.graph import Value
-from graphc.ir.op import Effect
+from graphc.ir.op import Effect, Kind
 from graphc.ops.spec import View
 from graphc.records import record
 
@@ -94,4 +94,12 @@ class Uses:
         return self._writes.get(value, ())
 
 
-__all__ = ["ADDEND", "BEHIND", "RESIDUAL", "Alias", "Draft", "Uses"]
+def read_backward(drafts: Iterable[Draft]) -> set[Value]:
+    """What the backward reads but does not make."""
+    later = [draft for draft in drafts if not draft.is_forward]
+    made = {value for draft in later for _, value in draft.writes}
+    read = {value for draft in later for value in draft.values()}
+    return {value for value in read - made if value.kind is Kind.ACT}
+
+
+__all__ = ["ADDEND", "BEHIND", "RESIDUAL", "Alias", "Draft", "Uses", "read_backward"]

@@ -199,13 +199,16 @@ class Rows:
             return
         node, is_plain = self.node(draft), self.is_plain(draft)
         is_fixed = self._dynamic.isdisjoint(value for _, value in draft.writes)
-        for row in cast("type[OpSpec]", node.op).kernels_of(node.attrs, self.sig(draft)):
+        for row in self._declared(node, draft):
             is_right = row.backend == self._backend and row.does(draft.part)
             is_right = is_right and row.symbol in self._built
             is_right = is_right and (row.deterministic or not self._deterministic)
             is_right = is_right and (is_plain or (row.dynamic and is_fixed))
             if is_right and (row.when is None or row.when(node.attrs, self.sig(draft))):
                 yield row
+
+    def _declared(self, node: Node, draft: Draft) -> Iterable[Kernel]:
+        return cast("type[OpSpec]", node.op).kernels_of(node.attrs, self.sig(draft))
 
 
 def without_views(drafts: Iterable[Draft], rows: Rows) -> list[Draft]:

@@ -6,18 +6,17 @@ of kernels and reorders says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from graphc import _core
 from graphc.config import Config
 from graphc.costs import MEASURED, Costs, known_costs
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Kind
-from graphc.lower._buffers import given_values, program_of, weight_gradients
+from graphc.lower._buffers import given_values, program_of, weight_gradients, with_fastest
 from graphc.lower._choices import Choices, choices_text, key_of, read_choices
 from graphc.lower._cost import costs_of
-from graphc.lower._draft import ADDEND, Draft, Uses
+from graphc.lower._draft import ADDEND, Draft, Uses, read_backward
 from graphc.lower._early_sums import sum_early
 from graphc.lower._exchange import exchange
 from graphc.lower._forest import Forest
@@ -35,7 +34,7 @@ from graphc.lower._trace import trace
 from graphc.lower._updates import Told, absorb_updates, update_early
 from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
-from graphc.program import Call, Link, Program
+from graphc.program import Link, Program
 
 
 def lower(
@@ -83,7 +82,7 @@ def lower_again(
     key = key_of(drafts, given | kept, costs, threads)
     before = known.drafts if known is not None and known.key == key else None
     asked, drafts = drafts, select(drafts, rows, price, given | kept, before)
-    lasting = _read_backward(drafts) if repeatable else set()
+    lasting = read_backward(drafts) if repeatable else set()
     uses = Uses(drafts)
 
     def accepts(value: Value, layout: Layout) -> bool:
@@ -107,12 +106,8 @@ def lower_again(
     if link is not None:
         program = replace(program, link=Link(*link, MEASURED))
     if pin_variants:
-        program = replace(program, calls=tuple(map(_pinned, program.calls)))
+        program = with_fastest(program)
     return program, Choices(key, tuple(map(rows.chosen, asked)))
-
-
-def _pinned(call: Call) -> Call:
-    return replace(call, variants=(min(call.variants, key=lambda v: v.est_us),))
 
 
 def problems(
@@ -156,13 +151,6 @@ def _fused(
         drafts, updates = absorb_updates(drafts, rows, kept)
     rows.tell({**told, **scaled, **updates})
     return drafts, rows
-
-
-def _read_backward(drafts: Sequence[Draft]) -> set[Value]:
-    """What the backward reads but does not make."""
-    made = {v for d in drafts if not d.is_forward for _, v in d.writes}
-    read = {v for d in drafts if not d.is_forward for v in d.values()}
-    return {v for v in read - made if v.kind is Kind.ACT}
 
 
 __all__ = [

@@ -59,10 +59,10 @@ def plan(
     file; a net without a loss takes its outputs' gradients as inputs. `solver`: the solver prototxt
     that says how parameters are updated, None: SGD with momentum. `fused_update=False`: gradients
     are kept until all are there, and then updates run. `target`: "model", plain float32 NCHW
-    without workspaces, the measure of published figures, or "cpu", what the C++ core runs. `keep`:
-    blobs that must not be overwritten, or "all". `threads` of target cpu: as in `graphc.compile`;
-    workspaces depend on them. `set`: fields to change, as in `graphc.load`; with a `solver`, its
-    own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
+    without workspaces, the measure of published figures, "cpu", what the C++ core runs, or "cuda",
+    what a GPU would. `keep`: blobs that must not be overwritten, or "all". `threads` of target cpu:
+    as in `graphc.compile`; workspaces depend on them. `set`: fields to change, as in `graphc.load`;
+    with a `solver`, its own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
     plan must not exceed; training computes activations twice to stay below, which `policy` chooses,
     see `graphc.plan.within.plan_within`. `host`: how much of what waits for the backward may be
     sent to the host. `overrides`: layer -> "keep", what it makes is never

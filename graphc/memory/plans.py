@@ -14,7 +14,7 @@ from graphc.errors import fail
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.verify import verify
-from graphc.lower import cpu, model
+from graphc.lower import cpu, cuda, model
 from graphc.lowering import Lowering
 from graphc.plan import plan_program, verify_plan
 from graphc.plan.wish import Wish, forced_roots
@@ -28,7 +28,7 @@ from graphc.train.settings import Settings, read_settings
 if TYPE_CHECKING:
     from graphc.front.overrides import NetOverrides, Overrides
 
-TARGETS = ("model", "cpu")
+TARGETS = ("model", "cpu", "cuda")
 
 
 def lowered(
@@ -77,6 +77,8 @@ def lowered(
     if target == "cpu":
         count = checked_threads(threads)
         program = cpu.lower(graph, pinned, count, fused_update=fused_update)
+    elif target == "cuda":
+        program = cuda.lower(graph, pinned, fused_update=fused_update)
     else:
         program = model.lower(graph, pinned, fused_update)
     forced = forced_roots(program, graph, wish)

@@ -128,7 +128,7 @@ def test_threads(cli, net):
         (("--train",), "--train is an option of --lowered"),
         (("--target", "cpu"), "--target is an option of --lowered"),
         (("--threads", "2"), "--threads is an option of --lowered"),
-        (("--lowered", "--target", "cuda"), "--target"),
+        (("--lowered", "--target", "tpu"), "--target"),
         (("--lowered", "--threads", "0"), "--threads"),
     ],
 )

@@ -144,7 +144,7 @@ def test_training_without_a_loss_takes_gradients_of_outputs() -> None:
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        ({"target": "cuda"}, "GC-R002"),
+        ({"target": "tpu"}, "GC-R002"),
         ({"target": "cpu", "threads": 0}, "GC-R004"),
         ({"keep": ("nothing",)}, "GC-R002"),
         ({"batch": -1}, "GC-"),
