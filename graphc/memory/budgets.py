@@ -62,9 +62,9 @@ def plan(
     without workspaces, the measure of published figures, "cpu", what the C++ core runs, or "cuda",
     what a GPU would. `keep`: blobs that must not be overwritten, or "all". `threads` of target cpu:
     as in `graphc.compile`; workspaces depend on them. `set`: fields to change, as in `graphc.load`;
-    with a `solver`, its own, and those of `net` with "net." in front. `memory`: bytes, or a size as "6GiB", that the
-    plan must not exceed; training computes activations twice to stay below, which `policy` chooses,
-    see `graphc.plan.within.plan_within`. `host`: how much of what waits for the backward may be
+    with a `solver`, its own, and those of `net` with "net." in front. `memory`: bytes, or a size as
+    "6GiB", that the plan must not exceed; training computes activations twice to stay below, which
+    `policy` chooses, see `graphc.plan.within.plan_within`. `host`: how much of what waits for the backward may be
     sent to the host. `overrides`: layer -> "keep", what it makes is never
     computed twice, or "replay", it always is. `micro_batch`: training runs layers on so many
     samples at a time, see `graphc.micro_batches.micro_batched`. Raises GC-M001 where that does

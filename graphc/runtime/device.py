@@ -25,6 +25,13 @@ Argument: TypeAlias = "int | np.generic[Any]"
 """A pointer, as a plain int (0: null), or a numpy scalar or record by value."""
 
 
+class Memory(Protocol):
+    """Memory of a device, free again when nobody holds it any more."""
+
+    @property
+    def address(self) -> int: ...
+
+
 class Device(Protocol):
     """A machine with memory and streams of its own. Addresses are plain ints.
 
@@ -35,9 +42,8 @@ class Device(Protocol):
     poisons: bool
     """Is `poison` wanted? It is called only then."""
 
-    def arena(self, nbytes: int) -> int:
-        """The address of new device memory, a multiple of 256; it lives as long as the device.
-        Raises GC-M002."""
+    def arena(self, nbytes: int) -> Memory:
+        """New device memory, at a multiple of 256. Raises GC-M002."""
 
     def host_arena(self, nbytes: int) -> Bytes:
         """Memory of the host that copies reach without a detour (pinned). Raises GC-M002."""
@@ -99,4 +105,5 @@ __all__ = [
     "Argument",
     "Bytes",
     "Device",
+    "Memory",
 ]
