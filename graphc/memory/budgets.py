@@ -64,9 +64,9 @@ def plan(
     as in `graphc.compile`; workspaces depend on them. `set`: fields to change, as in `graphc.load`;
     with a `solver`, its own, and those of `net` with "net." in front. `memory`: bytes, or a size as
     "6GiB", that the plan must not exceed; training computes activations twice to stay below, which
-    `policy` chooses, see `graphc.plan.within.plan_within`. `host`: how much of what waits for the backward may be
-    sent to the host. `overrides`: layer -> "keep", what it makes is never
-    computed twice, or "replay", it always is. `micro_batch`: training runs layers on so many
+    `policy` chooses, see `graphc.plan.within.plan_within`. `host`: how much of what waits for the
+    backward may be sent to the host. `overrides`: layer -> "keep", what it makes is never computed
+    twice, or "replay", it always is. `micro_batch`: training runs layers on so many
     samples at a time, see `graphc.micro_batches.micro_batched`. Raises GC-M001 where that does
     not help, GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
     GC-P005 for a wrong solver, and what loading raises.

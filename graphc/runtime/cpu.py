@@ -6,33 +6,29 @@ node's reference on other arrays.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from graphc.errors import GraphError, fail
+from graphc.errors import GraphError
 from graphc.floats import Held
-from graphc.ir.graph import Array, Graph, Node, Role, Value, typed
+from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.op import OURS
-from graphc.lower.cpu import ADDEND, Choices, choices_text, lower_again, read_choices
-from graphc.numpy_later import np, npt
-from graphc.ops.spec import F64, OpSpec
-from graphc.plan import Plan
+from graphc.lower.cpu import Choices, choices_text, lower_again, read_choices
+from graphc.numpy_later import npt
+from graphc.ops.spec import F64
 from graphc.plan.wish import Wish, forced_roots
-from graphc.program import Call, Program
-from graphc.runtime._plans import plan_for, plan_text
+from graphc.runtime._planned import PlannedExecutor, live
+from graphc.runtime._plans import plan_for
 from graphc.runtime._prepared import FIRST, Prepared
-from graphc.runtime._shown import Shown
 from graphc.runtime._steps import PREPARE
 from graphc.runtime._weights import SharedWeights, WeightMemory
-from graphc.runtime.feeds import double
-from graphc.runtime.reference import ReferenceExecutor
 from graphc.runtime.threads import checked_threads
 
+UPDATING = ("backward", "update")
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 
 
-class CpuExecutor(ReferenceExecutor):
+class CpuExecutor(PlannedExecutor):
     """A compiled network on the C++ core; see `ReferenceExecutor`.
 
     Lowered and planned anew when the inputs' shapes have changed, or weights written since leave a
@@ -44,6 +40,8 @@ class CpuExecutor(ReferenceExecutor):
     threads, GC-M001 for a plan over the wish's memory, GC-R002 for its layers, GC-M002 where memory
     is short; it can then be used again.
     """
+
+    prepared: Prepared
 
     def __init__(
         self,
@@ -61,8 +59,6 @@ class CpuExecutor(ReferenceExecutor):
         weights: WeightMemory | None = None,
         wish: Wish | None = None,
     ) -> None:
-        self.pinned: set[Value] = set()
-        self._shapes_of_plan: list[tuple[int, ...]] | None = None
         super().__init__(graph, pinned, seed)
         self.threads = checked_threads(threads)
         self.check = dict.fromkeys(check, True)
@@ -70,26 +66,8 @@ class CpuExecutor(ReferenceExecutor):
         self._pin_variants, self._wish = pin_variants, wish or Wish()
         self.weights = weights or WeightMemory(graph)
         self._stale = True
-        self._losses: dict[Value, F64] = {}
-        self.env: Shown = self._nothing_shown()
         self.prepared = self._prepare(plan, choices)
         self._shapes_of_plan = self._input_shapes()
-
-    def adopt(self, pinned: set[Value]) -> None:
-        """As `ReferenceExecutor`; the next forward plans anew."""
-        super().adopt(pinned)
-        self.pinned, self._shapes_of_plan = pinned, None
-
-    @property
-    def plan(self) -> Plan:
-        return self.prepared.plan
-
-    @property
-    def program(self) -> Program:
-        return self.prepared.program
-
-    def plan_text(self) -> str:
-        return plan_text(self.prepared.program, self.prepared.plan)
 
     def choices_text(self) -> str:
         return choices_text(self._choices)
@@ -103,28 +81,6 @@ class CpuExecutor(ReferenceExecutor):
         shared.arenas = self.prepared.regions[FIRST:]
         return shared
 
-    def forward(self, feeds: Mapping[Value, Held]) -> None:
-        """Run the plan; `feeds` holds every FEED value."""
-        self.env, self.shapes, self.sigs, self.drawn = self._nothing_shown(), {}, {}, self.step
-        if self._input_shapes() != self._shapes_of_plan:
-            self.prepared = self._prepare()
-            self._shapes_of_plan, self._stale = self._input_shapes(), True
-        self._stale |= self.weights.changed()
-        if self._stale:
-            self._pack()
-            self._stale = False
-        for value, array in feeds.items():
-            self.prepared.put(self.program.values[value.name], array)
-        self._run("forward")
-        self._show_pinned("forward")
-        self._losses = {
-            node.outs[role]: self.env[node.outs[role]].copy()
-            for node in self.forward_nodes
-            for role in node.loss
-            if node.outs[role] in self.env
-        }
-        self.step += 1
-
     def times(self, entries: Sequence[str] = ("forward",)) -> list[float]:
         """Microseconds of each call of the last run of some entries, in the plan's order; without
         transfers, which run beside them."""
@@ -135,27 +91,20 @@ class CpuExecutor(ReferenceExecutor):
             found += [us for us, call in zip(times, calls, strict=True) if call is not None]
         return found
 
-    def backward(self, seeds: Mapping[str, F64]) -> None:
-        """As `ReferenceExecutor`."""
-        tops = self.graph.by_name() if self.graph.seeds else {}
-        for name, value in self.graph.seeds.items():
-            given = seeds[name] if name in seeds else self._default_seed(tops[name])
-            _live(self._array(value), given.shape)[...] = given
-            self.shapes[value] = given.shape
-        for name, value in self.graph.step_params.items():
-            self._array(value)[...] = self.step_params[name]
-        if "backward" in self.prepared.entries:
-            self._run("backward")
-            self._stale |= self.updates
-        self.env = self._nothing_shown()
-        self.env.update(self._losses)
-        self._show_pinned("backward")
+    def _ready(self) -> None:
+        self._stale |= self.weights.changed()
+        if self._stale:
+            self._pack()
+            self._stale = False
 
-    def update(self) -> None:
-        """As `ReferenceExecutor`; nothing is left to do where the backward has updated already."""
-        if "update" in self.prepared.entries:
-            self._run("update")
-            self._stale = True
+    def _moved(self) -> None:
+        self._stale = True
+
+    def _put_feed(self, value: Value, array: Held) -> None:
+        self.prepared.put(self.program.values[value.name], array)
+
+    def _fill(self, value: Value, array: F64) -> None:
+        live(self._array(value), array.shape)[...] = array
 
     def _pack(self) -> None:
         """Pack weights; where a sparse layout has no room for those of now, lower anew."""
@@ -167,9 +116,6 @@ class CpuExecutor(ReferenceExecutor):
                 raise
             self.prepared = self._prepare()
             self._run(PREPARE, drop=not keep)
-
-    def _input_shapes(self) -> list[tuple[int, ...]]:
-        return [typed(v).shape for v in self.graph.inputs]
 
     def _prepare(self, plan: str | None = None, choices: str | None = None) -> Prepared:
         """Lower and plan the graph as it is now; what we keep from run to run moves to the new
@@ -207,24 +153,8 @@ class CpuExecutor(ReferenceExecutor):
     def _array(self, value: Value) -> npt.NDArray[Any]:
         return self.prepared.array(self.prepared.program.values[value.name])
 
-    def _show_pinned(self, entry: str) -> None:
-        """Let the kept values be seen that an entry made or was given, as far as they are alive."""
-        program = self.prepared.program
-        for value in self.pinned:
-            made_by = value.producer.role if value.producer is not None else Role.GRAD
-            is_here = (made_by is Role.FWD) == (entry == "forward")
-            if is_here and value.name in program.values:
-                self.shapes.setdefault(value, typed(value).shape)
-                self.env.show(value)
-
-    def _nothing_shown(self) -> Shown:
-        """Whose arrays are made by us, who own it: a reference back would keep all memory until
-        garbage is looked for."""
-        own = weakref.proxy(self)
-        return Shown(lambda value: own._seen(value))
-
     def _seen(self, value: Value) -> npt.NDArray[Any]:
-        return _live(self._array(value), self.shapes[value])
+        return live(self._array(value), self.shapes[value])
 
     def result(self, value: Value) -> Held:
         """As `ReferenceExecutor`."""
@@ -244,6 +174,8 @@ class CpuExecutor(ReferenceExecutor):
             node = self.graph.nodes[call.node]
             self._guarded(node, lambda node: self._run_host(node, call, arrays))
 
+        if entry in UPDATING:
+            self._stale |= self.updates
         try:
             order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, "measure": True}
             prepared.run(entry, host, **order | self.check | checks)
@@ -254,52 +186,6 @@ class CpuExecutor(ReferenceExecutor):
                 raise
             node = self.graph.nodes[call.node]
             raise node.located(self._traced(node, error)) from None
-
-    def _run_host(self, node: Node, call: Call, arrays: list[npt.NDArray[Any]]) -> None:
-        """A Forward or Grad part by its reference, from and to the plan's memory; `arrays`: its
-        reads, then its writes."""
-        op = cast("type[OpSpec]", node.op)
-        count = len(call.reads)
-        reads = zip(call.reads, arrays[:count], strict=True)
-        operands = {o.role: self._host_operand(node, o.role, array) for o, array in reads}
-        before = operands.pop(ADDEND, None)
-        ctx = self._ctx(node, call.part)
-        if node.of is not None:
-            results = {call.writes[0].role: op.vjp(node.attrs, call.part, operands, ctx)}
-        else:
-            results = op.reference(node.attrs, operands, ctx)
-        for operand, target in zip(call.writes, arrays[count:], strict=True):
-            if operand.role not in results:
-                fail("GC-O001", f"its reference gives no {operand.role!r}")
-            result, value = np.asarray(results[operand.role]), node.outs.get(operand.role)
-            if value is not None:
-                self._check_live(value, operand.role, result.shape)
-                self.shapes[value] = result.shape
-                target = _live(target, result.shape)
-            with np.errstate(over="ignore", invalid="ignore"):
-                target[...] = (result if before is None else before + result).reshape(target.shape)
-
-    def _host_operand(self, node: Node, role: str, array: npt.NDArray[Any]) -> F64:
-        value = node.ins.get(role)
-        if value is not None and value in self.shapes:
-            array = _live(array, self.shapes[value])
-        operand = double(array)
-        operand.flags.writeable = False
-        return operand
-
-    def _check_live(self, value: Value, role: str, shape: tuple[int, ...]) -> None:
-        """Data-dependent extents may be below what was planned, all others are as inferred."""
-        self._check(value, role, shape)
-        if np.prod(shape, dtype=np.int64) > typed(value).size:
-            told = f"its {role} has shape {shape}, planned was {typed(value).shape} at most"
-            fail("GC-O001", told)
-
-
-def _live(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """The first elements of a dense array, as many as `shape` has."""
-    if array.shape == shape:
-        return array
-    return array.reshape(-1)[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 
 __all__ = ["CpuExecutor"]
