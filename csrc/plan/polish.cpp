@@ -19,18 +19,35 @@ constexpr std::size_t kDeep = 400;  // replays that one move may take
 }  // namespace
 
 Polish::Polish(const Net& net, const Lists& writers, std::vector<char> large)
-    : net_(net), writers_(writers), large_(std::move(large)), trial_(net), aside_(net) {}
+    : net_(net),
+      writers_(writers),
+      large_(std::move(large)),
+      trial_(net),
+      aside_(net),
+      asked_at_(std::size_t(net.roots()), 0),
+      taken_at_(std::size_t(net.calls()), 0) {}
+
+void Polish::hold(const Script& script) {
+    if (is_held_ && held_ == script) return;
+    trial_.run(script);
+    held_ = script;
+    is_held_ = true;
+}
+
+void Polish::hold_aside(const Script& script) {
+    std::swap(trial_, aside_);
+    held_ = script;
+    is_held_ = true;
+}
 
 Found Polish::tried(Script script) {
-    trial_.run(script);
-    effort += std::int64_t(trial_.order.size());
+    hold(script);
     return {std::move(script), trial_.peak, trial_.us};
 }
 
 // The same, without changing the trial at hand.
 Found Polish::aside(Script script) {
     aside_.run(script);
-    effort += std::int64_t(aside_.order.size());
     return {std::move(script), aside_.peak, aside_.us};
 }
 
@@ -67,22 +84,25 @@ void Polish::index_uses() {
 double Polish::closure(std::int32_t root, std::int32_t before, std::vector<std::int32_t>& calls) {
     const std::int32_t step = trial_.start[std::size_t(before)];
     std::vector<std::int32_t> asked{root};
-    std::vector<std::int32_t> seen{root};
+    asked_at_[std::size_t(root)] = ++closures_;
     calls.clear();
     double us = 0;
     while (!asked.empty()) {
         const std::int32_t r = asked.back();
         asked.pop_back();
         for (const std::int32_t writer : range(writers_, r)) {
-            if (std::find(calls.begin(), calls.end(), writer) != calls.end()) continue;
+            std::uint32_t& taken = taken_at_[std::size_t(writer)];
+            if (taken == closures_) continue;
+            taken = closures_;
             if (net_.deadline[std::size_t(writer)] < before || writer >= before) return -1;
             if (calls.size() > kDeep) return -1;
             calls.push_back(writer);
             us += net_.us[std::size_t(writer)];
             for (const std::int32_t read : range(net_.reads, writer)) {
-                if (!net_.droppable[std::size_t(read)] || is_alive(read, step)) continue;
-                if (std::find(seen.begin(), seen.end(), read) != seen.end()) continue;
-                seen.push_back(read);
+                std::uint32_t& asked_last = asked_at_[std::size_t(read)];
+                if (!net_.droppable[std::size_t(read)] || asked_last == closures_) continue;
+                if (is_alive(read, step)) continue;
+                asked_last = closures_;
                 asked.push_back(read);
             }
         }
@@ -137,8 +157,7 @@ std::vector<Polish::Move> Polish::moves() {
 
 // Add to a script what frees the most bytes per microsecond where more than `most` are alive.
 bool Polish::fill(const Found& found, std::int64_t most, Script& script) {
-    trial_.run(found.script);
-    effort += std::int64_t(trial_.order.size());
+    hold(found.script);
     index_uses();
     std::vector<Move> all = moves();
     Profile profile(trial_.live);
@@ -181,8 +200,9 @@ Found Polish::smaller(Found found, std::int64_t most) {
     Script script;
     for (int round = 0; round < kRounds && found.peak > most; ++round) {
         if (!fill(found, most, script) || script.size() > kMost * net_.us.size()) break;
-        Found next = tried(script);
+        Found next = aside(std::move(script));
         if (next.peak >= found.peak) break;
+        hold_aside(next.script);
         found = std::move(next);
     }
     return found;

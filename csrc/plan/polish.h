@@ -28,11 +28,14 @@ class Polish {
     Found faster(Found found, std::int64_t most);
     // Single replays and pairs of them, put in and left out, as long as that helps; for small nets.
     Found local(Found found, std::int64_t most);
-    // Trials times calls since the beginning.
-    std::int64_t effort = 0;
 
   private:
     struct Move;
+
+    // Sees that the trial at hand is that of a script.
+    void hold(const Script& script);
+    // As hold(), of the script that was last tried aside.
+    void hold_aside(const Script& script);
 
     bool fill(const Found& found, std::int64_t most, Script& script);
     double closure(std::int32_t root, std::int32_t before, std::vector<std::int32_t>& calls);
@@ -46,6 +49,10 @@ class Polish {
     const Lists& writers_;
     std::vector<char> large_;
     Trial trial_, aside_;
+    Script held_;  // what the trial at hand is of
+    bool is_held_ = false;
+    std::vector<std::uint32_t> asked_at_, taken_at_;  // by root, call: the last closure it was in
+    std::uint32_t closures_ = 0;
     std::vector<std::int32_t> newest_;  // by root: its last instance
     Lists uses_;                        // of each instance: steps
 };

@@ -7,7 +7,8 @@
 
 namespace graphc::plan {
 
-// Bytes by step: the most in a range of steps, and more or less of them in a range.
+// Bytes by step: the most in a range of steps, and more or less of them in a range. Ranges go from
+// the leaves up, beside the two paths to what bounds them; what is added stays at its nodes.
 class Profile {
   public:
     explicit Profile(const std::vector<std::int64_t>& live);
@@ -17,12 +18,9 @@ class Profile {
     std::int32_t fullest() const;  // a step that has the most
 
   private:
-    void add(std::size_t node, std::int32_t low, std::int32_t high, std::int32_t first,
-             std::int32_t last, std::int64_t bytes);
-    std::int64_t most(std::size_t node, std::int32_t low, std::int32_t high, std::int32_t first,
-                      std::int32_t last) const;
+    void join(std::size_t node);
 
-    std::int32_t size_;
+    std::size_t leaves_ = 1;  // one more than there are steps before the first, and behind the last
     std::vector<std::int64_t> most_, more_;
 };
 

@@ -4,7 +4,7 @@
 
 namespace graphc::plan {
 
-Trial::Trial(const Net& net) : net_(net) {}
+Trial::Trial(const Net& net) : net_(&net) {}
 
 void Trial::run(const Script& script) {
     list(script);
@@ -14,7 +14,7 @@ void Trial::run(const Script& script) {
 }
 
 void Trial::list(const Script& script) {
-    const std::int32_t calls = net_.calls();
+    const std::int32_t calls = net_->calls();
     order.clear();
     step_of.resize(std::size_t(calls) + 1);
     start.resize(std::size_t(calls) + 1);
@@ -24,7 +24,7 @@ void Trial::list(const Script& script) {
         start[std::size_t(call)] = std::int32_t(order.size());
         for (; next != script.end() && next->before == call; ++next) {
             order.push_back(next->call);
-            us += net_.us[std::size_t(next->call)];
+            us += net_->us[std::size_t(next->call)];
         }
         step_of[std::size_t(call)] = std::int32_t(order.size());
         order.push_back(call);
@@ -39,7 +39,7 @@ void Trial::touch(std::int32_t instance, std::int32_t step) {
 }
 
 void Trial::trace(const Script&) {
-    const auto roots = std::size_t(net_.roots());
+    const auto roots = std::size_t(net_->roots());
     first.assign(roots, -1);
     last.assign(roots, -1);
     before.assign(roots, -1);
@@ -47,9 +47,9 @@ void Trial::trace(const Script&) {
     now_.resize(roots);
     for (std::size_t r = 0; r < roots; ++r) {
         root[r] = now_[r] = std::int32_t(r);
-        if (net_.given[r]) first[r] = last[r] = start[std::size_t(net_.from[r])];
+        if (net_->given[r]) first[r] = last[r] = start[std::size_t(net_->from[r])];
     }
-    stamp_.assign(net_.writes.items.begin(), net_.writes.items.end());
+    stamp_.assign(net_->writes.items.begin(), net_->writes.items.end());
     operands.clear();
     begin.assign(1, 0);
     std::int32_t call = 0;
@@ -57,14 +57,14 @@ void Trial::trace(const Script&) {
         const std::int32_t runs = order[std::size_t(step)];
         const bool is_replay = step != step_of[std::size_t(call)];
         if (!is_replay) ++call;
-        for (const std::int32_t r : range(net_.reads, runs)) {
-            const std::int32_t instance = net_.again[std::size_t(r)] ? now_[std::size_t(r)] : r;
+        for (const std::int32_t r : range(net_->reads, runs)) {
+            const std::int32_t instance = net_->again[std::size_t(r)] ? now_[std::size_t(r)] : r;
             operands.push_back(instance);
             touch(instance, step);
         }
-        for (std::int32_t w = net_.writes.begin[std::size_t(runs)];
-             w < net_.writes.begin[std::size_t(runs) + 1]; ++w) {
-            const auto r = std::size_t(net_.writes.items[std::size_t(w)]);
+        for (std::int32_t w = net_->writes.begin[std::size_t(runs)];
+             w < net_->writes.begin[std::size_t(runs) + 1]; ++w) {
+            const auto r = std::size_t(net_->writes.items[std::size_t(w)]);
             std::int32_t instance = std::int32_t(r);
             if (is_replay) {
                 // A writer that has written this instance begins the next one.
@@ -83,9 +83,9 @@ void Trial::trace(const Script&) {
         begin.push_back(std::int32_t(operands.size()));
     }
     for (std::size_t r = 0; r < roots; ++r) {
-        if (net_.held[r] >= 0 && first[r] >= 0) {
+        if (net_->held[r] >= 0 && first[r] >= 0) {
             const std::int32_t end =
-                std::min(step_of[std::size_t(net_.held[r])], std::int32_t(order.size()) - 1);
+                std::min(step_of[std::size_t(net_->held[r])], std::int32_t(order.size()) - 1);
             last[r] = std::max(last[r], end);
         }
     }
@@ -95,20 +95,20 @@ void Trial::share() {
     head.resize(root.size());
     spent_.assign(root.size(), 0);
     for (std::size_t i = 0; i < head.size(); ++i) head[i] = std::int32_t(i);
-    const std::int32_t roots = net_.roots();
+    const std::int32_t roots = net_->roots();
     for (std::int32_t step = 0; step < std::int32_t(order.size()); ++step) {
         const std::int32_t call = order[std::size_t(step)];
-        const std::int32_t reads = net_.reads.count(call);
+        const std::int32_t reads = net_->reads.count(call);
         const std::int32_t* mine = operands.data() + begin[std::size_t(step)];
-        for (const std::int32_t* pair = net_.pairs.first(call); pair != net_.pairs.past(call);
+        for (const std::int32_t* pair = net_->pairs.first(call); pair != net_->pairs.past(call);
              pair += 2) {
             const auto made = std::size_t(mine[reads + pair[0]]);
             const auto old = std::size_t(mine[pair[1]]);
             if (first[made] != step || head[made] != std::int32_t(made)) continue;
             if (last[old] != step || spent_[old]) continue;
-            const bool is_given = std::int32_t(made) < roots && net_.given[made];
+            const bool is_given = std::int32_t(made) < roots && net_->given[made];
             const bool is_fixed =
-                std::int32_t(old) < roots && (net_.given[old] || net_.held[old] >= 0);
+                std::int32_t(old) < roots && (net_->given[old] || net_->held[old] >= 0);
             if (is_given || is_fixed) continue;
             head[made] = head[old];
             spent_[old] = 1;
@@ -129,7 +129,7 @@ void Trial::measure() {
     }
     for (std::size_t i = 0; i < root.size(); ++i) {
         if (head[i] != std::int32_t(i) || first[i] < 0) continue;
-        const std::int64_t bytes = net_.bytes[std::size_t(root[i])];
+        const std::int64_t bytes = net_->bytes[std::size_t(root[i])];
         if (low_[i] < std::int32_t(steps)) live[std::size_t(low_[i])] += bytes;
         if (high_[i] < std::int32_t(steps)) live[std::size_t(high_[i]) + 1] -= bytes;
     }
@@ -138,7 +138,7 @@ void Trial::measure() {
     peak = 0;
     for (std::size_t step = 0; step < steps; ++step) {
         now += live[step];
-        live[step] = now + net_.space[std::size_t(order[step])];
+        live[step] = now + net_->space[std::size_t(order[step])];
         peak = std::max(peak, live[step]);
     }
 }

@@ -89,7 +89,7 @@ class Trial {
     void measure();
     void touch(std::int32_t instance, std::int32_t step);
 
-    const Net& net_;
+    const Net* net_;
     std::vector<std::int32_t> now_, stamp_, low_, high_;
     std::vector<char> spent_;
 };

@@ -16,9 +16,7 @@ constexpr int kRounds = 8;
 
 // Leave out replays that save the most for the bytes that are then kept, or for bytes times steps.
 Found Polish::thinned(const Found& found, std::int64_t most, bool by_length) {
-    trial_.run(found.script);
-    effort += std::int64_t(trial_.order.size());
-    index_uses();
+    hold(found.script);
     Profile profile(trial_.live);
     const std::size_t steps = trial_.order.size();
     std::vector<std::int32_t> readers(trial_.root.size(), 0);
@@ -167,7 +165,10 @@ Found Polish::thinned(const Found& found, std::int64_t most, bool by_length) {
             if (!is_out[i]) script.push_back(found.script[i]);
         }
         Found next = aside(std::move(script));
-        if (next.peak <= most && next.us < found.us) return next;
+        if (next.peak <= most && next.us < found.us) {
+            hold_aside(next.script);
+            return next;
+        }
         taken.resize(taken.size() / 2);
     }
     return found;
