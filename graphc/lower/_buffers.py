@@ -42,7 +42,9 @@ def program_of(
     Step parameters are inputs.
     """
     table = _Table(graph, forest, align)
-    for value in (*given_values(graph), *pinned):
+    # By name: a set has no order that is the same from run to run.
+    others = sorted(set(pinned).difference(graph.outputs), key=lambda value: value.name)
+    for value in (*given_values(graph), *graph.outputs, *others):
         table.add(value)
     for draft in drafts:
         for value in draft.values():

@@ -202,6 +202,14 @@ def test_inner_gradients_come_before_who_reads_them(lower_text: Make) -> None:
     assert parts.index("dsums") < min(parts.index(p) for p in parts if p != "dsums")
 
 
+def test_kept_values_are_numbered_alike_in_every_run(lower_text: Make) -> None:
+    ends = [("c0", "data"), *((f"c{k}", f"c{k - 1}") for k in range(1, 9))]
+    text = INPUT + "".join(conv(top, bottom, top, 2) for top, bottom in ends)
+    names = [b.name for b in lower_text(text, keep="c7 c2 c5 c0 c4").program.buffers]
+    assert names[2:8] == ["c8", "c0", "c2", "c4", "c5", "c7"]
+    assert names[8:10] == ["c0:weight", "c0:bias"]
+
+
 def test_kinds_and_sizes(lower_text: Make) -> None:
     made = lower_text(INCEPTION, train=True)
     buffers = {b.name: b for b in made.program.buffers}
