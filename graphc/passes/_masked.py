@@ -63,15 +63,19 @@ class Local:
 
     def kept(self, chosen: Mask) -> Kept:
         """What is left with the chosen classes alone: of an axis without any, one index if it is
-        summed over, else all."""
+        summed over, else all; and all where a bottom has chosen classes along another axis, which
+        reach over this one."""
         if self.blocks:
             return {}
         made = np.zeros(self.count, bool)
         for end in self.ends(self.node.tops):
             made[self.of(end)] = True
-        for labels in self.labels.values():
+        wide = {split(end)[0] for end in self.ends(self.node.ins) if chosen[self.of(end)].any()}
+        for end in (*self.ends(self.node.ins), *self.ends(self.params)):
+            labels = self.of(end)
             if labels.size and not (chosen | made)[labels].any():
-                chosen = chosen | (np.arange(self.count) == labels[0])
+                chosen = chosen.copy()
+                chosen[labels if split(end)[0] in wide else labels[:1]] = True
         found: dict[str, Ints] = {}
         whole = np.zeros(self.count, bool)
         for end, labels in self.labels.items():

@@ -233,6 +233,21 @@ def test_padding_needs_a_carrier():
     assert record.detail[0] == "3 channels go, lossy" and widths(lossy)["a"] == 3
 
 
+def test_maps_that_a_matrix_multiplies_row_by_row():
+    """An inner product over the places of each channel: constants fill these, border and all."""
+    rows = layer("Reshape", "a", "r", "reshape_param { shape { dim: 0 dim: 6 dim: 36 } }")
+    told = f"inner_product_param {{ num_output: 5 axis: 2 {FILLERS} }}"
+    net = filled(IN + conv("data", "a", 6) + relu("a") + rows
+                 + layer("InnerProduct", "r", "b", told) + relu("b") + scores("b"), 15)  # fmt: skip
+    net.weights["a:weight"][[1, 4]] = 0
+    net.weights["a:bias"][[1, 4]] = [0.7, -1.3]
+    less, record = removed(net, "remove_filters:criterion=dead")
+    assert widths(less)["a"] == 4 and record.detail[0] == "2 channels go, exact"
+    close(run(less)["y"], run(net)["y"])
+    lossy, _ = removed(net, "remove_filters:ratio=0.5,layers=a")
+    assert widths(lossy)["a"] == 3
+
+
 def test_what_nobody_reads_goes_layer_by_layer():
     net = filled(PLAIN, 13)
     net.weights["y:weight"].reshape(3, 12, 36)[:, 5:] = 0
