@@ -118,6 +118,10 @@ class BuildExt(build_ext):
         folder = Path(self.get_ext_fullpath("graphc._core")).parent
         for name, source in BESIDE.items():
             self.copy_file(str(source), str(folder / name))
+        if not self.inplace:  # a checkout has them beside the package
+            self.mkpath(str(folder / "kernels"))
+            for source in sorted(Path("kernels").glob("*.*")):
+                self.copy_file(str(source), str(folder / "kernels" / source.name))
 
     def get_output_mapping(self) -> dict[str, str]:
         """{built file: file in the source tree}, from which a strict editable install is linked."""

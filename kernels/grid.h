@@ -1,7 +1,7 @@
 // What kernels of a grid share: shared memory, sums over a warp and over a block.
 //
 // Every .cu file includes this header first, and compiles with NVRTC, with nvcc, and with g++ as
-// tests/cuda runs it (tools/cuda_on_cpu). Threads of a block all reach every barrier, lanes of a
+// tests/cuda runs it (graphc/cuda/on_cpu). Threads of a block all reach every barrier, lanes of a
 // warp every collective: nobody returns before one.
 #pragma once
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cuda_on_cpu import ORDERS as ALL_ORDERS
-from cuda_on_cpu import Module
 
 from graphc.cuda import Spec, Work
 from graphc.cuda.launch import FAULT, NULL, STREAM, Operand, Scratch
+from graphc.cuda.on_cpu import ORDERS as ALL_ORDERS
+from graphc.cuda.on_cpu import Module
 
 KERNELS = Path(__file__).resolve().parents[2] / "kernels"
 SANITIZED = bool(os.environ.get("GRAPHC_CUDA_SANITIZED"))

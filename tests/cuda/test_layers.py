@@ -7,7 +7,8 @@ import pytest
 from core.rows import close
 from cuda.bench import NO_FAULT, ORDERS, Bench
 from cuda.jobs import Job, all_jobs
-from cuda_on_cpu import unavailable
+
+from graphc.cuda.on_cpu import unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_on_cpu import ORDERS, KernelError, Module, runtimes, unavailable
+
+from graphc.cuda.on_cpu import ORDERS, KernelError, Module, runtimes, unavailable
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -192,7 +193,7 @@ SANITIZED = """
 import sys
 from pathlib import Path
 import numpy as np
-from cuda_on_cpu import Module
+from graphc.cuda.on_cpu import Module
 source, kernels = map(Path, sys.argv[1:])
 module = Module(source.read_text(), ["one_too_many", "total"], include=[kernels], sanitized=True)
 out = np.zeros(1, np.float32)

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_on_cpu import runtimes, unavailable
+
+from graphc.cuda.on_cpu import runtimes, unavailable
 
 HERE = Path(__file__).resolve().parent
 

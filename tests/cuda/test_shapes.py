@@ -9,11 +9,11 @@ import pytest
 from core.rows import close
 from cuda.bench import NO_FAULT, ORDERS, Bench, spec
 from cuda.jobs import Job, Sample
-from cuda_on_cpu import unavailable
 
 from graphc.check.case import Case
 from graphc.cuda import Spec, Work, work
 from graphc.cuda.moving import transposed
+from graphc.cuda.on_cpu import unavailable
 from graphc.errors import GraphError
 from graphc.ops._loss import class_labels
 from graphc.ops._program import OPCODES

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from core.rows import close
 from cuda.bench import ORDERS, Bench
-from cuda_on_cpu import unavailable
 
 from graphc.check.case import signature
 from graphc.cuda import Spec, Work, work
+from graphc.cuda.on_cpu import unavailable
 from graphc.cuda.sparse import compressed, compressed_windows
 from graphc.errors import GraphError
 from graphc.ops._conv import ConvolutionAttrs

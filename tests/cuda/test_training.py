@@ -9,9 +9,9 @@ import pytest
 from core.rows import close
 from cuda.bench import ORDERS, SEED, STEP, Bench
 from cuda.graphs import calls, training
-from cuda_on_cpu import unavailable
 
 import graphc
+from graphc.cuda.on_cpu import unavailable
 from graphc.ir.graph import Role, Value
 from graphc.ops.spec import Ctx
 from graphc.rng import uniform

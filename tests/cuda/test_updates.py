@@ -9,10 +9,10 @@ import pytest
 from core.rows import close
 from core.test_update_kernels import RULES
 from cuda.bench import ORDERS, Bench, spec
-from cuda_on_cpu import unavailable
 
 from graphc.cuda import Spec, Work, work
 from graphc.cuda.expressions import CHUNK, tables
+from graphc.cuda.on_cpu import unavailable
 from graphc.ir.op import Sig
 from graphc.ir.types import Type
 from graphc.ops.spec import Ctx

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from graphc.config import Config
+from graphc.cuda.sources import kernel_folder
+
 HERE = Path(__file__).resolve().parent
-CACHE = HERE.parents[1] / "build" / "cuda_on_cpu"
 ORDERS = ("ascending", "descending", "shuffled")
 FLAGS = ["-std=c++17", "-fPIC", "-w", "-ffp-contract=off", "-fno-strict-aliasing"]
 PLAIN, SANITIZED = ["-O1"], ["-O0", "-g1", "-fno-omit-frame-pointer", "-DCUDA_ON_CPU_SANITIZED"]
@@ -44,6 +46,14 @@ def runtimes() -> str:
         done = subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True)
         found.append(done.stdout.strip())
     return " ".join(found) if all(map(os.path.isabs, found)) else ""
+
+
+def cache_folder() -> Path:
+    """Where libraries are kept: of a checkout in build/, else in the user's cache."""
+    checkout = kernel_folder().parent
+    if (checkout / "setup.py").is_file() and os.access(checkout, os.W_OK):
+        return checkout / "build" / "cuda_on_cpu"
+    return Config.load().cache / "cuda_on_cpu"
 
 
 class Module:
@@ -74,8 +84,8 @@ class Module:
         self._library.cuda_on_cpu_order(ORDERS.index(kind), seed)
 
     def get_function(self, name: str) -> Callable[..., None]:
-        """f(grid, block, args, *, shared_mem=0): arrays where the kernel takes pointers (None:
-        null), numpy scalars of the very type for numbers, records for structs."""
+        """f(grid, block, args, *, shared_mem=0): arrays, addresses or None (null) where the kernel
+        takes pointers, numpy scalars of the very type for numbers, records for structs."""
         number = self.names[name]
         spelled = getattr(self._library, f"spelled_{number}")
         spelled.restype = ctypes.c_char_p
@@ -114,13 +124,13 @@ def _passed(name: str, index: int, given: Any, wanted: str) -> Any:
     """A C object with the argument's bytes, or with its address. Raises KernelError."""
     type_ = wanted.lstrip("*&")
     is_pointer = wanted != type_
-    if is_pointer and given is None:
-        return ctypes.c_void_p(0)
+    if is_pointer and (given is None or type(given) is int):
+        return ctypes.c_void_p(given)
     if not isinstance(given, np.ndarray if is_pointer else np.generic):
         raise KernelError(f"{name}: argument {index} is {type(given).__name__}, wanted {wanted}")
     if not _matches(given.dtype, type_):
         raise KernelError(f"{name}: argument {index} is {given.dtype}, wanted {wanted}")
-    if not is_pointer:
+    if not isinstance(given, np.ndarray):
         return ctypes.create_string_buffer(given.tobytes(), given.itemsize)
     if wanted[0] == "*" and not given.flags.writeable:
         raise KernelError(f"{name}: argument {index} is written, but read-only")
@@ -157,7 +167,9 @@ def _compiled(
 ) -> Path:
     told = [text, _compiler(), *flags, *extra]
     told += [p.read_text(encoding="utf-8") for p in (HERE / "scheduler.h", *headers)]
-    path = CACHE / f"{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:24]}.{suffix}"
+    path = (
+        cache_folder() / f"{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:24]}.{suffix}"
+    )
     with _alone(path.with_suffix(".lock")):
         if not path.exists():
             unit, aside = path.with_suffix(f".{suffix}.cpp"), path.with_suffix(".new")
