@@ -87,6 +87,11 @@ class Device(Protocol):
     def poison(self, target: int, nbytes: int, stream: int) -> None:
         """Queue that these bytes become NaN: nobody may read them from now on."""
 
+    def run(self, key: object, queue: Callable[[], None], has_host_steps: bool) -> None:
+        """Queue an entry: by calling `queue`, or by launching what a call of it was captured as
+        before. `key`: equal for the same entry of the same plan; one with host steps cannot be
+        captured. All streams are joined to stream 0 at its end."""
+
     def record(self, event: int, stream: int) -> None:
         """Queue that an event happens: numbers are small, and each is recorded once between two
         calls of `synchronize`, before it is waited for."""

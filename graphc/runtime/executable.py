@@ -37,7 +37,7 @@ from graphc.runtime.keeping import Keep, check_kept, kept_names
 from graphc.runtime.targets import make_executor
 
 if TYPE_CHECKING:
-    from graphc.runtime._weights import WeightMemory
+    from graphc.runtime.targets import Lent
 
 
 class Executable:
@@ -63,7 +63,7 @@ class Executable:
         deterministic: bool = False,
         fused_update: bool = True,
         pin_variants: bool = False,
-        weights: WeightMemory | None = None,
+        weights: Lent | None = None,
         wish: Wish | None = None,
     ) -> None:
         """`graph` is the executable's from now on; `graphc.driver.assemble` makes one. `weights`:

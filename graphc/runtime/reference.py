@@ -25,7 +25,7 @@ from graphc.runtime._origins import traced
 from graphc.runtime.feeds import double, single
 
 if TYPE_CHECKING:
-    from graphc.runtime._weights import WeightMemory
+    from graphc.runtime.targets import Lent
 
 
 class ReferenceExecutor:
@@ -98,7 +98,7 @@ class ReferenceExecutor:
         """PARAM and STATE arrays by layer; whoever has them may write."""
         return self.graph.params
 
-    def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory | None:
+    def lend(self, graph: Graph, names: Mapping[str, str]) -> Lent | None:
         """Let another graph have parameters of this one: its own name of each -> that of ours.
         Returns what its executor is to be told."""
         graph.weights.update({own: self.graph.weights[other] for own, other in names.items()})

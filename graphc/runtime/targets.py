@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from graphc.budget import checked_size, wish_of
 from graphc.errors import fail
@@ -12,10 +12,13 @@ from graphc.plan.wish import Wish
 from graphc.runtime.reference import ReferenceExecutor
 
 if TYPE_CHECKING:
+    from graphc.runtime._mirror import DeviceWeights
     from graphc.runtime._weights import WeightMemory
 
+Lent: TypeAlias = "WeightMemory | DeviceWeights"
+"""Parameters of one executor that another one is to use, of the same target."""
 TARGETS = ("reference", "cpu", "cuda", "fake")
-BUILT = ("reference", "cpu")
+BUILT = ("reference", "cpu", "fake")
 
 
 DEFAULT_TARGET = "cpu"
@@ -29,7 +32,7 @@ def check_target(target: str, memory: str | int | None = None) -> int | None:
     if target not in TARGETS:
         fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
     if target not in BUILT:
-        told = " and ".join(map(repr, BUILT))
+        told = ", ".join(map(repr, BUILT))
         fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
     if memory is not None:
         budget = checked_size(memory)
@@ -66,7 +69,7 @@ def make_executor(
     deterministic: bool = False,
     fused_update: bool = True,
     pin_variants: bool = False,
-    weights: WeightMemory | None = None,
+    weights: Lent | None = None,
     wish: Wish | None = None,
 ) -> ReferenceExecutor:
     """The executor of a target; `plan`, `choices`: an artefact's, see `graphc.runtime._plans` and
@@ -74,21 +77,17 @@ def make_executor(
     are there. `weights`: what `ReferenceExecutor.lend` gave; `wish`: what plans are asked for."""
     if target == "reference":
         return ReferenceExecutor(graph, pinned, seed)
+    how: dict[str, Any] = {"deterministic": deterministic, "fused_update": fused_update}
+    how |= {"pin_variants": pin_variants, "weights": weights, "wish": wish}
+    if target == "fake":
+        from graphc.runtime.fake import FakeDevice
+        from graphc.runtime.walker import DeviceExecutor
+
+        device = FakeDevice() if weights is None else cast("DeviceWeights", weights).device
+        return DeviceExecutor(device, graph, pinned, seed, plan, **how)
     from graphc.runtime.cpu import CpuExecutor
 
-    return CpuExecutor(
-        graph,
-        pinned,
-        seed,
-        threads,
-        plan,
-        choices=choices,
-        deterministic=deterministic,
-        fused_update=fused_update,
-        pin_variants=pin_variants,
-        weights=weights,
-        wish=wish,
-    )
+    return CpuExecutor(graph, pinned, seed, threads, plan, choices=choices, **how)
 
 
 __all__ = ["BUILT", "DEFAULT_TARGET", "TARGETS", "check_target", "checked_wish", "make_executor"]

@@ -17,7 +17,7 @@ from graphc.runtime.executable import Executable, Gradients
 from graphc.runtime.feeds import Shape, checked_feeds, single
 
 if TYPE_CHECKING:
-    from graphc.runtime._weights import WeightMemory
+    from graphc.runtime.targets import Lent
 
 Positions = dict[str, dict[str, int]]
 
@@ -115,7 +115,7 @@ class TrainingNet(SolverNet):
     def _after(self, entry: str) -> None:
         """Called when an entry has run."""
 
-    def lend(self, graph: Graph, names: Mapping[str, str]) -> WeightMemory | None:
+    def lend(self, graph: Graph, names: Mapping[str, str]) -> Lent | None:
         """Let a graph have this one's parameters: the name of each there -> the name here."""
         return self._executor.lend(graph, names)
 
