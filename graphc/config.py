@@ -26,6 +26,9 @@ class Config:
     host: Path | None = field(
         default=None, metadata={"help": "folder of the host pool's file; unset: it is in memory"}
     )
+    tf32: bool = field(
+        default=False, metadata={"help": "a GPU may round products of float32 to TF32: faster"}
+    )
 
     @staticmethod
     def load(environment: Mapping[str, str] | None = None) -> Config:
@@ -38,7 +41,7 @@ class Config:
         debug = _flag("debug", read["debug"])
         cache = _folder("cache", Path(read["cache"] or Config().cache))
         host = _folder("host", Path(read["host"])) if read["host"] else None
-        return Config(debug, cache, host)
+        return Config(debug, cache, host, _flag("tf32", read["tf32"]))
 
 
 def _folder(name: str, told: Path) -> Path:

@@ -122,6 +122,28 @@ def _tell_replays(found: dict[str, Any]) -> None:
                 for row in told["sent_buffers"]
             ]
             table(("buffer", "bytes", "comes back"), rows_of_sent, right="bytes,comes back")
+        if told["kernels"]:
+            _tell_kernels(told["kernels"])
+
+
+def _tell_kernels(kernels: Sequence[dict[str, Any]]) -> None:
+    """Which of several kernels a plan takes, and what the fastest would need."""
+    smaller = sum(row["workspace"] < row["fastest_workspace"] for row in kernels)
+    count = count_text(len(kernels), "call")
+    say(f"\nkernels of {count} that have several; {smaller} with less workspace than the fastest:")
+    rows = [
+        (
+            row["layer"],
+            row["part"],
+            row["symbol"],
+            size_text(row["workspace"]),
+            size_text(row["fastest_workspace"]),
+            f"{row['us']:.0f}",
+        )
+        for row in kernels
+    ]
+    names = ("layer", "part", "kernel", "workspace", "fastest's", "us")
+    table(names, rows, right="workspace,fastest's,us")
 
 
 def _tell_budget(found: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from graphc.errors import fail
 from graphc.ir.graph import Graph
 from graphc.lowering import Lowering
 from graphc.plan import Plan
-from graphc.plan.explain import explained
+from graphc.plan.explain import explained, taken
 from graphc.plan.wish import Wish
 from graphc.program import Program
 from graphc.report.residents import activation_bytes
@@ -65,7 +65,7 @@ from graphc.train.build import MIXED
 @policy_option
 @override_option
 @click.option("--recipe", metavar="R.toml", help="Of its [[memory]]: what to keep, and to replay.")
-@click.option("--explain", is_flag=True, help="Of --train: say what is kept, and what replayed.")
+@click.option("--explain", is_flag=True, help="Of --train: say what is kept, replayed, run.")
 @click.option(
     "--largest-batch", "as_largest", is_flag=True, help="Of --memory: find the batch that fits."
 )
@@ -266,6 +266,7 @@ def recompute(program: Program, plan: Plan, policy: str, explain: bool) -> dict[
         found["sent_buffers"] = [
             {"name": name, "bytes": nbytes, "times": times} for name, nbytes, times in told.sent
         ]
+        found["kernels"] = [asdict(row) for row in taken(program, plan)]
     return found
 
 

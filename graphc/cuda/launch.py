@@ -22,6 +22,7 @@ WARP = 32
 ELEMENTS_OF_BLOCK = 8192
 """Of one sum that a block takes; more are shared out, to at most `MOST_SHARES`."""
 MOST_SHARES = 64
+ITEM_BYTES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1, "i32": 4, "i64": 8}
 ITEMS = {
     "f32": "float",
     "f16": "graphc::Half",

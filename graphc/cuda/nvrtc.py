@@ -6,13 +6,11 @@ NVRTC is found where the wheel nvidia-cuda-nvrtc puts it, or where the system ha
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
-import functools
 import re
-import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from graphc.cuda.shared import load
 from graphc.errors import fail
 from graphc.records import record
 
@@ -112,13 +110,5 @@ def _bytes(library: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
     return buffer.raw
 
 
-@functools.cache
 def _library() -> ctypes.CDLL | None:
-    site = Path(sysconfig.get_path("purelib"))
-    wheels = sorted(map(str, site.glob("nvidia/*/lib/libnvrtc.so.*[0-9]")), reverse=True)
-    for place in (*wheels, ctypes.util.find_library("nvrtc")):
-        try:
-            return ctypes.CDLL(place) if place else None
-        except OSError:
-            continue
-    return None
+    return load("nvrtc")

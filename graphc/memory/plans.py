@@ -10,6 +10,8 @@ import numpy as np
 
 from graphc import driver
 from graphc.budget import MAX_BYTES
+from graphc.cuda.dense import offers_of
+from graphc.cuda.library import library
 from graphc.errors import fail
 from graphc.ir.clone import forward_part
 from graphc.ir.graph import Array, Graph, Value, typed
@@ -78,7 +80,8 @@ def lowered(
         count = checked_threads(threads)
         program = cpu.lower(graph, pinned, count, fused_update=fused_update)
     elif target == "cuda":
-        program = cuda.lower(graph, pinned, fused_update=fused_update)
+        offers = offers_of(library(runs=False))
+        program = cuda.lower(graph, pinned, fused_update=fused_update, variants=offers)
     else:
         program = model.lower(graph, pinned, fused_update)
     forced = forced_roots(program, graph, wish)

@@ -23,6 +23,34 @@ class Explained:
     overhead: float
 
 
+@record(frozen=True, slots=True)
+class Taken:
+    """The kernel that a plan takes for a step's call, of several: `workspace` bytes and estimated
+    `us`, and those of the fastest."""
+
+    layer: str
+    part: str
+    symbol: str
+    workspace: int
+    us: float
+    fastest_workspace: int
+    fastest_us: float
+
+
+def taken(program: Program, plan: Plan) -> tuple[Taken, ...]:
+    """What runs for calls that the planner could choose a kernel for, in the order of the steps;
+    replays are no rows of their own unless they take another kernel."""
+    found: dict[Taken, None] = {}
+    for step in plan.steps:
+        call = program.calls[step.call] if step.kind is StepKind.RUN else None
+        if call is not None and len(call.variants) > 1:
+            own = call.variants[step.variant]
+            best = min(call.variants, key=lambda v: (v.est_us, v.workspace_bytes))
+            row = call.name, call.part, own.symbol, own.workspace_bytes, own.est_us
+            found[Taken(*row, best.workspace_bytes, best.est_us)] = None
+    return tuple(found)
+
+
 def explained(program: Program, plan: Plan) -> Explained:
     """What a plan does to stay small; times are estimates."""
     past = plan.entries["forward"][1]
@@ -68,4 +96,4 @@ def explained(program: Program, plan: Plan) -> Explained:
     )
 
 
-__all__ = ["Explained", "explained"]
+__all__ = ["Explained", "Taken", "explained", "taken"]

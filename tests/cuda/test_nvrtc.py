@@ -12,7 +12,7 @@ from cuda.test_shapes import HALVES, JOBS, TURNED, narrow_work
 from cuda.test_sparse import PRODUCTS
 from cuda.test_updates import CLIPPED, TABLES
 
-from graphc.cuda import Work, nvrtc
+from graphc.cuda import Work, nvrtc, shared
 from graphc.cuda.moving import transposed
 from graphc.errors import GraphError
 
@@ -94,13 +94,13 @@ def test_what_does_not_compile_says_why() -> None:
 
 
 def test_without_nvrtc_the_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvrtc.sysconfig, "get_path", lambda name: str(Path(__file__)))
-    monkeypatch.setattr(nvrtc.ctypes.util, "find_library", lambda name: None)
-    nvrtc._library.cache_clear()
+    monkeypatch.setattr(shared.sysconfig, "get_path", lambda name: str(Path(__file__)))
+    monkeypatch.setattr(shared.ctypes.util, "find_library", lambda name: None)
+    shared.load.cache_clear()
     try:
         assert nvrtc.version() is None and nvrtc.architectures() == ()
         with pytest.raises(GraphError, match="GC-X001: NVRTC is not installed") as caught:
             nvrtc.compile_cubin("", [], 90, [])
         assert "pip install nvidia-cuda-nvrtc" in str(caught.value)
     finally:
-        nvrtc._library.cache_clear()
+        shared.load.cache_clear()

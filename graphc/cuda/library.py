@@ -1,0 +1,87 @@
+"""Library: the cuDNN that a plan is made for: its version, its GPU, what it may do."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from graphc.config import Config
+from graphc.cuda import cublas, cudnn
+from graphc.cuda.plans import TABLES, Plan, Product, table, tables_of
+from graphc.records import record
+
+GPU = "h200"
+"""The GPU that plans are made for where there is none."""
+
+
+@record(frozen=True)
+class Library:
+    """`version`: of cuDNN, "" for none: every product is then our own kernel's. `is_live`: plans
+    that no table has are asked of the cuDNN that is installed. `tf32`: products of f32 may be
+    rounded to TF32; `deterministic`: no plan whose bits may differ from run to run; `has_cublas`:
+    cuBLASLt does matrix products. `remark`: what the user is to know of the choice, if anything."""
+
+    gpu: str = GPU
+    version: str = ""
+    is_live: bool = False
+    tf32: bool = False
+    deterministic: bool = False
+    has_cublas: bool = False
+    remark: str = ""
+
+    def plans(self, product: Product) -> tuple[Plan, ...]:
+        """The fastest first, by cuDNN's order."""
+        if not self.version:
+            return ()
+        known = table(self.gpu, self.version, product.dtype)
+        found = known.products.get(product.key) if known is not None else None
+        if found is None and self.is_live:
+            return _listed(product, self.gpu)
+        return found or ()
+
+    def microseconds(self, product: Product, is_tf32: bool) -> float:
+        """A product's time by the roofline."""
+        return self.roofline(product.dtype, product.macs, product.nbytes, is_tf32)
+
+    def roofline(self, dtype: str, macs: int, nbytes: int, is_tf32: bool) -> float:
+        """The longer of computing and of moving the operands, and what every launch takes, us."""
+        rates = _rates(self.gpu)
+        flops = rates["tf32" if dtype == "f32" and is_tf32 else dtype]
+        return float(rates["start_us"] + 1e6 * max(2 * macs / flops, nbytes / rates["bytes"]))
+
+
+def library(*, runs: bool, deterministic: bool = False, gpu: str = GPU) -> Library:
+    """The libraries there are, or, unless it `runs` here, the newest that there are tables of.
+
+    Tables hold for one version of cuDNN. Where another one is installed, its plans are listed anew,
+    and the first of its order that fits a budget is taken. GRAPHC_TF32 allows TF32.
+    """
+    here, known = cudnn.installed(), tables_of(gpu)
+    remark = ""
+    if here and known and here not in known:
+        remark = (
+            f"cuDNN {here} is installed, and the tables of plans are of {' and '.join(known)}: "
+            "they do not hold, and the first plan of its own order that fits is taken"
+        )
+    elif runs and not here:
+        remark = f"there is no cuDNN: convolutions run on slow kernels; {cudnn.INSTALL}"
+    version = here if here or runs else next(iter(known), "")
+    has_cublas = not runs or cublas.is_here()
+    tf32 = Config.load().tf32
+    return Library(gpu, version, bool(here), tf32, deterministic, has_cublas, remark)
+
+
+@cache
+def _listed(product: Product, gpu: str) -> tuple[Plan, ...]:
+    return cudnn.listed(product, gpu)
+
+
+@cache
+def _rates(gpu: str) -> dict[str, Any]:
+    """FLOP/s by arithmetic, "bytes" per second, "start_us" of a launch."""
+    told: dict[str, Any] = json.loads((TABLES / gpu / "described.json").read_bytes())["rates"]
+    return told
+
+
+__all__ = ["GPU", "Library", "library"]
