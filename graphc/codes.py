@@ -299,6 +299,14 @@ CODES: dict[str, Code] = {
         "The target asked for cannot run here.",
         "`graphc doctor` says what is missing.",
     ),
+    "GC-X002": Code(
+        DEVICE,
+        "device failed",
+        "A GPU reported an error while it computed, was lost, or was asked for something that it "
+        "cannot do then. Nothing more can be computed in this process; files are untouched.",
+        "Go on from the last snapshot with --resume; GRAPHC_GPU=trace runs step by step and names "
+        "the kernel that fails.",
+    ),
     "GC-R005": Code(
         CHECK,
         "training went astray",

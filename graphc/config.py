@@ -11,6 +11,7 @@ from graphc.errors import fail
 from graphc.records import record
 
 PREFIX = "GRAPHC_"
+MODES = ("graph", "eager", "trace")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -30,6 +31,11 @@ class Config:
         default=False, metadata={"help": "a GPU may round products of float32 to TF32: faster"}
     )
 
+    gpu: str = field(
+        default="graph",
+        metadata={"help": "steps on a GPU: graph, or eager, or trace, which names what fails"},
+    )
+
     @staticmethod
     def load(environment: Mapping[str, str] | None = None) -> Config:
         """The settings of `environment` (default: the process's). Raises GC-R004 for bad values.
@@ -41,7 +47,7 @@ class Config:
         debug = _flag("debug", read["debug"])
         cache = _folder("cache", Path(read["cache"] or Config().cache))
         host = _folder("host", Path(read["host"])) if read["host"] else None
-        return Config(debug, cache, host, _flag("tf32", read["tf32"]))
+        return Config(debug, cache, host, _flag("tf32", read["tf32"]), _mode(read["gpu"]))
 
 
 def _folder(name: str, told: Path) -> Path:
@@ -55,6 +61,13 @@ def _flag(name: str, text: str) -> bool:
     if text.lower() not in TRUE + FALSE:
         fail("GC-R004", f"{PREFIX}{name.upper()}={text!r} is neither on nor off", "use 0 or 1")
     return text.lower() in TRUE
+
+
+def _mode(text: str) -> str:
+    if text not in ("", *MODES):
+        told = f"{PREFIX}GPU={text!r} is no way to run steps"
+        fail("GC-R004", told, f"use one of {', '.join(MODES)}; --gpu=N chooses a GPU")
+    return text or MODES[0]
 
 
 def describe(config: Config) -> list[tuple[str, str, str]]:

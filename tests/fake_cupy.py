@@ -1,4 +1,4 @@
-"""A stand-in for the parts of CuPy that the GPU probe uses, on host memory.
+"""A stand-in for the parts of CuPy that the GPU probe and the CUDA device use, on host memory.
 
 Work runs when it is enqueued, except on a stream that captures: there it is kept until the graph
 is launched. A stream that waits for an event of a capturing one joins the capture; a capture that
@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
@@ -102,6 +103,9 @@ class Event:
         self.stream, self.capture = stream, stream.capture
         self.time = time.perf_counter()
 
+    def synchronize(self) -> None:
+        pass
+
 
 def elapsed(first: Event, last: Event) -> float:
     return max((last.time - first.time) * 1e3, 1e-4)
@@ -166,11 +170,13 @@ class RawModule:
 
 
 class Runtime:
-    """cupy.cuda.runtime. Memory past `pinned_limit` bytes cannot be pinned."""
+    """cupy.cuda.runtime. Memory past `pinned_limit` bytes cannot be pinned. `driver`: its version;
+    `devices`: how many there are; `capability`: of them; `room`: bytes of device memory."""
 
     CUDARuntimeError = CUDARuntimeError
     memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice = 1, 2, 3
     pinned_limit = 1 << 40
+    driver, devices, capability, room = 13000, 1, (9, 0), 1 << 30
 
     def __init__(self) -> None:
         self.memory: dict[int, np.ndarray] = {}
@@ -200,7 +206,34 @@ class Runtime:
         Stream.by_address[stream].enqueue(lambda: ctypes.memset(to, value, size) and None)
 
     def getDeviceCount(self) -> int:
-        return 1
+        return self.devices
+
+    def driverGetVersion(self) -> int:
+        return self.driver
+
+    def setDevice(self, number: int) -> None:
+        if number >= self.devices:
+            raise CUDARuntimeError("cudaErrorInvalidDevice")
+
+    def getDeviceProperties(self, number: int) -> dict[str, Any]:
+        major, minor = self.capability
+        return {"name": b"NVIDIA H200", "major": major, "minor": minor}
+
+    def memGetInfo(self) -> tuple[int, int]:
+        return self.room - sum(len(held) for held in self.memory.values()), self.room
+
+
+ALLOCATORS: list[Callable[[int], Any]] = []
+
+
+@contextmanager
+def using_allocator(allocator: Callable[[int], Any]) -> Iterator[None]:
+    """For what CuPy's arrays take meanwhile: the last one of `ALLOCATORS` is asked."""
+    ALLOCATORS.append(allocator)
+    try:
+        yield
+    finally:
+        ALLOCATORS.pop()
 
 
 def module() -> ModuleType:
@@ -216,6 +249,7 @@ def module() -> ModuleType:
         Event=Event,
         Device=lambda index: SimpleNamespace(use=lambda: None, attributes={}),
         get_elapsed_time=elapsed,
+        using_allocator=using_allocator,
     )
     return made
 

@@ -38,7 +38,7 @@ def test_variables_of_others_are_left_alone():
 
 
 def test_describe_names_every_variable():
-    names = ["GRAPHC_DEBUG", "GRAPHC_CACHE", "GRAPHC_HOST", "GRAPHC_TF32"]
+    names = ["GRAPHC_DEBUG", "GRAPHC_CACHE", "GRAPHC_HOST", "GRAPHC_TF32", "GRAPHC_GPU"]
     rows = describe(Config.load({"GRAPHC_HOST": "/pool"}))
     assert [row[0] for row in rows] == names
     assert rows[2][1] == "/pool"

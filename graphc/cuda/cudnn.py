@@ -167,6 +167,26 @@ class Graph:
     def plans(self, without: Sequence[str] = ()) -> list[tuple[int, str, int]]:
         """(place, key, workspace) of cuDNN's plans that can be built, the fastest first by its own
         order; `without`: numeric notes that none of them may have."""
+        graph, found = self.graph, []
+        for place, name in self._named(without):
+            try:
+                graph.build_plan_at_index(place)
+            except Exception:  # deselected, or not for these operands
+                continue
+            space = graph.get_workspace_size_plan_at_index(place)
+            found.append((place, key_of(name), int(space)))
+        return found
+
+    def built(self, key: str) -> int | None:
+        """The place of the plan with a key, built; None where cuDNN has none such."""
+        for place, name in self._named(()):
+            if key_of(name) == key:
+                self.graph.build_plan_at_index(place)
+                return place
+        return None
+
+    def _named(self, without: Sequence[str]) -> list[tuple[int, str]]:
+        """(place, name) of all plans in cuDNN's order, whether they can be built or not."""
         graph, cudnn = self.graph, self.cudnn
         graph.validate()
         graph.build_operation_graph()
@@ -175,18 +195,9 @@ class Graph:
             notes = [getattr(cudnn.numerical_note, name) for name in without]
             graph.deselect_numeric_notes(notes)
         graph.check_support()
-        found = []
-        for place in range(graph.get_execution_plan_count()):
-            name = graph.get_plan_name_at_index(place)
-            if not name.startswith("eng"):
-                continue  # the frontend's own, which need a device
-            try:
-                graph.build_plan_at_index(place)
-            except Exception:  # deselected, or not for these operands
-                continue
-            space = graph.get_workspace_size_plan_at_index(place)
-            found.append((place, key_of(name), int(space)))
-        return found
+        names = map(graph.get_plan_name_at_index, range(graph.get_execution_plan_count()))
+        # names that begin otherwise are the frontend's own, which need a device
+        return [(place, name) for place, name in enumerate(names) if name.startswith("eng")]
 
 
 def strides(shape: Sequence[int], dtype: str) -> list[int]:

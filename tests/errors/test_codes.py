@@ -29,6 +29,7 @@ from graphc.passes.base import Pass, PassContext
 from graphc.plan.data import Plan
 from graphc.plan.verify import verify_plan
 from graphc.program import Buffer, BufferKind, Call, Operand, Program, Variant
+from graphc.runtime._gpu import lost
 from graphc.runtime.reference import ReferenceExecutor
 from graphc.train.checkpoint.load import load_snapshot
 
@@ -245,6 +246,7 @@ RAISE: dict[str, Callable[[Bench], object]] = {
     "GC-T001": lambda b: graphc.optimize(b.load(INPUT + IP), ["no-such-pass"]),
     "GC-T002": inexact_pass,
     "GC-X001": lambda b: b.compile(INPUT + IP, target="cuda"),
+    "GC-X002": lambda b: lost("in relu", RuntimeError("cudaErrorUnknown")),
     "GC-V003": unsound_plan,
     "GC-M001": lambda b: b.compile(INPUT + IP, memory="100B"),
     "GC-M002": out_of_memory,
