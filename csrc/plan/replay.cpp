@@ -8,7 +8,7 @@ Trial::Trial(const Net& net) : net_(&net) {}
 
 void Trial::run(const Script& script) {
     list(script);
-    trace(script);
+    trace();
     share();
     measure();
 }
@@ -32,63 +32,75 @@ void Trial::list(const Script& script) {
     start[std::size_t(calls)] = step_of[std::size_t(calls)] = std::int32_t(order.size());
 }
 
-void Trial::touch(std::int32_t instance, std::int32_t step) {
-    std::int32_t& begun = first[std::size_t(instance)];
-    if (begun < 0) begun = step;
-    last[std::size_t(instance)] = std::max(last[std::size_t(instance)], step);
-}
-
-void Trial::trace(const Script&) {
-    const auto roots = std::size_t(net_->roots());
-    first.assign(roots, -1);
-    last.assign(roots, -1);
-    before.assign(roots, -1);
-    root.resize(roots);
+void Trial::trace() {
+    const auto roots = std::size_t(net_->roots()), steps = order.size();
+    begin.resize(steps + 1);
+    begin[0] = 0;
+    std::size_t most = roots;  // instances
+    for (std::size_t step = 0, call = 0; step < steps; ++step) {
+        const std::int32_t writes = net_->writes.count(order[step]);
+        begin[step + 1] = begin[step] + net_->reads.count(order[step]) + writes;
+        if (std::int32_t(step) != step_of[call]) {
+            most += std::size_t(writes);
+        } else {
+            ++call;
+        }
+    }
+    operands.resize(std::size_t(begin[steps]));
+    for (auto* each : {&first, &last, &before}) each->assign(most, -1);
+    root.resize(most);
     now_.resize(roots);
     for (std::size_t r = 0; r < roots; ++r) {
         root[r] = now_[r] = std::int32_t(r);
         if (net_->given[r]) first[r] = last[r] = start[std::size_t(net_->from[r])];
     }
-    stamp_.assign(net_->writes.items.begin(), net_->writes.items.end());
-    operands.clear();
-    begin.assign(1, 0);
-    std::int32_t call = 0;
+    seen_ = now_;
+    stamp_ = net_->writes.items;
+    const std::size_t count = follow(roots);
+    for (auto* each : {&first, &last, &before, &root}) each->resize(count);
+    for (std::size_t r = 0; r < roots; ++r) {
+        if (net_->held[r] >= 0 && first[r] >= 0) {
+            const std::int32_t end =
+                std::min(step_of[std::size_t(net_->held[r])], std::int32_t(steps) - 1);
+            last[r] = std::max(last[r], end);
+        }
+    }
+}
+
+// Which instances each step uses, and when; returns how many there are, of `count` at first.
+std::size_t Trial::follow(std::size_t count) {
+    std::int32_t* out = operands.data();
+    const auto use = [&](std::int32_t instance, std::int32_t step) {
+        const auto i = std::size_t(instance);
+        *out++ = instance;
+        if (first[i] < 0) first[i] = step;
+        if (last[i] < step) last[i] = step;
+    };
+    std::size_t call = 0;
     for (std::int32_t step = 0; step < std::int32_t(order.size()); ++step) {
         const std::int32_t runs = order[std::size_t(step)];
-        const bool is_replay = step != step_of[std::size_t(call)];
+        const bool is_replay = step != step_of[call];
         if (!is_replay) ++call;
-        for (const std::int32_t r : range(net_->reads, runs)) {
-            const std::int32_t instance = net_->again[std::size_t(r)] ? now_[std::size_t(r)] : r;
-            operands.push_back(instance);
-            touch(instance, step);
+        for (const std::int32_t r : range(net_->reads, runs)) use(seen_[std::size_t(r)], step);
+        if (!is_replay) {
+            for (const std::int32_t r : range(net_->writes, runs)) use(r, step);
+            continue;
         }
         for (std::int32_t w = net_->writes.begin[std::size_t(runs)];
              w < net_->writes.begin[std::size_t(runs) + 1]; ++w) {
             const auto r = std::size_t(net_->writes.items[std::size_t(w)]);
-            std::int32_t instance = std::int32_t(r);
-            if (is_replay) {
-                // A writer that has written this instance begins the next one.
-                if (stamp_[std::size_t(w)] == now_[r]) {
-                    before.push_back(now_[r]);
-                    now_[r] = std::int32_t(root.size());
-                    root.push_back(std::int32_t(r));
-                    first.push_back(-1);
-                    last.push_back(-1);
-                }
-                instance = stamp_[std::size_t(w)] = now_[r];
+            // A writer that has written this instance begins the next one.
+            if (stamp_[std::size_t(w)] == now_[r]) {
+                before[count] = now_[r];
+                root[count] = std::int32_t(r);
+                now_[r] = std::int32_t(count++);
+                if (net_->again[r]) seen_[r] = now_[r];
             }
-            operands.push_back(instance);
-            touch(instance, step);
-        }
-        begin.push_back(std::int32_t(operands.size()));
-    }
-    for (std::size_t r = 0; r < roots; ++r) {
-        if (net_->held[r] >= 0 && first[r] >= 0) {
-            const std::int32_t end =
-                std::min(step_of[std::size_t(net_->held[r])], std::int32_t(order.size()) - 1);
-            last[r] = std::max(last[r], end);
+            stamp_[std::size_t(w)] = now_[r];
+            use(now_[r], step);
         }
     }
+    return count;
 }
 
 void Trial::share() {

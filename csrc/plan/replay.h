@@ -84,13 +84,14 @@ class Trial {
 
   private:
     void list(const Script& script);
-    void trace(const Script& script);
+    void trace();
+    std::size_t follow(std::size_t count);
     void share();
     void measure();
-    void touch(std::int32_t instance, std::int32_t step);
 
     const Net* net_;
-    std::vector<std::int32_t> now_, stamp_, low_, high_;
+    std::vector<std::int32_t> now_, seen_;  // by root: its newest instance; the one that is read
+    std::vector<std::int32_t> stamp_, low_, high_;
     std::vector<char> spent_;
 };
 

@@ -32,11 +32,11 @@ class Prescription:
         self.content: dict[tuple[int, int], Tags] = {}
         self.whole: dict[tuple[int, int], Tags] = {}
         self._written: dict[int, int] = {}
-        self._tags = {root: [NOTHING] * count for root, count in atoms.count.items()}
+        self._tags: dict[int, Tags] = {r: (NOTHING,) * count for r, count in atoms.count.items()}
         self._count = 0
         self._root_of = [b.id if b.view_of is None else b.view_of[0] for b in program.buffers]
         self._walk()
-        self.final = {root: tuple(tags) for root, tags in self._tags.items()}
+        self.final = self._tags
 
     def _walk(self) -> None:
         home: dict[int, str] = {}  # the entry that wrote a root last
@@ -57,12 +57,11 @@ class Prescription:
                     self.kept[entry].append((buffer_id, self._of(buffer_id)))
 
     def _give(self, root: int) -> None:
-        self._tags[root] = [GIVEN] * len(self._tags[root])
-        self.whole[root, 0] = tuple(self._tags[root])
+        self._tags[root] = self.whole[root, 0] = (GIVEN,) * len(self._tags[root])
 
     def _of(self, buffer: int) -> Tags:
         tags, atoms = self._tags[self._root_of[buffer]], self.atoms.of[buffer]
-        return tuple(tags) if len(atoms) == len(tags) else tuple([tags[atom] for atom in atoms])
+        return tags if len(atoms) == len(tags) else tuple([tags[atom] for atom in atoms])
 
     def _call(self, index: int) -> None:
         call = self.program.calls[index]
@@ -78,12 +77,10 @@ class Prescription:
         writes = self.writes[index] = []
         for operand in call.writes:
             self._count += 1
-            root = self._root_of[operand.buffer]
-            tags_of_root = self._tags[root]
-            for atom in self.atoms.of[operand.buffer]:
-                tags_of_root[atom] = self._count
+            root, atoms = self._root_of[operand.buffer], self.atoms.of[operand.buffer]
+            tags = self._tags[root] = written(self._tags[root], atoms, self._count)
             count = self._written[root] = self._written.get(root, 0) + 1
-            self.whole[root, count] = tuple(tags_of_root)
+            self.whole[root, count] = tags
             writes.append(self._count)
         for operand in call.writes:
             self._label(operand, self._of(operand.buffer), call)
@@ -91,10 +88,20 @@ class Prescription:
     def _label(self, operand: Operand, tags: Tags, call: Call) -> None:
         """See that a version of a buffer always means the same."""
         known = self.content.setdefault((operand.buffer, operand.version), tags)
-        if known != tags:
+        if known is not tags and known != tags:
             name = self.program.buffers[operand.buffer].name
             told = f"calls {name!r} version {operand.version}, which was another"
             fail("GC-V003", f"{_what(call)} {told}")
+
+
+def written(tags: Tags, atoms: Tags, tag: int) -> Tags:
+    """Tags of a root of which some atoms, rising, have been written."""
+    if len(atoms) == len(tags):
+        return (tag,) * len(tags)
+    changed = list(tags)
+    for atom in atoms:
+        changed[atom] = tag
+    return tuple(changed)
 
 
 def _what(call: Call) -> str:
@@ -112,4 +119,13 @@ def given(program: Program, entry: str) -> Iterator[int]:
         yield program.root(buffer).id
 
 
-__all__ = ["ENTRIES", "GIVEN", "NOTHING", "Prescription", "Tags", "entry_position", "given"]
+__all__ = [
+    "ENTRIES",
+    "GIVEN",
+    "NOTHING",
+    "Prescription",
+    "Tags",
+    "entry_position",
+    "given",
+    "written",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,7 +10,7 @@ from graphc.errors import fail
 from graphc.plan.atoms import Atoms
 from graphc.plan.data import Arena, Step, StepKind
 from graphc.plan.order import Touch
-from graphc.plan.prescription import NOTHING, Prescription
+from graphc.plan.prescription import NOTHING, Prescription, Tags, written
 from graphc.program import Call, Program
 from graphc.records import record
 
@@ -22,7 +22,7 @@ class Claim:
     start: int
     end: int
     root: int
-    tags: list[int]
+    tags: tuple[int, ...]
 
 
 class Shadow:
@@ -44,20 +44,24 @@ class Shadow:
 
     def clear(self, start: int, end: int) -> None:
         """End every claim on bytes in the range: something else is written there."""
-        self.touched = max(self.touched, end)
-        first, past = self._range(start, end)
-        for at in self._starts[first:past]:
-            del self._claims[at]
-        del self._starts[first:past]
+        self._replace(start, end, [])
 
     def claim(self, root: int, start: int, end: int, atoms: int) -> Claim:
         """The claim of `root` on all its bytes; a new one ends others, and holds nothing yet."""
-        found = self.find(root, start)
-        if found is None:
-            self.clear(start, end)
-            found = self._claims[start] = Claim(start, end, root, [NOTHING] * atoms)
-            insort(self._starts, start)
+        found = self._claims.get(start)
+        if found is None or found.root != root:
+            self._replace(start, end, [start])
+            found = self._claims[start] = Claim(start, end, root, (NOTHING,) * atoms)
         return found
+
+    def _replace(self, start: int, end: int, starts: list[int]) -> None:
+        """Put claims that start at `starts` in the place of all in a range."""
+        if end > self.touched:
+            self.touched = end
+        first, past = self._range(start, end)
+        for at in self._starts[first:past]:
+            del self._claims[at]
+        self._starts[first:past] = starts
 
     def _range(self, start: int, end: int) -> tuple[int, int]:
         if start >= end:
@@ -113,7 +117,7 @@ class Memory:
         if self.arenas[arena].is_host != on_host:
             self.refuse(f"{what} is in arena {self.arenas[arena].name!r}, on the wrong side")
 
-    def tags(self, buffer: int, arena: int, start: int) -> tuple[int, ...]:
+    def tags(self, buffer: int, arena: int, start: int) -> Tags:
         """What the bytes of a buffer hold whose root begins at `start`."""
         root, atoms = self.root_of[buffer], self.atoms.of[buffer]
         if not self._nbytes[root]:
@@ -122,19 +126,25 @@ class Memory:
         if claim is None:
             return (NOTHING,) * len(atoms)
         held = claim.tags
-        return tuple(held) if len(atoms) == len(held) else tuple([held[atom] for atom in atoms])
+        return held if len(atoms) == len(held) else tuple([held[atom] for atom in atoms])
 
-    def write(self, buffer: int, arena: int, start: int, tags: Sequence[int]) -> None:
-        root = self.root_of[buffer]
+    def write(self, buffer: int, arena: int, start: int, tag: int) -> None:
+        """All bytes of a buffer get one tag; its root begins at `start`."""
+        claim = self._claimed(self.root_of[buffer], arena, start)
+        if claim is not None:
+            claim.tags = written(claim.tags, self.atoms.of[buffer], tag)
+
+    def fill(self, root: int, arena: int, start: int, tags: Tags) -> None:
+        """The bytes of a root, which begins at `start`, get these tags."""
+        claim = self._claimed(root, arena, start)
+        if claim is not None:
+            claim.tags = tags
+
+    def _claimed(self, root: int, arena: int, start: int) -> Claim | None:
         nbytes = self._nbytes[root]
-        if nbytes:
-            count = self.atoms.count[root]
-            claim = self.shadows[arena].claim(root, start, start + nbytes, count)
-            if len(tags) == count:
-                claim.tags[:] = tags
-            else:
-                for atom, tag in zip(self.atoms.of[buffer], tags, strict=True):
-                    claim.tags[atom] = tag
+        if not nbytes:
+            return None
+        return self.shadows[arena].claim(root, start, start + nbytes, self.atoms.count[root])
 
     def transfer(self, step: Step, told: Prescription) -> list[Touch]:
         """OUT and IN: the bytes of a root buffer, as they are, to another arena."""
@@ -153,7 +163,7 @@ class Memory:
         if tags not in (told.content.get((number, version)), told.whole.get((number, version))):
             self.refuse(f"{buffer.name!r} version {version} is not at {source.offset}")
         end = self.base(number, target.arena, target.offset, on_host=is_out)
-        self.write(number, target.arena, end, tags)
+        self.fill(number, target.arena, end, tags)
         nbytes = buffer.nbytes
         return [
             (source.arena, start, start + nbytes, False),

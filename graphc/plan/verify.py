@@ -9,8 +9,8 @@ buffers that overlap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from graphc.ir.op import Effect
 from graphc.pauses import uncollected
@@ -20,6 +20,7 @@ from graphc.plan.order import Order, Touch, has_streams
 from graphc.plan.prescription import GIVEN, Prescription, Tags, given
 from graphc.plan.shadow import Memory, name_of
 from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
+from graphc.records import record
 
 WORKSPACE_ALIGN = 64
 MOST_STREAMS = 8
@@ -39,10 +40,10 @@ def verify_plan(program: Program, plan: Plan) -> None:
     _Verifier(program, plan).run()
 
 
-class _Placed(NamedTuple):
+@record(slots=True)
+class _Placed:
     """An operand in memory: its root begins at `base`, its bytes lie within `start` to `end`."""
 
-    operand: Operand
     buffer: Buffer
     arena: int
     base: int
@@ -58,7 +59,9 @@ class _Verifier:
         self.memory = Memory(program, self.atoms, plan.arenas)
         self.refuse = self.memory.refuse
         self.entry_of = {c: e for e, calls in program.entries.items() for c in calls}
+        self.ordered = {call.id for call in program.calls if call.effects & ORDERED}
         self.ran: set[tuple[int, int]] = set()
+        self.placed: dict[int, _Placed] = {}  # by id of a Place, which plans have in many steps
         self.events: set[int] = set()
         self.hosts = {number for number, arena in enumerate(plan.arenas) if arena.is_host}
         self.order = Order(plan.arenas, self.refuse) if has_streams(plan) else None
@@ -136,7 +139,7 @@ class _Verifier:
             if (call, 0) not in self.ran:
                 self.refuse(f"{name_of(self.program.calls[call])} did not run")
         made, told = (
-            [c for c in calls if self.program.calls[c].effects & ORDERED]
+            [call for call in calls if call in self.ordered]
             for calls in (ran, self.program.entries[entry])
         )
         if made != told:
@@ -155,7 +158,7 @@ class _Verifier:
     def _fill(self, root: int) -> None:
         """What is there before an entry, or comes from outside."""
         arena, start = self._home(root)
-        self.memory.write(root, arena, start, [GIVEN] * len(self.atoms.of[root]))
+        self.memory.fill(root, arena, start, (GIVEN,) * len(self.atoms.of[root]))
 
     def _check_home(self, buffer_id: int, tags: Tags) -> None:
         buffer = self.program.buffers[buffer_id]
@@ -193,26 +196,27 @@ class _Verifier:
         self.memory.step = index, call
         self._check_instance(step, call, entry)
         placed = self._place(step, call)
-        reads, writes = placed[: len(call.reads)], placed[len(call.reads) :]
-        memory = self.memory
-        for (operand, buffer, arena, base, start, _), tags in zip(
-            reads, self.told.reads[call.id], strict=True
+        memory, reads = self.memory, len(call.reads)
+        for operand, each, tags in zip(
+            call.reads, placed[:reads], self.told.reads[call.id], strict=True
         ):
-            if memory.tags(operand.buffer, arena, base) != tags and buffer.nbytes:
-                holders = memory.holders(operand.buffer, arena, base)
-                self.refuse(
-                    f"reads {buffer.name!r} version {operand.version}, but {holders} "
-                    f"is at {start}, or another version"
-                )
-        self._check_overlaps(call, reads, writes)
+            found = memory.tags(each.buffer.id, each.arena, each.base)
+            if found is not tags and found != tags and each.buffer.nbytes:
+                self._refuse_read(operand, each)
+        self._check_overlaps(call, placed)
         self._use_workspace(step, call, placed)
-        for (operand, _, arena, base, _, _), tag in zip(
-            writes, self.told.writes[call.id], strict=True
-        ):
-            memory.write(operand.buffer, arena, base, [tag] * len(self.atoms.of[operand.buffer]))
+        for each, tag in zip(placed[reads:], self.told.writes[call.id], strict=True):
+            memory.write(each.buffer.id, each.arena, each.base, tag)
         return [] if self.order is None else list(self._touched(step, call, placed))
 
-    def _touched(self, step: Step, call: Call, placed: list[_Placed]) -> Iterator[Touch]:
+    def _refuse_read(self, operand: Operand, at: _Placed) -> NoReturn:
+        holders = self.memory.holders(operand.buffer, at.arena, at.base)
+        self.refuse(
+            f"reads {at.buffer.name!r} version {operand.version}, but {holders} "
+            f"is at {at.start}, or another version"
+        )
+
+    def _touched(self, step: Step, call: Call, placed: Sequence[_Placed]) -> Iterator[Touch]:
         """A view counts as its root, which is what transfers move."""
         for number, each in enumerate(placed):
             end = each.base + self.program.root(each.buffer.id).nbytes
@@ -222,48 +226,54 @@ class _Verifier:
             yield arena, start, start + call.variants[step.variant].workspace_bytes, True
 
     def _check_instance(self, step: Step, call: Call, entry: str) -> None:
-        if (call.id, step.instance) in self.ran:
+        run = call.id, step.instance
+        if run in self.ran:
             self.refuse(f"instance {step.instance} runs twice")
         if step.instance == 0 and self.entry_of.get(call.id) != entry:
             self.refuse(f"belongs to entry {self.entry_of.get(call.id)!r}, but runs in {entry!r}")
-        if step.instance and ((call.id, 0) not in self.ran or call.effects & ORDERED):
+        if step.instance and ((call.id, 0) not in self.ran or call.id in self.ordered):
             self.refuse("is replayed, but has effects or never ran")
         if not 0 <= step.variant < len(call.variants):
             self.refuse(f"variant {step.variant} of {len(call.variants)}")
-        self.ran.add((call.id, step.instance))
+        self.ran.add(run)
 
     def _place(self, step: Step, call: Call) -> list[_Placed]:
         operands = (*call.reads, *call.writes)
         if len(step.operands) != len(operands):
             self.refuse(f"has {len(step.operands)} operands, not {len(operands)}")
-        placed, buffers = [], self.program.buffers
+        placed, known = [], self.placed
         for operand, place in zip(operands, step.operands, strict=True):
-            buffer = buffers[operand.buffer]
             if place.buffer != operand.buffer or place.version != operand.version:
                 told = f"buffer {place.buffer} version {place.version}"
-                prescribed = f"{buffer.name!r} ({operand.buffer}) version {operand.version}"
+                name = self.program.buffers[operand.buffer].name
+                prescribed = f"{name!r} ({operand.buffer}) version {operand.version}"
                 self.refuse(f"has {told} as {operand.role}, not {prescribed}")
-            arena, start = place.arena, place.offset
-            base = self.memory.base(operand.buffer, arena, start)
-            placed.append(_Placed(operand, buffer, arena, base, start, start + buffer.nbytes))
+            at = known.get(id(place))
+            if at is None:
+                buffer, arena, start = self.program.buffers[place.buffer], place.arena, place.offset
+                base = self.memory.base(place.buffer, arena, start)
+                at = known[id(place)] = _Placed(buffer, arena, base, start, start + buffer.nbytes)
+            placed.append(at)
         return placed
 
-    def _check_overlaps(self, call: Call, reads: list[_Placed], writes: list[_Placed]) -> None:
-        for number, made in enumerate(writes):
+    def _check_overlaps(self, call: Call, placed: Sequence[_Placed]) -> None:
+        """Does a call write on what it reads, or on what else it writes?"""
+        reads = len(call.reads)
+        for number, operand in enumerate(call.writes, start=reads):
+            made = placed[number]
             start, end = made.start, made.end
-            for other in (*writes[:number], *reads):
+            for at, other in enumerate(placed[:number]):
                 if end <= other.start or other.end <= start or not self._overlap(made, other):
                     continue
-                pair = (made.operand.role, other.operand.role)
+                role = call.reads[at].role if at < reads else call.writes[at - reads].role
                 may = (
-                    other in reads
-                    and pair in call.may_overwrite
+                    at < reads
+                    and (operand.role, role) in call.may_overwrite
                     and (made.start == other.start and alike(made.buffer, other.buffer))
                 )
                 if not may:
                     self.refuse(
-                        f"{made.buffer.name!r} is written over {other.buffer.name!r}, "
-                        f"its {other.operand.role}"
+                        f"{made.buffer.name!r} is written over {other.buffer.name!r}, its {role}"
                     )
 
     def _overlap(self, a: _Placed, b: _Placed) -> bool:
@@ -275,7 +285,7 @@ class _Verifier:
             return not set(self.atoms.of[a.buffer.id]).isdisjoint(self.atoms.of[b.buffer.id])
         return True
 
-    def _use_workspace(self, step: Step, call: Call, placed: list[_Placed]) -> None:
+    def _use_workspace(self, step: Step, call: Call, placed: Sequence[_Placed]) -> None:
         nbytes = call.variants[step.variant].workspace_bytes
         if (nbytes > 0) != (step.workspace is not None):
             self.refuse(f"needs {nbytes} bytes of workspace, and has {step.workspace}")
