@@ -167,7 +167,8 @@ class Constants(Masked):
                 for place, index in enumerate(left.tolist()):
                     map_ = self.maps.get((value, at, index))
                     if map_ is not None and (only is None or only[local.of(end)[index]]):
-                        array[(slice(None),) * at + (place,)] = _batched(map_, array.shape[0])
+                        part = _left(map_, role, at, kept)
+                        array[(slice(None),) * at + (place,)] = _batched(part, array.shape[0])
             found[role] = array
         return found
 
@@ -175,6 +176,15 @@ class Constants(Masked):
 def _one(type_: Type) -> Type:
     """The type for a single sample."""
     return type_.with_shape(1, *type_.shape[1:]) if type_.rank else type_
+
+
+def _left(map_: F64, role: str, at: int, kept: Kept) -> F64:
+    """What is left of a map, which lacks axis `at`, along the others."""
+    for other in range(map_.ndim + 1):
+        left = kept.get(f"{role}.{other}")
+        if other != at and left is not None:
+            map_ = np.take(map_, left, axis=other - (other > at))
+    return map_
 
 
 def _batched(map_: F64, batch: int) -> F64:

@@ -63,18 +63,18 @@ class Local:
 
     def kept(self, chosen: Mask) -> Kept:
         """What is left with the chosen classes alone: of an axis without any, one index if it is
-        summed over, else all; and all where a bottom has chosen classes along another axis, which
-        reach over this one."""
+        summed over, else all; and all where there are chosen ones along another axis, too, for
+        these reach over this one."""
         if self.blocks:
             return {}
         made = np.zeros(self.count, bool)
         for end in self.ends(self.node.tops):
             made[self.of(end)] = True
+        chosen = self._across(chosen.copy())
         wide = {split(end)[0] for end in self.ends(self.node.ins) if chosen[self.of(end)].any()}
         for end in (*self.ends(self.node.ins), *self.ends(self.params)):
             labels = self.of(end)
             if labels.size and not (chosen | made)[labels].any():
-                chosen = chosen.copy()
                 chosen[labels if split(end)[0] in wide else labels[:1]] = True
         found: dict[str, Ints] = {}
         whole = np.zeros(self.count, bool)
@@ -86,6 +86,17 @@ class Local:
                 found[end] = left
         # where a piece of an axis would be empty, as one top of a Slice, all of it must do
         return {} if any(whole[self.of(end)].any() for end in found) else found
+
+    def _across(self, chosen: Mask) -> Mask:
+        """With the classes of whole axes where a bottom or top has chosen ones along several."""
+        count = -1
+        while count != chosen.sum():
+            count = chosen.sum()
+            for role in (*self.node.ins, *self.node.tops):
+                ends = [end for end in self.ends((role,)) if chosen[self.of(end)].any()]
+                for end in ends if len(ends) > 1 else ():
+                    chosen[self.of(end)] = True
+        return chosen
 
 
 class Masked:

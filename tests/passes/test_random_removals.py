@@ -13,6 +13,7 @@ from graphc.driver import assemble
 from graphc.ir.clone import clone
 from graphc.ir.graph import typed
 from graphc.ir.verify import verify
+from graphc.passes.recipe import parse_spec
 from graphc.passes.remove_filters import RemoveFilters
 from graphc.services import Services, sample_inputs
 
@@ -79,3 +80,18 @@ def test_one_removal_after_another_is_both_at_once() -> None:
         found = outputs(again, feeds)
         for name, array in outputs(once, feeds).items():
             close(found[name], array, f"net {seed}, {name}: {report}", 1e-5)
+
+
+@pytest.mark.parametrize("seed", [5, 10, 22, 65])
+def test_channels_along_two_axes(seed: int) -> None:
+    """Matrices that multiply rows of channels have classes along both of their bottoms' axes."""
+    specs = ("project_bilinear:when=always", "low_rank:energy=0.9,when=always,measure=false")
+    graph, _ = graphc.optimize(net(seed), [parse_spec(each) for each in specs], measure=False)
+    less, feeds = clone(graph), sample_inputs(graph)
+    outcome = RemoveFilters(criterion="random", ratio=0.5).choose(less, Services(assemble))
+    exact = outcome.rung == "exact"
+    before = graph if exact else zeroed(graph, outcome.channels, outcome.zeroed)
+    outcome.apply(less)
+    found = outputs(less, feeds)
+    for name, array in outputs(before, feeds).items():
+        close(found[name], array, f"{name}: {outcome.told()}", 1e-5)
