@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphc.cuda import Spec, Work, work
+from graphc.cuda.launch import Operand
 from graphc.cuda.moving import walk
 from graphc.program import Buffer, Call, Program
 
@@ -17,7 +18,7 @@ def work_of(program: Program, call: Call, symbol: str) -> Work:
     if symbol == COPY and not all(b.is_dense for b in (*reads, *writes)):
         ((source, target),) = zip(reads, writes, strict=True)
         item = spec(source).item
-        sides = (0, 0, source.strides), (1, 0, target.strides)
+        sides = (Operand(0), 0, source.strides), (Operand(1), 0, target.strides)
         return Work((walk(source.dims, item, *sides),))
     return work(symbol, call.attrs, [*map(spec, reads)], [*map(spec, writes)])
 

@@ -277,7 +277,7 @@ class Loaded:
 
 def _argument(arg: Any, addresses: list[int], scratch: int, given: Mapping[str, int]) -> Argument:
     if isinstance(arg, Operand):
-        return addresses[arg.index]
+        return addresses[arg.index] + arg.offset
     if isinstance(arg, Scratch):
         return scratch + arg.offset
     if isinstance(arg, Given):

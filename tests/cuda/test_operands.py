@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from core.rows import gapped
 from cuda.bench import DTYPES, Bench, spec
-from cuda_on_cpu import unavailable
 
 from graphc.cuda import STRIDED, Spec, work
 from graphc.cuda.launch import ITEM_BYTES, ITEMS
+from graphc.cuda.on_cpu import unavailable
 from graphc.errors import GraphError
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
