@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from graphc.cuda import Spec, Work, work
-from graphc.cuda.launch import Operand
-from graphc.cuda.moving import walk
 from graphc.program import Buffer, Call, Program
 
 COPY = "copy"
-"""The one kernel whose operands may have gaps: it moves what a view could not stand for."""
+"""The kernel that moves what a view could not stand for; its operands may have gaps."""
 
 
 def work_of(program: Program, call: Call, symbol: str) -> Work:
     """What `symbol`, a raw kernel among the call's variants, launches. Raises GC-A001."""
-    reads = [program.buffers[o.buffer] for o in call.reads]
-    writes = [program.buffers[o.buffer] for o in call.writes]
-    if symbol == COPY and not all(b.is_dense for b in (*reads, *writes)):
-        ((source, target),) = zip(reads, writes, strict=True)
-        item = spec(source).item
-        sides = (Operand(0), 0, source.strides), (Operand(1), 0, target.strides)
-        return Work((walk(source.dims, item, *sides),))
-    return work(symbol, call.attrs, [*map(spec, reads)], [*map(spec, writes)])
+    reads = [spec(program.buffers[o.buffer]) for o in call.reads]
+    writes = [spec(program.buffers[o.buffer]) for o in call.writes]
+    return work(symbol, call.attrs, reads, writes)
 
 
 def spec(buffer: Buffer) -> Spec:
     """What a kernel is told of an operand."""
-    return Spec(buffer.dtype, buffer.dims)
+    return Spec(buffer.dtype, buffer.dims, None if buffer.is_dense else buffer.strides)
 
 
 __all__ = ["COPY", "spec", "work_of"]

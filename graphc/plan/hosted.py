@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from graphc.plan.data import HOST_POOL, Arena, Owner, Place, Plan, Step, StepKind
 from graphc.plan.facts import Facts
 from graphc.plan.packing import Item, pack_items
-from graphc.plan.planner import plan_program
+from graphc.plan.planner import at_home, plan_program
 from graphc.plan.replays import Choice, Script, Unrolled, unrolled
 from graphc.plan.sends import Sent, sending
 from graphc.plan.waits import times, with_waits
@@ -54,7 +54,9 @@ class _Finisher:
         told = [self._told(each.step, slots) for each in moved]
         steps = with_waits(program, told, ranges, arenas)
         at = {each.before: number for number, each in enumerate(moved)}
-        homes = dict(plan.homes) | {root: (HOST_ARENA, slots[root]) for root in self.sent.homes}
+        asked = at_home(program)  # what a replay must find again is the plan's own affair
+        homes = {root: home for root, home in plan.homes.items() if root in asked}
+        homes |= {root: (HOST_ARENA, slots[root]) for root in self.sent.homes}
         owner = plan.owner
         if owner is not None:
             owner = Owner(at[owner.step], owner.name, owner.part, owner.buffers)
