@@ -99,8 +99,12 @@ def version() -> str:
 
 @cache
 def description(gpu: str) -> dict[str, Any]:
-    """The properties of a GPU of graphc/tables as cuDNN wants them."""
-    told: dict[str, Any] = json.loads((TABLES / gpu / "described.json").read_bytes())["device"]
+    """The properties of a GPU as cuDNN wants them: of graphc/tables, else of the first GPU here."""
+    path = TABLES / gpu / "described.json"
+    if not path.exists():
+        here: dict[str, Any] = json.loads(frontend().create_device_properties(0).serialize())
+        return here
+    told: dict[str, Any] = json.loads(path.read_bytes())["device"]
     return told
 
 

@@ -72,6 +72,11 @@ def library(*, runs: bool, deterministic: bool = False, gpu: str = GPU) -> Libra
     return Library(gpu, version, bool(here), tf32, deterministic, has_cublas, remark)
 
 
+def key_of(name: str) -> str:
+    """The folder of graphc/tables that a GPU's are in: "h200" of "NVIDIA H200"."""
+    return name.removeprefix("NVIDIA ").lower().replace(" ", "-")
+
+
 @cache
 def _listed(product: Product, gpu: str) -> tuple[Plan, ...]:
     return cudnn.listed(product, gpu)
@@ -80,8 +85,10 @@ def _listed(product: Product, gpu: str) -> tuple[Plan, ...]:
 @cache
 def _rates(gpu: str) -> dict[str, Any]:
     """FLOP/s by arithmetic, "bytes" per second, "start_us" of a launch."""
-    told: dict[str, Any] = json.loads((TABLES / gpu / "described.json").read_bytes())["rates"]
+    path = TABLES / gpu / "described.json"
+    path = path if path.exists() else TABLES / GPU / "described.json"  # only ratios count
+    told: dict[str, Any] = json.loads(path.read_bytes())["rates"]
     return told
 
 
-__all__ = ["GPU", "Library", "library"]
+__all__ = ["GPU", "Library", "key_of", "library"]

@@ -18,7 +18,16 @@ from graphc.program import HOST, PERSISTENT, Call, Program
 from graphc.runtime._mirror import LINE, DeviceWeights
 from graphc.runtime._poison import Place, poison_ranges
 from graphc.runtime._steps import places_of
-from graphc.runtime.device import NO_FAULT, STREAM_STATE, STREAMS, Argument, Bytes, Device, Memory
+from graphc.runtime.device import (
+    NO_FAULT,
+    STREAM_STATE,
+    STREAMS,
+    Argument,
+    Bytes,
+    Device,
+    Entry,
+    Memory,
+)
 
 DTYPES = {"f32": "float32", "i64": "int64", "i32": "int32", "u8": "uint8"}
 HostStep = Callable[[Call, "list[npt.NDArray[Any]]"], None]
@@ -46,6 +55,7 @@ class Loaded:
         self._hosts = {at: device.host_arena(plan.arenas[at].nbytes) for at in hosts}
         self.own_bytes = own + weights.carried.device_bytes
         self.entries = list(plan.entries)
+        self._keys = {entry: Entry() for entry in self.entries}
         self.faults: dict[str, list[Call]] = {}
         self._stream = device.arena(LINE)
         self._fault_words: dict[str, Memory] = {}
@@ -78,7 +88,7 @@ class Loaded:
             for command in commands:
                 command()
 
-        device.run((id(self), entry), queue, has_host)
+        device.run(self._keys[entry], queue, has_host)
         device.synchronize()
         if entry in self._learns:
             self.weights.ran()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary, WeakSet
 
 from graphc.config import Config
 from graphc.cuda import Launch, Spec
@@ -20,7 +21,7 @@ from graphc.numpy_later import np
 from graphc.runtime._gpu import Gpu, lost, opened
 from graphc.runtime._gpu_kernels import Kernels
 from graphc.runtime._gpu_libraries import Libraries
-from graphc.runtime.device import STREAMS, Argument, Bytes
+from graphc.runtime.device import STREAMS, Argument, Bytes, Entry
 
 MAIN = 0
 SLOTS = 2
@@ -37,7 +38,8 @@ class DeviceMemory:
 
     def __del__(self) -> None:
         if hasattr(self, "address"):
-            self._runtime.free(self.address)
+            with suppress(Exception):  # CUDA is gone at the process's end, or the GPU is lost
+                self._runtime.free(self.address)
 
 
 class Pinned:
@@ -49,7 +51,8 @@ class Pinned:
 
     def __del__(self) -> None:
         if hasattr(self, "address"):
-            self._runtime.freeHost(self.address)
+            with suppress(Exception):
+                self._runtime.freeHost(self.address)
 
 
 def pinned(runtime: Any, nbytes: int) -> Bytes:
@@ -76,15 +79,16 @@ class CudaDevice:
         self.kernels, self.libraries = Kernels(self.gpu), Libraries()
         self.trace: list[str] = []
         self._events: dict[int, Any] = {}
-        self._graphs: dict[object, Any] = {}
-        self._eager: set[object] = set()
+        self._graphs: WeakKeyDictionary[Entry, Any] = WeakKeyDictionary()
+        self._warm: WeakSet[Entry] = WeakSet()
         self._slots: list[tuple[Bytes, Any]] = []
         self._turn = 0
-        self._is_capturing = self._met_host = False
+        self._is_capturing = False
 
     def arena(self, nbytes: int) -> DeviceMemory:
         """As `Device`. Raises GC-M002, which says how much is free."""
         self._never_captured("memory")
+        self._runtime.setDevice(self.gpu.number)
         free, total = map(int, self._runtime.memGetInfo())
         if nbytes > free:
             self._short(nbytes, free, total)
@@ -147,7 +151,6 @@ class CudaDevice:
 
     def call_host(self, function: Callable[[], None], stream: int) -> None:
         self._never_captured("a host step")
-        self._met_host = True
         with self._queued("host step", stream):
             self.streams[stream].synchronize()
         function()
@@ -195,21 +198,18 @@ class CudaDevice:
         except self._errors as error:
             lost("while it computed", error)
 
-    def run(self, entry: object, queue: Callable[[], None]) -> None:
-        """Do what `queue` queues, always the same for an `entry`: eagerly, then as a CUDA graph."""
-        graph = self._graphs.get(entry)
-        if graph is not None:
-            with self._queued("graph", MAIN):
-                graph.launch(self.streams[MAIN])
-        elif self.mode == "graph" and entry in self._eager:
-            self._graphs[entry] = self._captured(queue)
-            self.run(entry, queue)
-        else:
-            self._met_host = False
+    def run(self, key: Entry, queue: Callable[[], None], has_host_steps: bool) -> None:
+        """As `Device`: eagerly at first, then as a CUDA graph."""
+        self._runtime.setDevice(self.gpu.number)  # this thread may be another one
+        if self.mode != "graph" or has_host_steps or key not in self._warm:
             with self._all_streams():
                 queue()
-            if not self._met_host:
-                self._eager.add(entry)
+            self._warm.add(key)
+            return
+        if key not in self._graphs:
+            self._graphs[key] = self._captured(queue)
+        with self._queued("graph", MAIN):
+            self._graphs[key].launch(self.streams[MAIN])
 
     def _captured(self, queue: Callable[[], None]) -> Any:
         """A graph of what is queued; whatever would allocate raises meanwhile."""

@@ -32,6 +32,10 @@ class Memory(Protocol):
     def address(self) -> int: ...
 
 
+class Entry:
+    """What tells an entry of a loaded plan from all others."""
+
+
 class Device(Protocol):
     """A machine with memory and streams of its own. Addresses are plain ints.
 
@@ -87,10 +91,10 @@ class Device(Protocol):
     def poison(self, target: int, nbytes: int, stream: int) -> None:
         """Queue that these bytes become NaN: nobody may read them from now on."""
 
-    def run(self, key: object, queue: Callable[[], None], has_host_steps: bool) -> None:
+    def run(self, key: Entry, queue: Callable[[], None], has_host_steps: bool) -> None:
         """Queue an entry: by calling `queue`, or by launching what a call of it was captured as
-        before. `key`: equal for the same entry of the same plan; one with host steps cannot be
-        captured. All streams are joined to stream 0 at its end."""
+        before. `key`: one object for an entry of a loaded plan, which lives as long as that; an
+        entry with host steps cannot be captured. All streams are joined to stream 0 at its end."""
 
     def record(self, event: int, stream: int) -> None:
         """Queue that an event happens: numbers are small, and each is recorded once between two
@@ -110,5 +114,6 @@ __all__ = [
     "Argument",
     "Bytes",
     "Device",
+    "Entry",
     "Memory",
 ]

@@ -237,7 +237,11 @@ class Executable:
 
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
-        meta = self.meta | {"target": self.target, "train": self.train, "seed": self.seed}
+        meta = self.meta | {
+            "target": self.target.partition(":")[0],
+            "train": self.train,
+            "seed": self.seed,
+        }
         if self.deterministic:
             meta["deterministic"] = True
         if self.pin_variants:

@@ -19,7 +19,7 @@ import numpy as np
 from graphc.cuda import Launch, Spec
 from graphc.cuda.on_cpu import KernelError, Kernels, unavailable
 from graphc.errors import fail
-from graphc.runtime.device import STREAMS, Argument, Bytes
+from graphc.runtime.device import STREAMS, Argument, Bytes, Entry
 
 LATE, EARLY, RANDOM = ORDERS = ("late", "early", "random")
 """When copies happen: once somebody waits for them, as soon as they may, or any time between."""
@@ -114,7 +114,7 @@ class FakeDevice:
     def wait(self, event: int, stream: int) -> None:
         self._queues[stream].append(("wait", event))
 
-    def run(self, key: object, queue: Callable[[], None], has_host_steps: bool) -> None:
+    def run(self, key: Entry, queue: Callable[[], None], has_host_steps: bool) -> None:
         queue()
 
     def _queue(self, stream: int, function: Callable[[], None]) -> None:

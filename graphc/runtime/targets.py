@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Lent: TypeAlias = "WeightMemory | DeviceWeights"
 """Parameters of one executor that another one is to use, of the same target."""
 TARGETS = ("reference", "cpu", "cuda", "fake")
-BUILT = ("reference", "cpu", "fake")
+GPU = "cuda"
 
 
 DEFAULT_TARGET = "cpu"
@@ -26,14 +26,14 @@ DEFAULT_TARGET = "cpu"
 
 
 def check_target(target: str, memory: str | int | None = None) -> int | None:
-    """The budget in bytes. Raises GC-R002 for an unknown target, GC-X001 for one that is not built,
-    GC-U001 for a memory budget for the reference, which has no plan, GC-R004 for one that is no
-    size."""
-    if target not in TARGETS:
-        fail("GC-R002", f"no target {target!r}", f"targets: {', '.join(TARGETS)}")
-    if target not in BUILT:
-        told = ", ".join(map(repr, BUILT))
-        fail("GC-X001", f"target {target!r} is not built yet", f"there are {told} so far")
+    """The budget in bytes. Raises GC-R002 for an unknown target, GC-X001 for a GPU that cannot be
+    used, GC-U001 for a memory budget for the reference, which has no plan, GC-R004 for one that is
+    no size."""
+    name, number = split_target(target)
+    if name == GPU:
+        from graphc.runtime._gpu import opened
+
+        opened(number)
     if memory is not None:
         budget = checked_size(memory)
         if target == "reference":
@@ -41,6 +41,16 @@ def check_target(target: str, memory: str | int | None = None) -> int | None:
             fail("GC-U001", told, "leave it out, or choose target cpu")
         return budget
     return None
+
+
+def split_target(target: str) -> tuple[str, int]:
+    """(target, number of the GPU) of "cuda:1"; the number is 0 unless told. Raises GC-R002."""
+    name, colon, number = target.partition(":")
+    is_number = number.isdecimal() and len(number) < 6
+    if name not in TARGETS or (colon and (name != GPU or not is_number)):
+        hint = f"targets: {', '.join(TARGETS)}, and cuda:N for the GPU of that number"
+        fail("GC-R002", f"no target {target!r}", hint)
+    return name, int(number or 0)
 
 
 def checked_wish(
@@ -85,9 +95,30 @@ def make_executor(
 
         device = FakeDevice() if weights is None else cast("DeviceWeights", weights).device
         return DeviceExecutor(device, graph, pinned, seed, plan, **how)
+    name, number = split_target(target)
+    if name == GPU:
+        from graphc.cuda.dense import offers_of
+        from graphc.cuda.library import key_of, library
+        from graphc.runtime.cuda import CudaDevice
+        from graphc.runtime.walker import DeviceExecutor
+
+        own = cast("DeviceWeights", weights).device if weights is not None else CudaDevice(number)
+        gpu = key_of(cast("CudaDevice", own).gpu.name)
+        found = library(runs=True, deterministic=deterministic, gpu=gpu)
+        if found.remark and found.remark not in graph.notes:
+            graph.notes.append(found.remark)
+        how["variants"] = offers_of(found)
+        return DeviceExecutor(own, graph, pinned, seed, plan, **how)
     from graphc.runtime.cpu import CpuExecutor
 
     return CpuExecutor(graph, pinned, seed, threads, plan, choices=choices, **how)
 
 
-__all__ = ["BUILT", "DEFAULT_TARGET", "TARGETS", "check_target", "checked_wish", "make_executor"]
+__all__ = [
+    "DEFAULT_TARGET",
+    "TARGETS",
+    "check_target",
+    "checked_wish",
+    "make_executor",
+    "split_target",
+]

@@ -20,6 +20,7 @@ from graphc.errors import GraphError
 from graphc.runtime import _gpu, _gpu_kernels
 from graphc.runtime._gpu_kernels import packed
 from graphc.runtime.cuda import SLOTS, CudaDevice
+from graphc.runtime.device import Entry
 
 X = Spec("f32", (1000,))
 COPY: Launch = work("copy", {}, [X], [X]).launches[0]
@@ -90,9 +91,10 @@ def test_an_entry_runs_eagerly_then_as_a_graph_with_all_streams(device: CudaDevi
         calls.append(device._is_capturing)
         queue()
 
+    entry = Entry()
     for turn in range(4):
         device.write(a, floats(turn))
-        device.run("forward", counted)
+        device.run(entry, counted, False)
         device.synchronize()
         device.read(seen, b)
         assert (seen == floats(turn)).all() and (host == floats(turn)).all()
@@ -105,8 +107,9 @@ def test_other_modes_never_capture(cupy: ModuleType, mode: str) -> None:
     device.kernels = Queued()  # type: ignore[assignment]
     a, b = device.arena(4 * X.size), device.arena(4 * X.size)
     host = device.host_arena(4 * X.size)
+    entry = Entry()
     for _ in range(3):
-        device.run("forward", step(device, a.address, b.address, host))
+        device.run(entry, step(device, a.address, b.address, host), False)
     assert not device._graphs
     wanted = [COPY.kernel, "copy", "copy"] * 3
     assert device.trace == (wanted if mode == "trace" else [])
@@ -114,8 +117,9 @@ def test_other_modes_never_capture(cupy: ModuleType, mode: str) -> None:
 
 def test_an_entry_with_a_host_step_stays_eager(device: CudaDevice) -> None:
     done: list[bool] = []
+    entry = Entry()
     for _ in range(3):
-        device.run("forward", lambda: device.call_host(lambda: done.append(True), 0))
+        device.run(entry, lambda: device.call_host(lambda: done.append(True), 0), True)
     assert done == [True] * 3 and not device._graphs
 
 
@@ -132,12 +136,13 @@ def test_an_entry_with_a_host_step_stays_eager(device: CudaDevice) -> None:
 def test_nothing_is_made_during_a_capture(
     device: CudaDevice, asks: Callable[[CudaDevice], Any], told: str
 ) -> None:
-    device.run("entry", lambda: None)
+    entry = Entry()
+    device.run(entry, lambda: None, False)
     with pytest.raises(GraphError, match=told) as caught:
-        device.run("entry", lambda: asks(device))
+        device.run(entry, lambda: asks(device), False)
     assert caught.value.code == "GC-X002" and not device._is_capturing
     assert not fake_cupy.ALLOCATORS and device.streams[0].capture is None
-    device.run("entry", lambda: None)
+    device.run(entry, lambda: None, False)
 
 
 def test_a_step_that_leaves_a_stream_open_would_be_refused(device: CudaDevice) -> None:
@@ -152,8 +157,9 @@ def test_a_step_that_leaves_a_stream_open_would_be_refused(device: CudaDevice) -
         stream.end_capture()
     host = device.host_arena(8)
     memory = device.arena(8)
+    entry = Entry()
     for _ in range(2):
-        device.run("left open", lambda: device.copy_out(host, memory.address, 1))
+        device.run(entry, lambda: device.copy_out(host, memory.address, 1), False)
 
 
 def test_inputs_go_through_pinned_slots_in_turn(device: CudaDevice) -> None:
@@ -167,6 +173,15 @@ def test_inputs_go_through_pinned_slots_in_turn(device: CudaDevice) -> None:
         assert (seen == turn).all()
         used.append(device._slots[device._turn][0].ctypes.data)
     assert len(device._slots) == SLOTS == len({*used}) and used[:2] == used[2:]
+
+
+def test_a_graph_goes_with_its_plan(device: CudaDevice) -> None:
+    entry = Entry()
+    for _ in range(2):
+        device.run(entry, lambda: None, False)
+    assert len(device._graphs) == 1
+    del entry
+    assert len(device._graphs) == len(device._warm) == 0
 
 
 def test_memory_is_freed_when_nobody_holds_it(device: CudaDevice, cupy: ModuleType) -> None:
