@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from graphc.plan.lifetimes import given_roots, roots_of
 from graphc.plan.workspaces import smallest_bytes
@@ -19,24 +19,25 @@ def op_bound(program: Program, calls: Sequence[Call]) -> int:
     held |= {root for root, _ in given_roots(program)}
     most = _sums(program, calls)
     found = 0
-    for total, at in sorted(((total, at) for at, total in enumerate(most)), reverse=True):
-        if total <= found:
+    for at in sorted(range(len(most)), key=most.__getitem__, reverse=True):
+        if most[at] <= found:
             break
         found = max(found, _need(program, calls[at], held))
     return found
 
 
-def _sums(program: Program, calls: Iterable[Call]) -> Iterator[int]:
+def _sums(program: Program, calls: Iterable[Call]) -> list[int]:
     """Of each call, what all its operands and its workspace take: no less than it needs."""
     buffers = program.buffers
     sizes = [
         0 if buffers[r].kind in PERSISTENT else b.nbytes
         for r, b in zip(roots_of(program), buffers, strict=True)
     ]
-    for call in calls:
-        operands = sum([sizes[o.buffer] for o in call.reads])
-        operands += sum([sizes[o.buffer] for o in call.writes])
-        yield operands + smallest_bytes(call)
+    return [
+        sum([sizes[operand.buffer] for operand in (*call.reads, *call.writes)])
+        + smallest_bytes(call)
+        for call in calls
+    ]
 
 
 def _need(program: Program, call: Call, held: Collection[int]) -> int:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from graphc.ir.op import Effect
-from graphc.plan.lifetimes import ORDER, given_roots
+from graphc.plan.lifetimes import ORDER, given_roots, roots_of
 from graphc.plan.wish import NOTHING, Forced
 from graphc.plan.workspaces import smallest_bytes
 from graphc.program import PERSISTENT, Operand, Program
@@ -32,7 +32,7 @@ class Facts:
 
     def __init__(self, program: Program, forced: Forced = NOTHING) -> None:
         self.program = program
-        self.root_of = [program.root(b.id).id for b in program.buffers]
+        self.root_of = roots_of(program)
         self.reads = [self._roots(call.reads) for call in program.calls]
         self.writes = [self._roots(call.writes) for call in program.calls]
         entries = sorted(program.entries, key=_position)
@@ -62,7 +62,7 @@ class Facts:
         self.again = frozenset(self._made_once())
 
     def _roots(self, operands: Sequence[Operand]) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(self.root_of[operand.buffer] for operand in operands))
+        return tuple(dict.fromkeys([self.root_of[operand.buffer] for operand in operands]))
 
     def _find(self) -> Iterator[int]:
         program = self.program

@@ -122,6 +122,7 @@ class Front:
             self._found.append(self.tables.polished(trial, 0, LOCAL))
         full, low = self._found[0].peak, min(t.peak for t in self._found)
         descent = self._found[0]
+        done: set[tuple[int, bytes]] = set()  # levels often begin with the same replays
         for number in range(levels + 1):
             most = int(full * (low / full) ** (number / levels)) if full else 0
             made: list[Trial] = []
@@ -137,8 +138,10 @@ class Front:
             if steps > SMALL or number < levels:
                 fitting = fitting[:1]
             for trial in (*made, *fitting):
-                if trial.peak > most:
+                key = most, trial.pairs.tobytes()
+                if trial.peak > most or key in done:
                     continue
+                done.add(key)
                 self._found.append(self.tables.polished(trial, most, FASTER | LOCAL))
 
 

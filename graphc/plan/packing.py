@@ -97,7 +97,7 @@ class _Policy:
             if best[0] <= self.bound:
                 break
         assert best is not None
-        return best[0], [int(offset) for offset in best[1]]
+        return best[0], best[1].tolist()
 
     def _recipes(self) -> Iterator[Recipe]:
         """Likely good ones first; as many as the work allows, but the plain orders always."""

@@ -33,6 +33,7 @@ class Segments:
         most = max((sizes[r] for r in facts.wanted), default=0)
         self.small = frozenset(r for r in facts.wanted if sizes[r] * SMALL < most)
         self.large = facts.droppable - self.small
+        self._in_order = sorted(self.large)
         self.first, last = self._lives()
         self.cuts = list(self._cuts(last))
 
@@ -70,7 +71,8 @@ class Segments:
 
     def dropped(self, held: Sequence[int] | frozenset[int]) -> dict[int, int]:
         """Everything large but some roots, each replayed once."""
-        return dict.fromkeys(sorted(self.large.difference(held)), 0)
+        without = frozenset(held)
+        return dict.fromkeys([root for root in self._in_order if root not in without], 0)
 
     def nothing(self) -> dict[int, int]:
         """Only what nobody asks for after the forward."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from graphc.ir.types import ITEM_BYTES
-from graphc.plan.lifetimes import Lifetime, Schedule
+from graphc.plan.lifetimes import Lifetime, Schedule, roots_of
 from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
 
 
@@ -21,15 +21,20 @@ def share_in_place(
     """
     chain = {root: root for root in lives}
     overwritten: set[int] = set()
+    roots = roots_of(program)
     for step, call in enumerate(schedule.calls):
-        for new, old in may_share(program, call):
-            if lives[new].first != step or chain[new] != new or lives[new].given:
+        for made, read in _pairs(call) if call.may_overwrite else ():
+            new, old = roots[made.buffer], roots[read.buffer]
+            if new not in lives or old not in lives:
                 continue
-            life = lives[old]
+            begun, life = lives[new], lives[old]
+            if begun.first != step or chain[new] != new or begun.given:
+                continue
             if life.last != step or life.given or life.kept or old in overwritten:
                 continue
-            chain[new] = chain[old]
-            overwritten.add(old)
+            if _may_share(program, call, made, read):
+                chain[new] = chain[old]
+                overwritten.add(old)
     return chain
 
 
@@ -37,24 +42,39 @@ def may_share(program: Program, call: Call) -> Iterator[tuple[int, int]]:
     """(root it makes, root it reads) of a call's pairs that could share bytes, if nobody else
     needed the latter."""
     for made, read in _pairs(call) if call.may_overwrite else ():
-        new, old = program.root(made.buffer), program.root(read.buffer)
-        if new is old or new.kind in PERSISTENT or old.kind in PERSISTENT:
-            continue
-        if _alike(program, made, read) and not _read_otherwise(program, call, made, old):
-            yield new.id, old.id
+        if _may_share(program, call, made, read):
+            yield program.root(made.buffer).id, program.root(read.buffer).id
+
+
+def _may_share(program: Program, call: Call, made: Operand, read: Operand) -> bool:
+    new, old = program.root(made.buffer), program.root(read.buffer)
+    if new is old or new.kind in PERSISTENT or old.kind in PERSISTENT:
+        return False
+    return _alike(program, made, read) and not _read_otherwise(program, call, made, old)
 
 
 def _pairs(call: Call) -> Iterator[tuple[Operand, Operand]]:
-    reads = {operand.role: operand for operand in call.reads}
-    writes = {operand.role: operand for operand in call.writes}
     for made, read in call.may_overwrite:
-        if made in writes and read in reads:
-            yield writes[made], reads[read]
+        writes = [operand for operand in call.writes if operand.role == made]
+        reads = [operand for operand in call.reads if operand.role == read]
+        if writes and reads:
+            yield writes[-1], reads[-1]
 
 
 def _alike(program: Program, made: Operand, read: Operand) -> bool:
     """Do both operands fill their roots, these of equal size, with elements in equal places?"""
     new, old = program.buffers[made.buffer], program.buffers[read.buffer]
+    if (
+        new.view_of is None
+        and old.view_of is None
+        and (new.strides, new.dims, new.nbytes)
+        == (
+            old.strides,
+            old.dims,
+            old.nbytes,
+        )
+    ):
+        return new.nbytes > 0 and ITEM_BYTES[new.dtype] == ITEM_BYTES[old.dtype]
     roots = program.root(new.id), program.root(old.id)
     if roots[0].nbytes != roots[1].nbytes or not roots[0].nbytes:
         return False
@@ -75,8 +95,12 @@ def _fills(buffer: Buffer, root: Buffer) -> bool:
 
 def _read_otherwise(program: Program, call: Call, made: Operand, old: Buffer) -> bool:
     """Does the call read the old root under a role that may not share with what it makes?"""
-    roles = [o.role for o in call.reads if program.root(o.buffer) is old]
-    return any((made.role, role) not in call.may_overwrite for role in roles)
+    for operand in call.reads:
+        if program.root(operand.buffer) is old and (made.role, operand.role) not in (
+            call.may_overwrite
+        ):
+            return True
+    return False
 
 
 def is_dense(buffer: Buffer) -> bool:

@@ -196,16 +196,16 @@ class _Verifier:
         self.memory.step = index, call
         self._check_instance(step, call, entry)
         placed = self._place(step, call)
-        memory, reads = self.memory, len(call.reads)
-        for operand, each, tags in zip(
-            call.reads, placed[:reads], self.told.reads[call.id], strict=True
-        ):
+        memory = self.memory
+        for at, tags in enumerate(self.told.reads[call.id]):
+            each = placed[at]
             found = memory.tags(each.buffer.id, each.arena, each.base)
             if found is not tags and found != tags and each.buffer.nbytes:
-                self._refuse_read(operand, each)
+                self._refuse_read(call.reads[at], each)
         self._check_overlaps(call, placed)
         self._use_workspace(step, call, placed)
-        for each, tag in zip(placed[reads:], self.told.writes[call.id], strict=True):
+        for at, tag in enumerate(self.told.writes[call.id], start=len(call.reads)):
+            each = placed[at]
             memory.write(each.buffer.id, each.arena, each.base, tag)
         return [] if self.order is None else list(self._touched(step, call, placed))
 
