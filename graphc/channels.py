@@ -225,7 +225,8 @@ def filters(channels: Channels, name: str) -> Ints:
                 names[use.node.name] = None
                 if use.node.name == name:
                     return _along_top(channels, use.node, channels.of(storage, use.out_axis))
-    fail("GC-R002", f"no layer {name!r} with filters in this net", near(name, names))
+    hint = near(name, names) or f"there are {', '.join(names) or 'none'}"
+    fail("GC-R002", f"no layer {name!r} with filters in this net", hint)
 
 
 def _along_top(channels: Channels, node: Node, labels: Ints) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ def export(
     *,
     modes: bool = False,
     allow_extensions: bool = False,
+    spare: Iterable[str | Path | None] = (),
     **options: Any,
 ) -> tuple[Path, Path]:
-    """Write PREFIX.prototxt and PREFIX.caffemodel; returns both paths.
+    """Write PREFIX.prototxt and PREFIX.caffemodel; returns both paths. Either may be given whole.
 
     `net`: a Graph, or a path with the options of `graphc.load`. `modes`: keep `conv_mode` and
     `gemm_mode`, the layouts of weights, which are fields of forks and change no result.
     `allow_extensions`: layers of types that BVLC's Caffe lacks are written as they are, too.
-    Raises GC-U001 for such a layer without that, and for more weights than a caffemodel can hold,
-    GC-F002 where it cannot write, and what `load` raises.
+    `spare`: files that must stay, as those that were read do. Raises GC-U001 for such a layer
+    without that, and for more weights than a caffemodel can hold, GC-F002 where it cannot or must
+    not write, and what `load` raises.
     """
     from graphc.front.caffemodel_writer import write_caffemodel
     from graphc.front.export import to_prototxt
@@ -35,15 +38,27 @@ def export(
     graph = net if isinstance(net, Graph) else driver.load(net, **options)
     driver.shape(graph)
     base = os.fspath(prefix)
+    for suffix in (".prototxt", ".caffemodel"):
+        base = base.removesuffix(suffix)
     if not Path(base).parent.is_dir():
         fail("GC-F002", f"cannot write {base!r}: no folder {str(Path(base).parent)!r}")
     if not allow_extensions:
         _check_stock(graph)
     text, weights = Path(f"{base}.prototxt"), Path(f"{base}.caffemodel")
+    read = () if isinstance(net, Graph) else (net, options.get("weights"))
+    _check_spared((text, weights), (*spare, *read))
     printed = to_prototxt(graph, modes=modes)
     write_caffemodel(graph, weights)
     write_file(text, printed)
     return text, weights
+
+
+def _check_spared(made: Iterable[Path], spare: Iterable[str | Path | None]) -> None:
+    """Raise GC-F002 for a file that would be written over one that was read."""
+    kept = {Path(each).resolve() for each in spare if each is not None}
+    for path in made:
+        if path.resolve() in kept:
+            fail("GC-F002", f"cannot write {str(path)!r}: it was read", "take another name")
 
 
 def _check_stock(graph: Graph) -> None:

@@ -156,6 +156,8 @@ def _passes(options: dict[str, Any]) -> list[PassLike] | str:
     if not recipe and not specs:
         return [] if options["train"] else "default"
     chosen: list[PassLike] = list(read_recipe(Path(existing(recipe)))) if recipe else []
+    if not chosen and not specs:
+        note(f"note: {recipe} has no [[pass]]: none runs, the default ones neither")
     return chosen + [parse_spec(spec) for spec in specs]
 
 

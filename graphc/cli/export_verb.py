@@ -30,7 +30,8 @@ def command(
     from graphc.exporting import export
 
     graph, _ = open_graph(net, options)
-    files = export(graph, output, modes=modes, allow_extensions=allow_extensions)
+    read = (net, options["weights"])
+    files = export(graph, output, modes=modes, allow_extensions=allow_extensions, spare=read)
     if as_json:
         emit_json({"files": [str(path) for path in files]})
         return

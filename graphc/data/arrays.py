@@ -44,7 +44,8 @@ def read_held(path: Path, limits: Limits) -> dict[str, Held]:
     except GraphError:
         raise
     except Exception as error:  # ValueError, zipfile.BadZipFile, zlib.error, MemoryError, ...
-        fail("GC-D001", f"{str(path)!r} cannot be read as numpy arrays: {error}")
+        why = "it is none, or holds Python objects" if "pickle" in str(error) else error
+        fail("GC-D001", f"{str(path)!r} cannot be read as numpy arrays: {why}")
 
 
 def _check_members(file: IO[bytes], limits: Limits, name: str) -> None:

@@ -149,7 +149,8 @@ def check_finite(graph: Graph) -> None:
     """Raises GC-T001 for a parameter with an element that is not finite."""
     for value in graph.param_values():
         if not np.isfinite(graph.weight(value)).all():
-            fail("GC-T001", f"{value.name!r} has elements that are no finite numbers")
+            told = f"{value.name!r} has elements that are no finite numbers"
+            fail("GC-T001", told, "training diverged, or the weight file is broken")
 
 
 __all__ = ["Importance", "check_finite", "factors"]

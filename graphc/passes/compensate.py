@@ -22,6 +22,7 @@ from graphc.ops.spec import F64
 from graphc.passes._folding import OFF
 from graphc.passes._importance import check_finite
 from graphc.passes._removing import Removing
+from graphc.passes._scoring import accuracy
 from graphc.passes._statistics import statistics
 from graphc.passes.base import Pass, PassContext, Report
 from graphc.records import record
@@ -135,17 +136,10 @@ class _Work:
 
     def _accuracy(self, graph: Graph) -> float:
         """The share of calibration inputs whose largest output is that of their label."""
-        labels = self.ctx.labels
-        outputs = self.ctx.run(graph, self.feeds)
-        if labels is None or len(outputs) != 1:
-            told = "there is no array 'label' with them" if labels is None else "the net has "
-            told += "" if labels is None else f"{len(outputs)} outputs"
-            fail("GC-T001", f"an accuracy cannot be told from the calibration inputs: {told}")
-        ((_, scores),) = outputs.items()
-        found = scores.reshape(len(scores), -1).argmax(1)
-        if np.size(labels) != len(found):
-            fail("GC-T001", f"{np.size(labels)} labels for {len(found)} calibration inputs")
-        return float((found == np.reshape(labels, -1)).mean())
+        if self.ctx.labels is None:
+            told = "compensate: drop needs the right classes: there is no array 'label'"
+            fail("GC-T001", told, "put one with a number for each sample in --calibration FILE.npz")
+        return accuracy(self.ctx.run(graph, self.feeds), self.ctx.labels)
 
 
 class _Trial:

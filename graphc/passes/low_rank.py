@@ -95,7 +95,8 @@ class LowRank(Pass):
         if not 0 <= self.gain < 1:
             self._wrong("gain", "a share from 0 to 1")
         if self.rank and min(self.rank) < 1:
-            self._wrong("rank", "numbers from 1 on")
+            told = f"low_rank: rank is {min(self.rank)}, expected numbers from 1 on"
+            fail("GC-T001", told, "error=0.05 finds ranks by how far the weights may change")
         if self.response != "none" and (self.method != "pca" or set(given) & set(BUDGETS)):
             fail("GC-T001", "low_rank: response is for method pca, and for no budget")
         if self.method == AUTO and set(given) & set(BUDGETS):

@@ -34,6 +34,9 @@ class Meter:
     ) -> None:
         self.ctx = ctx
         self.sample = sample
+        if max_error is not None and not max_error >= 0:
+            told = f"max_error is {max_error:g}"
+            fail("GC-T001", told, "give the largest change of an output, from 0 on")
         self.max_error = max_error
         self.first = self.last = ctx.run(graph, sample)
 

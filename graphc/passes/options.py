@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from graphc.errors import GraphError, fail, near
 from graphc.passes.base import Pass
 
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -48,8 +49,23 @@ def _option(cls: type[Pass], key: str, hint: Any, value: Any) -> Any:
     try:
         return convert(hint, value)
     except (ValueError, TypeError):
-        kind = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-        fail("GC-T001", f"pass {cls.name!r}: {key} is {value!r}, expected {kind}")
+        told = f"pass {cls.name!r}: {key} is {value!r}, expected {_kind(hint)}"
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        fail("GC-T001", told, near(str(value), map(str, choices)))
+
+
+def _kind(hint: Any) -> str:
+    """What a value of this type is called; the name of a type that is none of the usual."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind(each) for each in args)
+    if origin in (tuple, list):
+        return f"values, each {_kind(args[0])}" if args else "values"
+    if hint is type(None):
+        return "none"
+    return _KINDS.get(hint) or str(getattr(hint, "__name__", hint))
 
 
 def convert(hint: Any, value: Any) -> Any:

@@ -119,9 +119,12 @@ def _build(entry: dict[str, Any], file: str, base: Path | None) -> Pass:
     name, own = entry.pop("name", None), entry.pop("file", None)
     if (name is None) == (own is None) or not isinstance(name or own, str):
         fail("GC-T001", f"{file}: a [[pass]] needs a name, or a file", 'write name = "..."')
-    if own is not None:
-        return build(load_user_pass(own, base), entry)
-    return make_pass(str(name), entry)
+    try:
+        return make_pass(name, entry) if own is None else build(load_user_pass(own, base), entry)
+    except GraphError as error:
+        if base is not None:  # it is read from a file
+            error.message = f"{file}: {error.message}"
+        raise
 
 
 def print_recipe(passes: Sequence[Pass]) -> str:

@@ -154,8 +154,12 @@ class _Work:
     def _candidates(self) -> Mask:
         """Classes that may go, as far as ties and options say."""
         o = self.options
+        pinned = self.channels.pinned
         for name in (*o.layers, *o.skip):
-            filters(self.channels, name)
+            classes = filters(self.channels, name).tolist()
+            if name in o.layers and all(each in pinned for each in classes):
+                told = f"no filter of {name!r} can go: {pinned[classes[0]]}"
+                fail("GC-T001", told, "leave it out of layers=")
         found = np.zeros(self.channels.count, bool)
         for group in self.channels.groups:
             why = group.why

@@ -214,6 +214,6 @@ def test_bad_options_and_inputs():
     refused("lack 'data'", {"x": feeds["data"]}, ratio=0.5)
     refused("data", {"data": feeds["data"][:, :2]}, ratio=0.5)
     refused("no array 'label'", feeds, drop=0.1)
-    refused("3 labels for 64", feeds | {"label": np.zeros(3)}, drop=0.1)
+    refused("3 labels are given for 64", feeds | {"label": np.zeros(3)}, drop=0.1)
     net.weights["b:weight"][0] = np.inf
     refused("no finite numbers", feeds, ratio=0.5)

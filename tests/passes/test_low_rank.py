@@ -264,8 +264,8 @@ def test_recipes():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"rank": (0,)}, "rank is (0,), expected numbers from 1 on"),
-        ({"rank": (-3,)}, "rank is (-3,), expected numbers from 1 on"),
+        ({"rank": (0,)}, "rank is 0, expected numbers from 1 on"),
+        ({"rank": (-3,)}, "rank is -3, expected numbers from 1 on"),
         ({"rank": (13,), "layers": ("a",)}, "rank 13 of 'a' is above its full rank, 12"),
         ({"rank": (4, 4)}, "2 ranks for 3 layers: a, b, y"),
         ({"error": 0.1, "rank": (4,)}, "error contradicts rank"),

@@ -95,8 +95,8 @@ def test_build():
         ({}, "'rank' needs share"),
         ({"shar": 1}, "has no option 'shar'"),
         ({"share": 1, "count": 3}, "has no option 'count'"),
-        ({"share": "x"}, "share is 'x', expected float"),
-        ({"share": 1, "mode": "slow"}, "mode is 'slow', expected Literal['fast', 'exact']"),
+        ({"share": "x"}, "share is 'x', expected a number"),
+        ({"share": 1, "mode": "slow"}, "mode is 'slow', expected one of fast, exact"),
         ({"share": -1}, "cannot be made: ValueError: share is negative"),
     ],
 )

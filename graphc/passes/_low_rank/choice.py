@@ -98,7 +98,8 @@ class Config:
     def _pattern(self, key: str, names: Sequence[str]) -> Any:
         found = pattern(key, f"{self.path}: ")
         if not any(map(found, names)):
-            self._wrong(f"{key!r} names no layer that can be decomposed", near(key, names))
+            hint = near(key, names) or f"there are {', '.join(names) or 'none'}"
+            self._wrong(f"{key!r} names no layer that can be decomposed", hint)
         return found
 
     def _choice(self, key: str, entry: Any, base: Choice) -> Choice:

@@ -19,6 +19,7 @@ from graphc.records import record
 FACTORED = "it is part of a decomposition already"
 FLOAT = 4
 """Bytes of a parameter."""
+SPLIT = "split_groups first makes a layer of each group"
 HINT = "prune_ranks cuts it further, merge_low_rank makes one layer of it again"
 
 
@@ -62,7 +63,8 @@ def jobs_of(graph: Graph, rng: Rng, wish: Wish) -> tuple[list[Job], list[LayerCh
             job = Job(graph, rng, node, choice)
             reason = "" if choice.method == AUTO else job.why_not(choice.method)
         if reason and named:
-            hint = HINT if reason == FACTORED else ""
+            grouped = job is not None and job.conv.group > 1
+            hint = HINT if reason == FACTORED else SPLIT if grouped else ""
             fail("GC-T001", f"low_rank: {node.name!r} cannot be decomposed: {reason}", hint)
         if reason or job is None:
             stays.append(staying(node, reason))

@@ -76,7 +76,8 @@ class Job:
         if rank < 1:
             fail("GC-T001", f"{told} is none", "ranks count from 1")
         if rank > most:
-            fail("GC-T001", f"{told} is above its full {what}, {most}")
+            hint = f"give at most {most}; at less nothing is lost but by choice: error=0.05"
+            fail("GC-T001", f"{told} is above its full {what}, {most}", hint)
 
     def rounded(self, found: Decomposition, rank: int) -> int:
         """The next rank that is a multiple of the choice's `round`, in all groups together."""

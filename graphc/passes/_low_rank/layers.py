@@ -42,7 +42,8 @@ def _array(graph: Graph, node: Node, role: str) -> F64:
     value = node.params[role]
     array = graph.weight(value).reshape(typed(value).shape)
     if not np.isfinite(array).all():
-        fail("GC-T001", f"the {role} of {node.name!r} has elements that are not finite")
+        told = f"the {role} of {node.name!r} has elements that are not finite"
+        fail("GC-T001", told, "leave the layer out with skip=, if the pass has that option")
     return array.astype(np.float64)
 
 
