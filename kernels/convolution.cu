@@ -6,6 +6,12 @@
 
 namespace graphc {
 
+__device__ inline Index weight_at(const ConvolutionShape& shape, Index output, Index channel,
+                                  Index tap) {
+    const ConvolutionSteps& steps = shape.weight;
+    return output * steps.sample + channel * steps.channel + tap * steps.pixel;
+}
+
 // y[n,g,o,p] = bias[g,o] + sum over c and k of weight[g,o,c,k] x[n,g,c, at p and k]; `bias` may be
 // null.
 template <class Item>
@@ -16,16 +22,17 @@ __global__ void convolution(ConvolutionShape shape, const Item* x, const Item* w
     for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
         const Index o = i / e.windows % outputs, n = i / e.windows / outputs;
         const Position window = position(i % e.windows, e.out);
-        const Index first = (n * shape.groups + o / shape.outputs) * shape.channels;
+        const Index first = o / shape.outputs * shape.channels;
+        const Item* const image = x + n * shape.x.sample + first * shape.x.channel;
         float sum = bias ? float(bias[o]) : 0.0F;
         for (Index k = 0; k < e.taps; ++k) {
             const Index place = place_in_image(shape, window, position(k, e.kernel));
             for (Index c = 0; place >= 0 && c < shape.channels; ++c) {
-                sum += float(weight[(o * shape.channels + c) * e.taps + k]) *
-                       float(x[(first + c) * e.area + place]);
+                sum += float(weight[weight_at(shape, o, c, k)]) *
+                       float(image[c * shape.x.channel + place * shape.x.pixel]);
             }
         }
-        y[i] = Item(sum);
+        y[n * shape.y.sample + o * shape.y.channel + i % e.windows * shape.y.pixel] = Item(sum);
     }
 }
 
@@ -40,17 +47,18 @@ __global__ void convolution_data_gradient(ConvolutionShape shape, const Item* dy
          i += threads_of_grid()) {
         const Index c = i / e.area % channels, n = i / e.area / channels;
         const Index group = c / shape.channels, own = c % shape.channels;
+        const Item* const image = dy + n * shape.y.sample;
         const Position pixel = position(i % e.area, e.size);
         float sum = bias ? float(bias[c]) : 0.0F;
         for (Index k = 0; k < e.taps; ++k) {
             const Index window = window_of(shape, pixel, position(k, e.kernel));
             for (Index o = 0; window >= 0 && o < shape.outputs; ++o) {
                 const Index output = group * shape.outputs + o;
-                sum += float(weight[(output * shape.channels + own) * e.taps + k]) *
-                       float(dy[(n * shape.groups * shape.outputs + output) * e.windows + window]);
+                sum += float(weight[weight_at(shape, output, own, k)]) *
+                       float(image[output * shape.y.channel + window * shape.y.pixel]);
             }
         }
-        dx[i] = Item(sum);
+        dx[n * shape.x.sample + c * shape.x.channel + i % e.area * shape.x.pixel] = Item(sum);
     }
 }
 
@@ -63,18 +71,18 @@ __global__ void convolution_weight_gradient(ConvolutionShape shape, int adds, co
     const Extents e(shape);
     const Index i = blockIdx.x, c = i / e.taps % shape.channels, o = i / e.taps / shape.channels;
     const Position tap = position(i % e.taps, e.kernel);
-    const Index outputs = shape.groups * shape.outputs, group = o / shape.outputs;
+    const Index channel = (o / shape.outputs * shape.channels + c) * shape.x.channel;
     float sum = 0;
     for (Index j = threadIdx.x; j < shape.samples * e.windows; j += blockDim.x) {
         const Index n = j / e.windows, window = j % e.windows;
         const Index place = place_in_image(shape, position(window, e.out), tap);
         if (place < 0) continue;
-        const Index channel = (n * shape.groups + group) * shape.channels + c;
-        sum +=
-            float(dy[(n * outputs + o) * e.windows + window]) * float(x[channel * e.area + place]);
+        const Index at = n * shape.y.sample + o * shape.y.channel + window * shape.y.pixel;
+        sum += float(dy[at]) * float(x[n * shape.x.sample + channel + place * shape.x.pixel]);
     }
     sum = block_sum(sum, warps);
-    if (threadIdx.x == 0) dweight[i] = adds ? dweight[i] + sum : sum;
+    float* const to = dweight + weight_at(shape, o, c, i % e.taps);
+    if (threadIdx.x == 0) *to = adds ? *to + sum : sum;
 }
 
 // y[n, c * taps + k, p] = x[n, c, at p and k], zero in the padding; one group.

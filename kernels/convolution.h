@@ -12,9 +12,16 @@ struct ConvolutionAxis {
     Index size, out, kernel, stride, pad, dilation;
 };
 
+// Elements of an image from a sample, a channel, a pixel to the next; of a weight from an output, a
+// channel, a tap.
+struct ConvolutionSteps {
+    Index sample, channel, pixel;
+};
+
 // `channels` and `outputs` are those of a group.
 struct ConvolutionShape {
     Index samples, groups, channels, outputs;
+    ConvolutionSteps x, y, weight;
     ConvolutionAxis axes[kSpatial];
 };
 

@@ -35,23 +35,25 @@ GRAPHC_DEVICE float lrn_across(const Lrn& lrn, const Item* x, Index channels, In
     return lrn_value(lrn, float(x[c * step]), lrn_sum_across(lrn, x, channels, step, c));
 }
 
-// The sum over a square of pixels round (h, w).
+// The sum over a square of pixels round (h, w); rows lie `pitch` elements apart, columns `step`.
 template <class Item>
 GRAPHC_DEVICE float lrn_sum_within(const Lrn& lrn, const Item* plane, Index height, Index width,
-                                   Index pitch, Index h, Index w) {
+                                   Index pitch, Index h, Index w, Index step = 1) {
     const Index top = greater(h - lrn.radius, 0), bottom = lesser(h + lrn.radius + 1, height);
     const Index left = greater(w - lrn.radius, 0), right = lesser(w + lrn.radius + 1, width);
     float sum = 0;
-    for (Index i = top; i < bottom; ++i) sum += sum_of_squares(plane + i * pitch, left, right, 1);
+    for (Index i = top; i < bottom; ++i) {
+        sum += sum_of_squares(plane + i * pitch, left, right, step);
+    }
     return sum;
 }
 
 // Within a channel.
 template <class Item>
 GRAPHC_DEVICE float lrn_within(const Lrn& lrn, const Item* plane, Index height, Index width,
-                               Index pitch, Index h, Index w) {
-    const float sum = lrn_sum_within(lrn, plane, height, width, pitch, h, w);
-    return lrn_value(lrn, float(plane[h * pitch + w]), sum);
+                               Index pitch, Index h, Index w, Index step = 1) {
+    const float sum = lrn_sum_within(lrn, plane, height, width, pitch, h, w, step);
+    return lrn_value(lrn, float(plane[h * pitch + w * step]), sum);
 }
 
 }  // namespace graphc

@@ -34,14 +34,15 @@ struct PoolPeak {
 };
 
 // The first of equal maxima wins. What is not over -FLT_MAX (NaN, -inf) never does; where nothing
-// is, the value is -FLT_MAX and the index 0. `pitch`: elements from one row to the next.
+// is, the value is -FLT_MAX and the index 0. `pitch`: elements from one row to the next, `step`:
+// from one column to the next.
 template <class Item>
 GRAPHC_DEVICE PoolPeak pool_max(const Item* plane, Index pitch, PoolSpan rows, PoolSpan cols,
-                                Index kernel_w) {
+                                Index kernel_w, Index step = 1) {
     PoolPeak peak = {-kFloatMax, 0};
     for (Index h = rows.first; h < rows.stop; ++h) {
         for (Index w = cols.first; w < cols.stop; ++w) {
-            const float value = float(plane[h * pitch + w]);
+            const float value = float(plane[h * pitch + w * step]);
             if (value > peak.value) {
                 peak = {value, (h - rows.start) * kernel_w + (w - cols.start)};
             }
@@ -60,10 +61,11 @@ GRAPHC_DEVICE float pool_mask(PoolPeak peak, PoolSpan rows, PoolSpan cols, Index
 
 // Sum of the window's elements in the image.
 template <class Sum, class Item>
-GRAPHC_DEVICE Sum pool_sum(const Item* plane, Index pitch, PoolSpan rows, PoolSpan cols) {
+GRAPHC_DEVICE Sum pool_sum(const Item* plane, Index pitch, PoolSpan rows, PoolSpan cols,
+                           Index step = 1) {
     Sum sum = 0;
     for (Index h = rows.first; h < rows.stop; ++h) {
-        for (Index w = cols.first; w < cols.stop; ++w) sum += Sum(plane[h * pitch + w]);
+        for (Index w = cols.first; w < cols.stop; ++w) sum += Sum(plane[h * pitch + w * step]);
     }
     return sum;
 }

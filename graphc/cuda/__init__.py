@@ -102,6 +102,28 @@ _MAKERS: dict[str, _Maker] = {
 
 STRIDED = frozenset({"concat", "copy", "crop", "crop_gradient", "slice", "tile"})
 """What takes operands of any strides."""
+CHANNELS_LAST = frozenset(
+    {
+        *("accuracy", "softmax", "softmax_gradient"),
+        *("batch_norm", "batch_norm_global_gradient", "batch_norm_gradient"),
+        *("batch_norm_normalize", "batch_norm_slice_gradient", "batch_norm_slice_statistics"),
+        *("batch_norm_slice_sums", "batch_norm_statistics", "channel_sums"),
+        *("expr", "expr_sum"),
+        *("infogain_loss", "infogain_loss_gradient"),
+        *("lrn_across", "lrn_across_gradient", "lrn_within", "lrn_within_gradient"),
+        *("max_pool", "max_pool_gradient", "mean_pool", "mean_pool_gradient"),
+        *("softmax_with_loss", "softmax_with_loss_gradient"),
+    }
+)
+"""What takes images with channels last in memory, too."""
+LABELS = {
+    "accuracy": 1,
+    "infogain_loss": 1,
+    "infogain_loss_gradient": 2,
+    "softmax_with_loss": 1,
+    "softmax_with_loss_gradient": 2,
+}
+"""Which operand of these is no image, but labels, one for each pixel, dense."""
 EPILOGUES = ("relu", "residual", "scale")
 """What the CPU's kernels may be told to do after their own work, see graphc/ops/kernel.py."""
 
@@ -119,11 +141,20 @@ def work(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec])
     for name in EPILOGUES:
         if told.get(name):
             refuse(symbol, f"it has no epilogue {name!r}")
-    if symbol not in STRIDED:
-        for number, spec in enumerate((*reads, *writes)):
-            if not spec.is_dense:
-                refuse(symbol, f"operand {number} has strides {spec.steps}, not dense ones")
+    if symbol not in STRIDED | products.TAKE_ANY_ORDER:
+        check(symbol, (*reads, *writes))
     return _MAKERS[symbol](symbol, told, reads, writes)
+
+
+def check(symbol: str, specs: Sequence[Spec]) -> None:
+    """Raise GC-A001 for operands that are not dense, but images with channels last where these are
+    taken: then all operands must be so, or lie alike both ways."""
+    last = symbol in CHANNELS_LAST and any(not spec.is_dense for spec in specs)
+    for number, spec in enumerate(specs):
+        is_last = last and number != LABELS.get(symbol)
+        if not (spec.is_channels_last if is_last else spec.is_dense):
+            beside = "beside others with channels last" if spec.is_dense else "not dense ones"
+            refuse(symbol, f"operand {number} has strides {spec.steps}, {beside}")
 
 
 __all__ = ["Launch", "Spec", "Work", "symbols", "work"]

@@ -113,14 +113,18 @@ def _work(
         f"out{k}[i] = static_cast<{spec.item}>({plus}result{k});\n"
         for k, (spec, _) in enumerate(outs)
     )
-    loop = _DRAWN if draws else _PLAIN
+    is_turned = draws and not result.is_dense
+    loop = _DRAWN_TURNED if is_turned else _DRAWN if draws else _PLAIN
+    stream += ["Index channels", "Index area"] if is_turned else []
     parameters = ", ".join(["Index count", *sizes, *stream, *pointers])
     name, text = _named("expr", f"({parameters}) {{\n{loop % body}}}\n")
     args = (np.int64(result.size), *map(np.int64, numbers))
     if draws:
         args = (*args, np.uint32(told["layer"]), np.int64(told.get("first", 0)), STREAM)
+    if is_turned:
+        args = (*args, *map(np.int64, (result.shape[1], math.prod(result.shape[2:]))))
     args = (*args, *(each[-1] for each in (*inputs, *outs)))
-    threads = -(-result.size // 4) + 1 if draws else result.size
+    threads = -(-result.size // 4) + 1 if draws and not is_turned else result.size
     return Work((Launch(text, name, *over(threads), args),) if result.size else ())
 
 
@@ -135,6 +139,16 @@ if (i < 0 || i >= count) continue;
 const float u = unit_of(words.at[k]);
 %s}
 }
+"""
+# With channels last in memory draws are still those of the elements' places with channels before.
+_DRAWN_TURNED = """for (Index i = thread_in_grid(); i < count; i += threads_of_grid()) {
+const Index plane = i / channels / area * channels + i %% channels;
+const Index drawn = first + plane * area + i / channels %% area;
+const Words words = draw_words(*stream, drawn / 4, layer, 0);
+const unsigned lower = drawn %% 2 ? words.at[1] : words.at[0];
+const unsigned upper = drawn %% 2 ? words.at[3] : words.at[2];
+const float u = unit_of(drawn %% 4 < 2 ? lower : upper);
+%s}
 """
 
 
@@ -179,11 +193,17 @@ def expression_sum(symbol: str, told: Told, reads: Sequence[Spec], writes: Seque
     lines = _SUM % (body, f"static_cast<{writes[0].item}>({plus}sum{times})")
     parameters = ", ".join(["Index outer", "Index kept", "Index inner", *pointers])
     name, text = _named("expr_sum", f"({parameters}) {{\n{lines}}}\n")
-    numbers = tuple(np.int64(told[n]) for n in ("outer", "kept", "inner"))
+    outer, kept, inner = (int(told[n]) for n in ("outer", "kept", "inner"))
+    first = reads[operands[0]]
+    if not first.is_dense:
+        if kept > 1 and (outer, kept) != first.shape[:2]:
+            refuse(symbol, f"axis 1 of {first.shape}, channels last, is not the one that is kept")
+        outer, inner = outer * inner, 1
+    numbers = map(np.int64, (outer, kept, inner))
     places = [*operands, *([factor] if factor is not None else []), len(reads)]
     args = (*numbers, *map(Operand, places))
-    launch = Launch(text, name, (told["kept"],), (THREADS,), args, per_warp())
-    return Work((launch,) if told["kept"] else ())
+    launch = Launch(text, name, (kept,), (THREADS,), args, per_warp())
+    return Work((launch,) if kept else ())
 
 
 _SUM = """GRAPHC_SHARED(float, warps);

@@ -1,8 +1,7 @@
-"""Work of pooling and of local response normalization; images are (N, C, H, W), dense."""
+"""Work of pooling and of local response normalization; images are (N, C, H, W)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from graphc.cuda.launch import (
@@ -15,7 +14,6 @@ from graphc.cuda.launch import (
     Spec,
     Told,
     Work,
-    long,
     over,
     refuse,
     struct,
@@ -48,18 +46,24 @@ def pooling_gradient(
     dy, dx = reads[0], writes[0]
     adds = bool(told.get("accumulate"))
     used = len(reads) - adds
-    types = ", ".join(r.item for r in reads[:used])
-    args = (_pool_image(told, dx, dy), np.int32(adds), *map(Operand, range(used)))
-    launch = Launch(
-        "pool.cu", f"graphc::{symbol}<{types}>", *over(dx.size), (*args, Operand(len(reads)))
-    )
-    return Work((launch,))
+    index, item = (Operand(1), reads[1].item) if used == 2 else (NULL, "unsigned char")
+    numbers = (_pool_image(told, dx, dy), np.int32(adds))
+    args = (*numbers, Operand(0), index, Operand(len(reads)))
+    name = f"graphc::pool_gradient<{dy.item}, {item}>"
+    return Work((Launch("pool.cu", name, *over(dx.size), args),))
 
 
 def _pool_image(told: Told, x: Spec, y: Spec) -> object:
     axes = zip(x.shape[2:], told["kernel"], told["stride"], told["pad"], strict=True)
     numbers = [n for axis in axes for n in axis]
-    return long(*numbers, *y.shape[2:], math.prod(x.shape[:2]))
+    return _image((*numbers, *y.shape[2:], x.shape[0]), x, y)
+
+
+def _image(numbers: Sequence[int], *images: Spec) -> object:
+    """A struct of numbers, and of an ImageOrder, see kernels/image.h."""
+    is_last = not all(image.is_dense for image in images)
+    longs = map(np.int64, (*numbers, images[0].shape[1]))
+    return struct(*longs, np.int32(is_last))
 
 
 def lrn(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
@@ -103,4 +107,5 @@ def lrn_within_gradient(
 
 def _lrn_told(told: Told, x: Spec) -> tuple[object, object]:
     numbers = (np.float32(told[name]) for name in ("shift", "share", "beta"))
-    return struct(np.int64(told["radius"]), *numbers), long(*x.shape)
+    n, _, h, w = x.shape
+    return struct(np.int64(told["radius"]), *numbers), _image((n, h, w), x)

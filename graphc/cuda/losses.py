@@ -24,6 +24,7 @@ from graphc.cuda.launch import (
     over,
     over_rows,
     per_warp,
+    refuse,
     struct,
 )
 from graphc.numpy_later import np
@@ -38,7 +39,7 @@ def softmax_with_loss(
     symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]
 ) -> Work:
     """x, label -> loss and perhaps prob."""
-    rows, count = rows_of(reads[0], told["axis"])
+    rows, count = rows_of(symbol, reads[0], told["axis"])
     prob = Operand(3) if len(writes) > 1 else NULL
     args = (rows, _rule(told), Operand(0), Operand(1), prob, Scratch(0), Scratch(4 * count), FAULT)
     first = Launch("softmax.cu", f"graphc::{symbol}<{reads[0].item}>", *over_rows(count), args)
@@ -47,7 +48,7 @@ def softmax_with_loss(
 
 def infogain_loss(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
     """x, label, gains -> loss and perhaps prob."""
-    rows, count = rows_of(reads[0], told["axis"])
+    rows, count = rows_of(symbol, reads[0], told["axis"])
     prob = Operand(4) if len(writes) > 1 else NULL
     places = (*map(Operand, range(3)), prob, Scratch(0), Scratch(4 * count))
     args = (rows, _rule(told), *places, FAULT)
@@ -123,7 +124,7 @@ def softmax_with_loss_gradient(
     symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]
 ) -> Work:
     """dloss, prob, label -> dx, which may be prob."""
-    rows, count = rows_of(reads[1], told["axis"])
+    rows, count = rows_of(symbol, reads[1], told["axis"])
     args = (rows, _rule(told), *map(Operand, range(3)), Scratch(0), Operand(3), FAULT)
     name = f"graphc::{symbol}<{reads[1].item}>"
     return _divided(told, reads[2], Launch("softmax.cu", name, *over_rows(count), args))
@@ -133,7 +134,7 @@ def infogain_loss_gradient(
     symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]
 ) -> Work:
     """dloss, prob, label, gains -> dx, which may be prob."""
-    rows, count = rows_of(reads[1], told["axis"])
+    rows, count = rows_of(symbol, reads[1], told["axis"])
     args = (rows, _rule(told), *map(Operand, range(4)), Scratch(0), Operand(4), FAULT)
     name = f"graphc::{symbol}<{reads[1].item}>"
     return _divided(told, reads[2], Launch(SOURCE, name, *over_rows(count), args))
@@ -199,7 +200,7 @@ def euclidean_loss_gradient(
 
 def accuracy(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
     """x, label -> accuracy and perhaps per_class."""
-    rows, count = rows_of(reads[0], told["axis"])
+    rows, count = rows_of(symbol, reads[0], told["axis"])
     classes = reads[0].shape[told["axis"]]
     seen, right = Scratch(0, "i32"), Scratch(4 * classes, "i32")
     args = (rows, _rule(told), Operand(0), Operand(1), seen, right, FAULT)
@@ -214,9 +215,13 @@ def accuracy(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Sp
     return Work(launches, 8 * classes)
 
 
-def rows_of(x: Spec, axis: int) -> tuple[Any, int]:
+def rows_of(symbol: str, x: Spec, axis: int) -> tuple[Any, int]:
     """x as rows of classes along an axis, and how many."""
     outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    if not x.is_dense:
+        if axis != 1:
+            refuse(symbol, f"axis {axis} of strides {x.steps} is not the last in memory")
+        return long(outer * inner, x.shape[axis], 1), outer * inner
     return long(outer, x.shape[axis], inner), outer * inner
 
 

@@ -227,7 +227,7 @@ def _each(count: int) -> tuple[tuple[int], tuple[int]]:
 
 def softmax(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
     """softmax: x -> y; softmax_gradient: dy, y -> dx; each may lie over its first operand."""
-    rows, count = rows_of(reads[0], told["axis"])
+    rows, count = rows_of(symbol, reads[0], told["axis"])
     args = (rows, *map(Operand, range(len(reads) + 1)))
     name = f"graphc::{symbol}<{reads[0].item}>"
     return Work((Launch("softmax.cu", name, *over_rows(count), args),))

@@ -21,6 +21,8 @@ from graphc.cuda.launch import (
 )
 from graphc.numpy_later import np
 
+TAKE_ANY_ORDER = frozenset({"conv", "conv_depthwise", "conv_dweight", "deconv"})
+"""What takes each image, and the weight, dense or with channels last in memory."""
 SPATIAL = 3
 """Most spatial axes of a convolution."""
 SIDE = 16
@@ -45,7 +47,8 @@ def _pairs(
     bias = Operand(pairs + 1) if told["bias"] else NULL
     launches = []
     for k, (x, y) in enumerate(zip(reads, writes, strict=False)):
-        shape = _shape(symbol, told, *((x, y) if kernel == "convolution" else (y, x)))
+        sides = (x, y) if kernel == "convolution" else (y, x)
+        shape = _shape(symbol, told, *sides, reads[pairs])
         args = (shape, Operand(k), Operand(pairs), bias, Operand(len(reads) + k))
         launches.append(Launch("convolution.cu", name, *over(y.size), args))
     return Work(tuple(launches))
@@ -56,7 +59,7 @@ def weight_gradient(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequ
     sides = (1, 0) if told.get("transpose") else (0, 1)
     dy, x = (reads[side] for side in sides)
     adds = np.int32(bool(told.get("accumulate")))
-    args = (_shape(symbol, told, x, dy), adds, *map(Operand, sides), Operand(len(reads)))
+    args = (_shape(symbol, told, x, dy, writes[0]), adds, *map(Operand, sides), Operand(len(reads)))
     name = f"graphc::convolution_weight_gradient<{x.item}>"
     grid = (writes[0].size,)
     return Work((Launch("convolution.cu", name, grid, (THREADS,), args, per_warp()),))
@@ -67,12 +70,13 @@ def columns(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spe
     (given,), (made,) = reads, writes
     x, y = (given, made) if symbol == "im2col" else (made, given)
     name = f"graphc::{symbol}<{x.item}>"
-    args = (_shape(symbol, told, x, y), Operand(0), Operand(1))
+    args = (_shape(symbol, told, x, y, Spec(x.dtype, (1, 1))), Operand(0), Operand(1))
     return Work((Launch("convolution.cu", name, *over(made.size), args),) if made.size else ())
 
 
-def _shape(symbol: str, told: Told, x: Spec, y: Spec) -> Any:
-    """A ConvolutionShape from the side where windows move, x, and that of their results, y."""
+def _shape(symbol: str, told: Told, x: Spec, y: Spec, weight: Spec) -> Any:
+    """A ConvolutionShape from the side where windows move, x, that of their results, y, and the
+    weight between them."""
     axis, group = told["axis"], told["group"]
     rank = len(x.shape) - axis - 1
     if rank > SPATIAL:
@@ -82,7 +86,18 @@ def _shape(symbol: str, told: Told, x: Spec, y: Spec) -> Any:
     full = [(1, 1, 1, 1, 0, 1)] * (SPATIAL - rank) + axes
     channels, outputs = x.shape[axis] // group, y.shape[axis] // group
     numbers = [n for each in full for n in each]
-    return long(math.prod(x.shape[:axis]), group, channels, outputs, *numbers)
+    sides = (_steps(symbol, x, axis), _steps(symbol, y, axis), _steps(symbol, weight, 1))
+    steps = [n for side in sides for n in side]
+    return long(math.prod(x.shape[:axis]), group, channels, outputs, *steps, *numbers)
+
+
+def _steps(symbol: str, image: Spec, axis: int) -> tuple[int, int, int]:
+    """Elements from a sample, a channel, a pixel to the next; of a weight from an output, a
+    channel, a tap."""
+    if not (image.is_dense or (axis == 1 and image.is_channels_last)):
+        refuse(symbol, f"an operand of shape {image.shape} has strides {image.steps}")
+    channels, area = image.shape[axis], math.prod(image.shape[axis + 1 :])
+    return (channels * area, *((area, 1) if image.is_dense else (1, channels)))
 
 
 def matrix_product(

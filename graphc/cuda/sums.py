@@ -18,6 +18,7 @@ from graphc.cuda.launch import (
     long,
     over,
     per_warp,
+    refuse,
     shares,
 )
 from graphc.numpy_later import np
@@ -33,6 +34,10 @@ def channel_sums(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequenc
     x, axis = reads[0], told["axis"]
     outer, kept, inner = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
     adds, result = bool(told.get("accumulate")), Operand(len(reads))
+    if not x.is_dense:
+        if axis != 1:
+            refuse(symbol, f"axis {axis} of strides {x.steps} is not the last in memory")
+        outer, inner = outer * inner, 1
     if inner == 1 and kept:
         return column_sums((outer, kept), x.item, Operand(0), result, adds=adds)
     args = (*map(long, (outer, kept, inner)), np.int32(adds), Operand(0), result)

@@ -3,6 +3,7 @@
 #include "device.h"
 #include "gather.h"
 #include "grid.h"
+#include "image.h"
 #include "labels.h"
 #include "lrn.h"
 #include "lstm.h"

@@ -37,6 +37,20 @@ def _behind(array: np.ndarray, offset: int) -> np.ndarray:
     return array.reshape(-1)[offset // array.itemsize :] if offset else array
 
 
+def turned(array: np.ndarray) -> np.ndarray:
+    """The same values with axis 1 running fastest in memory, if there are more than two."""
+    if array.ndim < 3:
+        return np.array(array)
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
+
+
+def memory(array: np.ndarray) -> np.ndarray:
+    """All that lies between an array's first and last element, as a kernel is given it."""
+    steps = zip(array.shape, array.strides, strict=True)
+    count = 1 + sum((n - 1) * step for n, step in steps) // array.itemsize
+    return np.lib.stride_tricks.as_strided(array, (count if array.size else 0,), (array.itemsize,))
+
+
 class Bench:
     """One library of all kernels that the works use."""
 

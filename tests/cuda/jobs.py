@@ -10,7 +10,9 @@ import numpy as np
 from cuda.bench import DTYPES, SEED, STEP
 
 from graphc.check.case import Case, cases, draw
-from graphc.cuda import Spec, Work, symbols, work
+from graphc.cuda import CHANNELS_LAST, Spec, Work, symbols, work
+from graphc.cuda.launch import channels_last
+from graphc.cuda.products import TAKE_ANY_ORDER
 from graphc.errors import GraphError
 from graphc.ops.kernel import PLAIN, Kernel
 from graphc.ops.spec import Ctx
@@ -48,6 +50,17 @@ class Job:
         return work(self.symbol, {**self.told, "accumulate": True}, reads, self.written)
 
     @property
+    def turned(self) -> Work:
+        """The same of images with channels last in memory."""
+        reads, writes = self.last(self.reads), self.last(self.wanted)
+        return work(self.symbol, self.told, reads, writes)
+
+    def last(self, arrays: Arrays) -> list[Spec]:
+        """What they are with channels last; of labels, which have none, as they are."""
+        specs = zip(arrays, self._specs(arrays), strict=True)
+        return [each if role == "label" else last(each) for role, each in specs]
+
+    @property
     def written(self) -> tuple[Spec, ...]:
         return self._specs(self.wanted)
 
@@ -63,6 +76,11 @@ class Job:
 
     def _dtype(self, role: str) -> Any:
         return DTYPES[self.dtypes[role]]
+
+
+def last(spec: Spec) -> Spec:
+    """The operand with channels last in memory."""
+    return Spec(spec.dtype, spec.shape, channels_last(spec.shape))
 
 
 class Sample:
@@ -134,6 +152,19 @@ class Sample:
     @staticmethod
     def _exact(values: Arrays) -> Arrays:
         return {r: v.astype(np.float64) for r, v in values.items()}
+
+
+def turned_jobs(jobs: list[Job]) -> tuple[list[Job], dict[str, str]]:
+    """Those whose images may have channels last; and why others that do so elsewhere may not."""
+    found, refused = [], {}
+    for job in jobs:
+        has_images = any(not s.is_dense for s in (*job.last(job.reads), *job.last(job.wanted)))
+        if has_images and job.symbol in CHANNELS_LAST | TAKE_ANY_ORDER:
+            try:
+                found += [job] if job.turned else []
+            except GraphError as error:
+                refused[job.id] = error.message
+    return found, refused
 
 
 def all_jobs() -> tuple[list[Job], dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from core.rows import gapped
-from cuda.bench import DTYPES, Bench, spec
+from cuda.bench import DTYPES, Bench, memory, spec, turned
 
 from graphc.cuda import STRIDED, Spec, work
 from graphc.cuda.launch import ITEM_BYTES, ITEMS
@@ -37,23 +37,12 @@ USES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray]]] = {
 }
 
 
-def turned(array: np.ndarray) -> np.ndarray:
-    """The same values with axis 1 running fastest in memory."""
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
-
-
 LAYOUTS = {"with gaps": (gapped, gapped), "turned": (turned, np.array), "back": (np.array, turned)}
 
 
 def described(array: np.ndarray) -> Spec:
     dense = spec(array)
     return Spec(dense.dtype, array.shape, tuple(s // array.itemsize for s in array.strides))
-
-
-def memory(array: np.ndarray) -> np.ndarray:
-    """All that lies between an array's first and last element, as a kernel is given it."""
-    count = 1 + sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) // 4
-    return np.lib.stride_tricks.as_strided(array, (count,), (4,))
 
 
 Made = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], Any]
@@ -89,6 +78,7 @@ def test_operands_of_any_strides(bench: Bench, symbol: str, layout: str) -> None
     ("symbol", "told", "shapes", "message"),
     [
         ("softmax", {"axis": 1}, ((2, 3, 4),), r"operand 0 has strides \(24, 8, 2\)"),
+        ("expr", {}, ((2, 3, 4, 5),), "operand 0 has strides"),
         ("conv", {"relu": True}, ((2, 3, 4, 5),) * 2, "it has no epilogue 'relu'"),
     ],
 )
@@ -98,6 +88,19 @@ def test_what_is_not_taken_is_refused(
     specs = [described(np.zeros((*s[:-1], 2 * s[-1]), np.float32)[..., ::2]) for s in shapes]
     with pytest.raises(GraphError, match=f"GC-A001: cuda kernel {symbol}: {message}"):
         work(symbol, told, specs, specs)
+
+
+def test_images_of_both_orders_are_not_taken_together() -> None:
+    both = [described(turned(X)), described(X)]
+    with pytest.raises(GraphError, match=r"operand 1 has strides .*, beside others with channels"):
+        work("mean_pool", {}, both[:1], both[1:])
+
+
+def test_labels_lie_as_they_are() -> None:
+    x, label, loss = described(turned(X)), described(turned(X[:, 0])), Spec("f32", ())
+    told = {"axis": 1, "divisor": 1}
+    with pytest.raises(GraphError, match=r"operand 1 has strides .*, not dense ones"):
+        work("softmax_with_loss", told, [x, label], [loss])
 
 
 def test_item_types_are_as_wide_as_arrays_of_them() -> None:
