@@ -24,7 +24,8 @@ from graphc.plan import Plan, Step, StepKind
 from graphc.program import HOST
 from graphc.records import record
 from graphc.runtime.executable import Executable
-from graphc.runtime.peaks import Peaks, measure_peaks
+from graphc.runtime.peaks import Peaks, measure_peaks, published_peaks
+from graphc.runtime.targets import GPU, split_target
 from graphc.runtime.threads import usable_cpus
 from graphc.runtime.training import TrainingNet
 from graphc.services import sample_inputs
@@ -73,7 +74,8 @@ class CallTime:
 class BenchReport:
     """`run_us`: how long each run took as its caller sees it; `outside_us`: the median of what that
     is beyond the calls, to feed and to give results; `warmup`: runs before these; `samples`: of a
-    batch; `plan` None: the target has none; `train`: a run is forward, backward and update."""
+    batch; `plan` None: the target has none; `train`: a run is forward, backward and update;
+    `is_split`: calls are timed one by one, else their times, and `outside_us`, are 0."""
 
     name: str
     target: str
@@ -88,6 +90,7 @@ class BenchReport:
     plan: Plan | None
     notes: tuple[str, ...] = ()
     train: bool = False
+    is_split: bool = True
 
     def percentile(self, percent: float) -> float:
         """Microseconds that so many of a hundred runs stay below, interpolated."""
@@ -168,12 +171,16 @@ def bench(
             exe = stack.enter_context(make(net, target=target, batch=batch, threads=threads))
         if isinstance(exe, TrainingNet) and exe.target == "reference":
             fail("GC-R002", "steps of the reference target are not timed", "use target='cpu'")
+        name, _ = split_target(exe.target)
+        if name == "fake":
+            fail("GC-R002", "target fake shows whether a plan is right, not how fast it is")
         feeds = dict(sample_inputs(exe.graph) if inputs is None else inputs)
-        yardstick = peaks or measure_peaks(
-            usable_cpus() if exe.target == "reference" else exe.threads
-        )
+        threads, is_split = usable_cpus() if name == "reference" else exe.threads, name != GPU
+        yardstick = peaks or (measure_peaks(threads) if is_split else published_peaks())
         warmed = _warm_up(exe, feeds, warmup)
-        run_us, call_us = _timed(exe, feeds, repeat, SECONDS if seconds is None else seconds)
+        run_us, call_us = _timed(exe, feeds, repeat, seconds or SECONDS, is_split)
+        outside = float(np.median(run_us - call_us.sum(axis=1)))
+        times = np.median(call_us, axis=0).tolist() if is_split else []
         return BenchReport(
             name=exe.graph.name,
             target=exe.target,
@@ -181,13 +188,14 @@ def bench(
             samples=batch_size(exe.graph) or 1,
             inputs=exe.inputs,
             run_us=tuple(run_us.tolist()),
-            outside_us=float(np.median(run_us - call_us.sum(axis=1))),
+            outside_us=outside if is_split else 0.0,
             warmup=warmed,
-            calls=tuple(_calls(exe, np.median(call_us, axis=0).tolist(), yardstick)),
+            calls=tuple(_calls(exe, times, yardstick)),
             peaks=yardstick,
             plan=None if exe.target == "reference" else exe.plan,
             notes=tuple(exe.graph.notes),
             train=isinstance(exe, TrainingNet),
+            is_split=is_split,
         )
 
 
@@ -213,9 +221,13 @@ def _warm_up(exe: Executable, feeds: Mapping[str, npt.ArrayLike], warmup: int | 
 
 
 def _timed(
-    exe: Executable, feeds: Mapping[str, npt.ArrayLike], repeat: int | None, seconds: float
+    exe: Executable,
+    feeds: Mapping[str, npt.ArrayLike],
+    repeat: int | None,
+    seconds: float,
+    is_split: bool,
 ) -> tuple[F64, F64]:
-    """Microseconds of each run, and of the calls in it: (runs,), (runs, calls)."""
+    """Microseconds of each run, and of the calls in it: (runs,), (runs, calls or 0)."""
     runs: list[float] = []
     calls: list[list[float]] = []
     end = time.perf_counter() + seconds
@@ -224,7 +236,7 @@ def _timed(
         _run(exe, feeds)
         done = time.perf_counter()
         runs.append(1e6 * (done - start))
-        calls.append(exe.times())
+        calls.append(exe.times() if is_split else [])
         if repeat is None and done >= end:
             break
     return np.array(runs), np.array(calls).reshape(len(runs), -1)
@@ -243,7 +255,8 @@ def _calls(exe: Executable, times: Sequence[float], peaks: Peaks) -> list[CallTi
     low = Lowering(exe.graph, exe.program, exe.plan)
     steps = exe.plan.steps if isinstance(exe, TrainingNet) else low.steps("forward")
     runs = [step for step in steps if step.kind is StepKind.RUN]
-    return [_call(low, step, us, peaks) for step, us in zip(runs, times, strict=True)]
+    each = times or [0.0] * len(runs)
+    return [_call(low, step, us, peaks) for step, us in zip(runs, each, strict=True)]
 
 
 def _call(low: Lowering, step: Step, us: float, peaks: Peaks) -> CallTime:

@@ -24,6 +24,8 @@ TABLE = Path(__file__).parent / "tables" / "cpu.json"
 VERSION = 1
 MAX_BYTES = 64 << 20
 MEASURED, SHIPPED = "measured", "table"
+REMARK = "kernels: "
+"""How a remark on the choice of kernels begins."""
 COPIES = {"copy 4096": 4096, "copy 67108864": 67_108_864}
 """Copies to the host pool that are measured: key -> bytes."""
 
@@ -71,7 +73,7 @@ class Costs:
 def known_costs(threads: int, cache: Path | None = None) -> Costs:
     """What was measured on a machine like this one with so many threads. Raises GC-F001 for a file
     that cannot be read, GC-A001 for one that `graphc tune` did not write."""
-    return Costs(threads, *_times(cache_file(threads, cache)))
+    return Costs(threads, *read_times(cache_file(threads, cache)))
 
 
 def pool_key(key: str, is_file: bool) -> str:
@@ -89,18 +91,23 @@ def cache_file(threads: int, cache: Path | None = None) -> Path:
 def keep_times(times: Mapping[str, float], threads: int, cache: Path | None = None) -> Path:
     """Add measured times to the cache; returns its file. Raises GC-F002."""
     path = cache_file(threads, cache)
-    known = {**_times(path)[0], **times}
+    about = {"processor": _processor(), "isa": _core.isa(), "onednn": _core.onednn_version()}
+    write_times(path, {**about, "threads": threads}, times)
+    return path
+
+
+def write_times(path: Path, about: Mapping[str, Any], times: Mapping[str, float]) -> None:
+    """Add times to a file, which says what they are `about`. Raises GC-F002."""
+    known = {**read_times(path)[0], **times}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GraphError("GC-F002", f"cannot make folder {str(path.parent)!r}: {error}") from error
-    about = {"processor": _processor(), "isa": _core.isa(), "onednn": _core.onednn_version()}
-    text = {"version": VERSION, **about, "threads": threads, "us": dict(sorted(known.items()))}
+    text = {"version": VERSION, **about, "us": dict(sorted(known.items()))}
     write_file(path, json.dumps(text, indent=1) + "\n")
-    return path
 
 
-def _times(path: Path) -> tuple[dict[str, float], str]:
+def read_times(path: Path) -> tuple[dict[str, float], str]:
     """Times and a checksum of the file that has them."""
     try:
         stat = path.stat()
@@ -159,10 +166,13 @@ def _processor() -> str:
 __all__ = [
     "COPIES",
     "MEASURED",
+    "REMARK",
     "SHIPPED",
     "Costs",
     "cache_file",
     "keep_times",
     "known_costs",
     "pool_key",
+    "read_times",
+    "write_times",
 ]

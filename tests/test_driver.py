@@ -116,7 +116,7 @@ def test_notes_on_weights(here):
         ({"target": "gpu"}, "GC-R002"),
         ({"target": ""}, "GC-R002"),
         ({"target": "cuda"}, "GC-X001"),
-        ({"target": "fake"}, "GC-X001"),
+        ({"target": "cpu:1"}, "GC-R002"),
         ({"memory": "1GiB", "target": "reference"}, "GC-U001"),
         ({"memory": 5}, "GC-M001"),
         ({"passes": "remove_dropout"}, "GC-T001"),

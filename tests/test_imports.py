@@ -46,6 +46,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("memory",),
     ("tuning", "benchmark", "comparison", "exporting", "gradient_check", "layer_sensitivity"),
+    ("gpu_tuning",),
     ("demonstration",),
     ("*",),
     ("cli",),

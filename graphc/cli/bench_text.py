@@ -24,7 +24,8 @@ BASES = {
 def tell(report: BenchReport) -> None:
     """What was measured, and what it comes to."""
     peaks = report.peaks
-    how = f" ({peaks.isa}), {count_text(report.threads, 'thread')}" if report.plan else ""
+    threads = f", {count_text(report.threads, 'thread')}" if report.is_split else ""
+    how = f" ({peaks.isa}){threads}" if report.plan else ""
     say(f"{report.name or 'a net without a name'} on target {report.target}{how}")
     inputs = [f"{name} {shape_text(shape)}" for name, shape in report.inputs.items()]
     unit, scale = ("ms", 1e3) if report.median_us < 1e6 else ("s", 1e6)
@@ -48,7 +49,8 @@ def tell(report: BenchReport) -> None:
         "work": f"{flop_text(report.macs)}, so {_digits(report.flops / 1e9)} GFLOP/s",
         "roofline": f"{best} {unit} with each call at its peak; this is {share} % of it",
         "machine": f"at most {_digits(peaks.flops / 1e9)} GFLOP/s of FMA and "
-        f"{_digits(peaks.bandwidth / 1e9)} GB/s of memory, {count_text(peaks.threads, 'thread')}",
+        f"{_digits(peaks.bandwidth / 1e9)} GB/s of memory, "
+        + (count_text(peaks.threads, "thread") if report.is_split else "as published"),
     }
     for title, text in lines.items():
         say(f"{title:<10}{text}")

@@ -8,9 +8,12 @@ import click
 
 from graphc.benchmark import BenchReport, CallTime
 from graphc.cli.bench_text import tell, tell_calls, tell_kinds
+from graphc.cli.gpu import GpuCommand
 from graphc.cli.inputs import print_notes, read_feeds
 from graphc.cli.nets import folder_hint, is_artefact, open_executable, open_training
 from graphc.cli.options import (
+    choose_gpu,
+    gpu_option,
     input_options,
     json_option,
     net_options,
@@ -39,7 +42,7 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
-@click.command("bench")
+@click.command("bench", cls=GpuCommand)
 @click.argument("net")
 @click.option(
     "--repeat", type=click.IntRange(min=1, max=100_000), metavar="N", help="Runs to time."
@@ -59,6 +62,7 @@ class Seconds(click.ParamType[float]):
     help="Order of these rows; asks for them.  [default: order]",
 )
 @target_option
+@gpu_option
 @threads_option
 @input_options
 @net_options
@@ -86,6 +90,7 @@ def command(
 
     if repeat is not None and seconds is not None:
         fail("GC-C001", "--repeat and --seconds exclude each other", "leave one of them out")
+    choose_gpu(options)
     opened = open_training if train else open_executable
     with folder_hint(net), opened(net, options) as exe:
         print_notes(exe.graph, is_artefact(net))
@@ -96,6 +101,9 @@ def command(
         return
     tell(report)
     say("")
+    if not report.is_split:
+        say("kernels of a GPU are not timed one by one; `graphc plan --gpu --explain` lists them")
+        return
     if per_call or sort is not None:
         tell_calls(report, by_time=sort == "time")
     else:
@@ -125,7 +133,7 @@ def describe(report: BenchReport, *, by_time: bool = False) -> dict[str, Any]:
             "p99": report.percentile(99),
             "max": max(report.run_us),
             "mean": report.mean_us,
-            "outside": report.outside_us,
+            "outside": report.outside_us if report.is_split else None,
         },
         "samples_per_second": report.samples_per_second,
         "macs": report.macs,
@@ -155,8 +163,8 @@ def _call(call: CallTime, report: BenchReport) -> dict[str, Any]:
         "part": call.part,
         "kernel": call.kernel,
         "fused": list(call.fused),
-        "us": call.us,
-        "share": call.us / report.total_us,
+        "us": call.us if report.is_split else None,
+        "share": call.us / report.total_us if report.is_split else None,
         "macs": call.macs,
         "bytes": call.nbytes,
         "flops": call.flops,

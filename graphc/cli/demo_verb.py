@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphc.cli.options import json_option
+from graphc.cli.gpu import GpuCommand
+from graphc.cli.options import choose_gpu, gpu_option, json_option
 from graphc.cli.output import emit_json, say, size_text, strong
 
 if TYPE_CHECKING:
     from graphc.demonstration.demo import Demo
 
 
-@click.command("demo")
+@click.command("demo", cls=GpuCommand)
 @click.option(
     "--out",
     "folder",
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Which digits are held out, and how it all begins.",
 )
+@gpu_option
 @json_option
-def command(folder: str, seed: int, as_json: bool) -> None:
+def command(folder: str, seed: int, gpu: int | None, as_json: bool) -> None:
     """Train a small network on handwritten digits, compile it, and run it on digits it has not
     seen.
 
@@ -46,8 +48,10 @@ def command(folder: str, seed: int, as_json: bool) -> None:
     from graphc.demonstration.network import ITERATIONS
     from graphc.report.progress import Progress
 
+    options: dict[str, Any] = {"gpu": gpu, "target": None}
+    choose_gpu(options)
     with Progress(ITERATIONS) as progress:
-        found = demo(folder, seed=seed, listeners=(progress,))
+        found = demo(folder, seed=seed, listeners=(progress,), target=options["target"])
     emit_json(describe(found)) if as_json else tell(found)
 
 

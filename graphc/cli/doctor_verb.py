@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from graphc import __version__
+from graphc.cli.gpu_rows import gpu_rows
 from graphc.cli.options import json_option
 from graphc.cli.output import emit_json, say, size_text, table
 from graphc.config import Config, describe
@@ -32,7 +33,6 @@ EXTRAS = {
 TARGETS = {
     "reference": (OK, "float64 on the CPU: slow, and right"),
     "cpu": (OK, "float32 on the C++ core"),
-    "cuda": ("not built", "there is no GPU backend in this version"),
 }
 
 Row = tuple[str, str, str, str]
@@ -60,6 +60,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         rows.append(row)
     rows.append(_onednn())
     rows += [(f"target {t}", "", state, remark) for t, (state, remark) in TARGETS.items()]
+    rows += gpu_rows()
     settings = describe(Config.load())
     healthy = all(row[2] == OK for row in core)
     if as_json:

@@ -67,9 +67,11 @@ def _mean(text: str | None, strict: bool) -> tuple[float, ...] | Array:
 
 
 def print_notes(graph: Graph, compiled: bool) -> None:
-    """Say how the network came to its weights; of an artefact only what makes its results odd."""
+    """Say how the network came to its weights, and which libraries it lacks; of an artefact only
+    what makes its results odd, or slow."""
+    from graphc.costs import REMARK
     from graphc.driver import NO_WEIGHTS
 
     for remark in graph.notes:
-        if not compiled or remark.startswith(NO_WEIGHTS):
+        if not compiled or remark.startswith((NO_WEIGHTS, REMARK)):
             note(f"note: {remark}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphc.cli.options import FIXED, given, parse_shapes, spelled
+from graphc.cli.output import note
 from graphc.errors import GraphError, fail, near
 from graphc.ir.graph import Graph
 from graphc.ir.op import Effect
@@ -164,7 +165,7 @@ def open_executable(
     if not is_plain:
         refuse_fixed(net)
     use_ops(options["ops_files"])
-    return driver.open(
+    exe = driver.open(
         existing(net),
         target=target,
         keep=keep,
@@ -173,6 +174,10 @@ def open_executable(
         threads=threads,
         limits=Limits.of(options["strict"]),
     )
+    before = exe.meta.get("target")
+    if exe.target != "reference" and before not in (None, exe.target.partition(":")[0]):
+        note(f"{net!r} was compiled for target {before}, and is planned anew for {exe.target}")
+    return exe
 
 
 def parse_overrides(specs: Iterable[str], recipe: str | None = None) -> dict[str, str]:

@@ -103,6 +103,12 @@ ops_option = option(
 target_option = option(
     "--target", metavar="T", help="Where to run.  [default: cpu, or where it was compiled for]"
 )
+gpu_option = option(
+    "--gpu",
+    kind=at_least(0),
+    metavar="[=N]",
+    help="Run on a GPU, the first or that of number N: target cuda.",
+)
 threads_option = option(
     "--threads",
     kind=at_least(1, 1024),
@@ -216,6 +222,16 @@ def parse_numbers(option: str, text: str | None) -> tuple[float, ...]:
         return tuple(float(x) for x in text.split(",")) if text is not None else ()
     except ValueError:
         fail("GC-C001", f"{option} {text!r} is no list of numbers", f"write {option} 104,117,123")
+
+
+def choose_gpu(options: dict[str, Any]) -> None:
+    """Let --gpu, if it is there, be the target. Raises GC-C001 for another --target beside it."""
+    number, target = options.pop("gpu"), options["target"]
+    if number is None:
+        return
+    if target not in (None, "cuda"):
+        fail("GC-C001", f"--gpu and --target {target} exclude each other", "leave one of them out")
+    options["target"] = f"cuda:{number}" if number else "cuda"
 
 
 def given(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from graphc.budget import wish_of
+from graphc.cli.gpu import GpuCommand
 from graphc.cli.nets import keep_option, open_planned, parse_overrides
 from graphc.cli.options import (
     given,
@@ -23,6 +24,7 @@ from graphc.cli.options import (
 from graphc.cli.output import emit_json, note, note_budget, say
 from graphc.cli.plan_text import draw, tell
 from graphc.count import batch_size
+from graphc.cuda.library import library
 from graphc.errors import fail
 from graphc.ir.graph import Graph
 from graphc.lowering import Lowering
@@ -34,7 +36,7 @@ from graphc.report.residents import activation_bytes
 from graphc.train.build import MIXED
 
 
-@click.command("plan")
+@click.command("plan", cls=GpuCommand)
 @click.argument("net")
 @click.option("--train", is_flag=True, help="Plan what a solver runs, in phase TRAIN.")
 @click.option(
@@ -57,6 +59,7 @@ from graphc.train.build import MIXED
     show_default=True,
     help="model: plain float32 NCHW, no workspaces; cpu, cuda: what these run.",
 )
+@click.option("--gpu", type=click.IntRange(0), metavar="[=N]", help="Plan for target cuda.")
 @click.option("--keep", multiple=True, metavar="BLOB", help="A blob to keep, or all (repeatable).")
 @click.option("--timeline", "as_timeline", is_flag=True, help="Draw the bytes needed, by step.")
 @memory_option
@@ -98,6 +101,7 @@ def command(
     solver: str | None,
     fused_update: bool,
     target: str,
+    gpu: int | None,
     keep: tuple[str, ...],
     as_timeline: bool,
     memory: int | None,
@@ -128,6 +132,7 @@ def command(
     if explain and not train:
         fail("GC-C001", "--explain tells what training keeps", "add --train")
     note_budget(memory, host)
+    target = _target(target, gpu)
     graph, how = open_planned(
         net, options, train, target, keep_option(keep), solver=solver, fused_update=fused_update
     )
@@ -171,6 +176,18 @@ def command(
             say(line)
     if html is not None:
         note(f"wrote {html}")
+
+
+def _target(target: str, gpu: int | None) -> str:
+    """`target`, or what --gpu means. Says which tables of libraries do not hold."""
+    if gpu is not None:
+        if given("target") and target != "cuda":
+            told = f"--gpu and --target {target} exclude each other"
+            fail("GC-C001", told, "leave one of them out")
+        target = "cuda"
+    if target == "cuda" and (remark := library(runs=False).remark):
+        note(f"note: {remark}")
+    return target
 
 
 def _check(memory: int | None, as_largest: bool, sweep: bool, train: bool) -> None:

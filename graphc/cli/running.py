@@ -14,6 +14,8 @@ from graphc.cli.options import (
     FIXED,
     INPUT_OPTIONS,
     NET_OPTIONS,
+    choose_gpu,
+    gpu_option,
     json_option,
     target_option,
     threads_option,
@@ -46,7 +48,7 @@ OPTIONS = (
         help="Return this blob, too, or `all` (repeatable).",
     ),
     target_option,
-    option("--gpu", kind=at_least(0), metavar="[=N]", help="Run on a GPU (not built yet)."),
+    gpu_option,
     threads_option,
     *NET_OPTIONS,
     json_option,
@@ -63,9 +65,7 @@ def run_plain(words: Sequence[str]) -> bool:
 
 def run(arguments: Sequence[str], options: dict[str, Any], *, is_plain: bool = False) -> None:
     """Obey the command line; see the command's help. `is_plain`: click has not read it."""
-    if options["gpu"] is not None:
-        hint = "leave --gpu out: target cpu runs everywhere; `graphc doctor` tells more"
-        fail("GC-X001", "there is no GPU backend in this version of graphc", hint)
+    choose_gpu(options)
     net, files = split_arguments(arguments, options["inputs"])
     output = options["output"]
     target = _target(output, [net, *files])

@@ -7,14 +7,22 @@ from typing import Any
 
 import click
 
+from graphc.cli.gpu import GpuCommand
 from graphc.cli.inputs import print_notes
 from graphc.cli.nets import load_net
-from graphc.cli.options import json_option, net_options, target_option, threads_option
+from graphc.cli.options import (
+    choose_gpu,
+    gpu_option,
+    json_option,
+    net_options,
+    target_option,
+    threads_option,
+)
 from graphc.cli.output import emit_json, say
 from graphc.report.text import number_text
 
 
-@click.command("test")
+@click.command("test", cls=GpuCommand)
 @click.argument("net")
 @click.option(
     "--iterations",
@@ -26,6 +34,7 @@ from graphc.report.text import number_text
 )
 @click.option("--quiet", is_flag=True, help="Only the means.")
 @target_option
+@gpu_option
 @threads_option
 @net_options
 @json_option
@@ -40,6 +49,7 @@ def command(net: str, iterations: int, quiet: bool, as_json: bool, **options: An
     from graphc.train.events import Event
     from graphc.train.testing import mean_outputs
 
+    choose_gpu(options)
     graph = load_net(net, options)
     print_notes(graph, False)
     exe = driver.compile(graph, target=options["target"], threads=options["threads"])

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from graphc.cli.gpu import GpuCommand
 from graphc.cli.inputs import print_notes
 from graphc.cli.nets import parse_overrides, use_ops
 from graphc.cli.options import (
+    choose_gpu,
+    gpu_option,
     host_option,
     json_option,
     memory_option,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 IO, INTERRUPTED = 7, 130
 
 
-@click.command("train")
+@click.command("train", cls=GpuCommand)
 @click.argument("solver", required=False)
 @click.option("--solver", "named", metavar="FILE", help="The solver prototxt.")
 @click.option(
@@ -60,6 +63,7 @@ IO, INTERRUPTED = 7, 130
 @pin_option
 @set_option
 @target_option
+@gpu_option
 @threads_option
 @ops_option
 @json_option
@@ -88,6 +92,7 @@ def command(
         fail("GC-C001", told, "graphc train --solver solver.prototxt")
     if weights is not None and resume is not None:
         fail("GC-C001", "--weights and --resume exclude each other", "a snapshot has weights")
+    choose_gpu(options)
     use_ops(options["ops_files"])
     note_budget(options["memory"], options["host"])
     opened = _open(solver or named or "", weights, resume, options)

@@ -74,6 +74,14 @@ def installed() -> str:
     """Version of the cuDNN wheel and its frontend, "9.19.0"; "" where one of them is missing."""
     try:
         version_of(FRONTEND)
+    except PackageNotFoundError:
+        return ""
+    return wheel()
+
+
+def wheel() -> str:
+    """Version of the cuDNN wheel; "" for none."""
+    try:
         return ".".join(version_of(PACKAGE).split(".")[:3])
     except PackageNotFoundError:
         return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from graphc.costs import MEASURED
 from graphc.cuda.launch import ITEM_BYTES, Spec
 from graphc.cuda.library import Library
 from graphc.cuda.plans import Product, fastest_first
@@ -32,8 +33,8 @@ def offers_of(library: Library) -> Variants:
     """The offers of a library's versions for a use: of a convolution the plans that none beats in
     both workspace and time, the fastest first; none where it has none.
 
-    Times are no measurements: cuDNN's order of the plans, each `STEP` slower than the one before,
-    times the time of the roofline.
+    Times that nobody has measured are estimates: cuDNN's order of the plans, each `STEP` slower
+    than the one before, times the time of the roofline.
     """
 
     def offers(use: Use) -> Sequence[Offer]:
@@ -42,16 +43,21 @@ def offers_of(library: Library) -> Variants:
         product = product_of(use)
         if product is None:
             return ()
-        plans = fastest_first(library.plans(product), library.tf32, library.deterministic)
+        plans = library.plans(product)
+        times = library.measured(product, plans)
+        if times is not None:
+            ranked = sorted(zip(times, plans, strict=True), key=lambda pair: pair[0])
+            plans = tuple(plan for _, plan in ranked)
+        plans = fastest_first(plans, library.tf32, library.deterministic)
+        if times is None:
+            rates = (library.microseconds(product, plan.is_tf32) for plan in plans)
+            times = tuple(_ranked(us, rank) for rank, us in enumerate(rates))
+            basis = ORDER
+        else:
+            times, basis = library.measured(product, plans) or (), MEASURED
         return [
-            Offer(
-                f"{CUDNN} {plan.key}",
-                plan.workspace,
-                _ranked(library.microseconds(product, plan.is_tf32), rank),
-                plan.is_deterministic,
-                ORDER,
-            )
-            for rank, plan in enumerate(plans)
+            Offer(f"{CUDNN} {p.key}", p.workspace, us, p.is_deterministic, basis)
+            for us, p in zip(times, plans, strict=True)
         ]
 
     return offers

@@ -76,15 +76,21 @@ class Demo:
 
 
 def demo(
-    folder: str | Path = FOLDER, *, seed: int = 1, listeners: Sequence[events.Listener] = ()
+    folder: str | Path = FOLDER,
+    *,
+    seed: int = 1,
+    listeners: Sequence[events.Listener] = (),
+    target: str | None = None,
 ) -> Demo:
     """Train on two thirds of 1,797 handwritten digits, compile, and run the rest.
 
     `folder` gets `FILES`; such as are there are replaced. `seed`: of the split, the order of the
-    digits, fillers and dropout. `listeners` hear the events of the training. Raises GC-U002 without
-    scikit-learn, GC-F002.
+    digits, fillers and dropout. `listeners` hear the events of the training. `target`: where it
+    trains and runs, None: cpu. Raises GC-U002 without scikit-learn, GC-F002, GC-X001.
     """
     started = time.perf_counter()
+    where = driver.DEFAULT_TARGET if target is None else target
+    driver.check_target(where)
     images, labels = _digits(seed)
     known = len(images) * 2 // 3
     place = Path(folder)
@@ -96,11 +102,11 @@ def demo(
     write_file(place / "solver.prototxt", solver(seed))
     history = History()
     own = {"net": str((place / "net.prototxt").resolve())}  # not one of this name where we are
-    training = Solver(place / "solver.prototxt", set=own, threads=THREADS)
+    training = Solver(place / "solver.prototxt", set=own, target=where, threads=THREADS)
     _train(training, images[:known], labels[:known], seed, (history, *listeners))
     optimized, report = driver.optimize(_learned(training, place))
-    target, meta = driver.DEFAULT_TARGET, {"recipe": report.recipe}
-    exe = driver.assemble(optimized, target=target, threads=THREADS, meta=meta)
+    meta = {"recipe": report.recipe}
+    exe = driver.assemble(optimized, target=where, threads=THREADS, meta=meta)
     exe.save(place / "digits.gcz")
     held_out, truth = images[known:], labels[known:]
     predictions, us = _run(exe, held_out)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from statistics import median
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -210,6 +211,18 @@ class CudaDevice:
             self._graphs[key] = self._captured(queue)
         with self._queued("graph", MAIN):
             self._graphs[key].launch(self.streams[MAIN])
+
+    def microseconds(self, queue: Callable[[], None], repeats: int) -> float:
+        """The median time of what `queue` queues on the main stream, but for its first run."""
+        main, times = self.streams[MAIN], []
+        for _ in range(repeats + 1):
+            first, last = self._cuda.Event(), self._cuda.Event()
+            first.record(main)
+            queue()
+            last.record(main)
+            self.synchronize()
+            times.append(1e3 * float(self._cuda.get_elapsed_time(first, last)))
+        return median(times[1:])
 
     def _captured(self, queue: Callable[[], None]) -> Any:
         """A graph of what is queued; whatever would allocate raises meanwhile."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from graphc import _core
+from graphc.cuda.library import GPU, Library
 from graphc.records import record
 
 MIB = 1 << 20
@@ -44,6 +45,13 @@ class Peaks:
     def microseconds(self, macs: int, nbytes: int) -> float:
         """The roofline: the longer of computing and moving, if either went at its peak."""
         return 1e6 * max(2 * macs / self.flops, nbytes / self.bandwidth)
+
+
+def published_peaks(gpu: str = GPU) -> Peaks:
+    """A GPU's, of graphc/tables: shares of published figures, and no measurements."""
+    library = Library(gpu)
+    flops, bandwidth = library.rate("f32"), library.rate("bytes")
+    return Peaks(gpu, 1, flops, bandwidth, bandwidth, 0)
 
 
 def measure_peaks(threads: int, stream_bytes: int | None = None) -> Peaks:

@@ -137,13 +137,13 @@ def test_doctor(cli, monkeypatch):
     monkeypatch.setenv("GRAPHC_CACHE", "/somewhere")
     done = cli("doctor")
     assert done.code == 0 and done.err == ""
-    for text in ("graphc  ", "C++ extension", "target reference", "target cuda", "not built"):
+    for text in ("graphc  ", "C++ extension", "target reference", "target cuda", "NVIDIA driver"):
         assert text in done.out
     assert "GRAPHC_CACHE  /somewhere" in done.out
     told = cli("doctor", "--json").json
     states = {check["name"]: check["state"] for check in told["checks"]}
     assert told["healthy"] is True and states["numpy"] == states["target cpu"] == "ok"
-    assert states["target cuda"] == "not built"
+    assert {"cupy", "NVRTC", "nvidia-cudnn-frontend", "cuDNN", "cuBLASLt"} <= states.keys()
     assert told["settings"]["GRAPHC_CACHE"] == "/somewhere"
 
 
