@@ -206,8 +206,15 @@ class _Reverse:
                     ins={f"x{i}": v for i, v in enumerate(summands)},
                     outs={"y": total},
                     role=Role.GRAD,
+                    samples=_samples(summands),
                 )
             )
             self.partial[value] = [total]
         self.graph.grads[value.name] = self.partial[value][0]
         return self.partial[value][0]
+
+
+def _samples(summands: list[Value]) -> tuple[int, int] | None:
+    """The slice of the batch that gradients are of, if it is one."""
+    made = {v.producer.of.samples if v.producer and v.producer.of else None for v in summands}
+    return made.pop() if len(made) == 1 else None

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+from graphc.budget import checked_size
 from graphc.errors import GraphError, Loc, fail
 from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph
@@ -220,6 +221,7 @@ def compile(  # the name the API promises
     seed: int = 0,
     set: Overrides = (),
     host: str | int | None = None,
+    mbs: str | int | None = None,
 ) -> Executable:
     """Compile a network into something that runs; a Graph given is not changed.
 
@@ -230,10 +232,13 @@ def compile(  # the name the API promises
     of target cpu: None, one for each CPU this process may use. `deterministic`: only kernels whose
     bits do not depend on the number of threads. `pin_variants`: every layer has the kernel that is
     fastest, whatever its workspace; else a budget may choose another, which may round differently.
-    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`. `measure`,
-    `allow_extensions`: as in `optimize`. `set`: as in `load`, for a path. Raises GC-M001 for a plan
-    over `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built or
-    cannot do this, and what `optimize` raises; unknown shapes open data sources (GC-D001, GC-F001).
+    `policy`, `overrides`, `host`: of training within a budget, as in `graphc.plan`. `mbs`: bytes of
+    a cache, or a size, that groups of layers run for on few samples at a time, see
+    `graphc.mbs.serialize`; the batch is then fixed. `measure`, `allow_extensions`: as in
+    `optimize`. `set`: as in `load`, for a path. Raises GC-R003 for no such groups, GC-M001 for a
+    plan over `memory`, GC-U001 for one of target reference, GC-X001 for a target that is not built
+    or cannot do this, and what `optimize` raises; unknown shapes open data sources (GC-D001,
+    GC-F001).
     """
     from graphc.passes.registry import resolve
 
@@ -249,6 +254,7 @@ def compile(  # the name the API promises
     )  # fmt: skip
     how: dict[str, Any] = {"target": target, "train": train, "keep": kept, "seed": seed}
     how |= {"threads": threads, "deterministic": deterministic, "pin_variants": pin_variants}
+    how["mbs"] = None if mbs is None else checked_size(mbs)
     return assemble(graph, **how, wish=wish, meta={"recipe": report.recipe})
 
 
@@ -260,22 +266,27 @@ def assemble(
     keep: Keep = (),
     wish: Wish | None = None,
     verified: bool = False,
+    mbs: int | None = None,
     **how: Any,
 ) -> Executable:
     """The executable of a graph on which all passes have run; the graph is then the executable's.
 
-    `wish`: what `checked_wish` makes of a budget. `verified`: the graph has been, as it is. `how`:
-    more arguments of `Executable`; `meta` goes into the artefact. Raises GC-X001 for a target that
-    cannot do this, GC-M001, GC-M002.
+    `wish`: what `checked_wish` makes of a budget. `verified`: the graph has been, as it is. `mbs`:
+    bytes, as in `compile`. `how`: more arguments of `Executable`; `meta` goes into the artefact.
+    Raises GC-X001 for a target that cannot do this, GC-M001, GC-M002, and what `serialize` raises.
     """
     check_target(target, None if wish is None else wish.memory)
     kept = kept_names(keep)
     fill_weights(graph)
+    if mbs is not None:
+        from graphc.mbs import serialize
+
+        serialize(graph, mbs, train, kept)
     if train:
         from graphc.autodiff import differentiate
 
         differentiate(graph, seeds=() if kept == "all" else kept)
-    if not verified or train:
+    if not verified or train or mbs is not None:
         verify(graph, 1)
     return Executable(graph, target=target, train=train, keep=kept, wish=wish, **how)
 

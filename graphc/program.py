@@ -100,7 +100,8 @@ class Call:
 
     `reads`, `writes`: operands in the kernel's order. `may_overwrite`: (write role, read role)
     pairs that may share bytes, element by element. `batch_axis`: the axis along which samples are
-    independent, None if they are not. `attrs`: the kernel's parameters.
+    independent, None if they are not. `attrs`: the kernel's parameters. `samples`: the range of the
+    batch that it works on, None for all of it.
     """
 
     id: int
@@ -114,6 +115,7 @@ class Call:
     effects: frozenset[Effect] = frozenset()
     batch_axis: int | None = None
     attrs: Attrs = field(default_factory=dict)
+    samples: tuple[int, int] | None = None
 
 
 @record(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from graphc.cli.options import (
     calibration_option,
     host_option,
     json_option,
+    mbs_option,
     memory_option,
     net_options,
     override_option,
@@ -69,6 +70,7 @@ TOLD = 5  # changes per pass that are printed; `inspect` shows all
 @policy_option
 @override_option
 @pin_option
+@mbs_option
 @click.option(
     "--keep",
     multiple=True,
@@ -130,6 +132,7 @@ def command(net: str, output: str | None, as_json: bool, **options: Any) -> None
         meta=meta,
         pin_variants=options["pin_variants"],
         wish=wish,
+        mbs=options["mbs"],
     )
     exe.save(target)
     elapsed = time.perf_counter() - started

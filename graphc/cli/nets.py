@@ -161,7 +161,8 @@ def open_executable(
         driver.check_target(target)
     if not is_artefact(net):
         graph = load_net(net, options)
-        return driver.compile(graph, keep=keep, target=target, threads=threads)
+        mbs = options.get("mbs")
+        return driver.compile(graph, keep=keep, target=target, threads=threads, mbs=mbs)
     if not is_plain:
         refuse_fixed(net)
     use_ops(options["ops_files"])

@@ -11,7 +11,7 @@ from graphc.errors import fail
 F = TypeVar("F", bound=Callable[..., Any])
 
 # What a prototxt can be asked for, and an artefact, which was compiled with it, cannot.
-FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights", "set")
+FIXED = ("weights", "phase", "level", "stages", "dialect", "seed", "strict_weights", "set", "mbs")
 
 
 def _setting() -> Any:
@@ -78,6 +78,12 @@ micro_batch_option = option(
     kind=at_least(1),
     metavar="N",
     help="Of training: run layers on N samples at a time; gradients add up to those of the batch.",
+)
+mbs_option = option(
+    "--mbs",
+    kind=_size,
+    metavar="SIZE",
+    help="Run groups of layers on few samples at a time, whose data fit in a cache of SIZE.",
 )
 pin_option = option(
     "--pin-variants",

@@ -69,7 +69,7 @@ def tell(found: dict[str, Any]) -> None:
 
 
 def _tell_traffic(told: dict[str, Any]) -> None:
-    """What mini-batch serialization would move."""
+    """What mini-batch serialization moves."""
     before, after = told["before_bytes"], told["after_bytes"]
     saved = f"{100 * (1 - after / before):.1f} % less" if before else "nothing"
     say(f"\nlayer by layer {size_text(before)} are moved; in groups {size_text(after)}, {saved}:")
@@ -89,9 +89,7 @@ def _tell_traffic(told: dict[str, Any]) -> None:
     table(names, rows, right="samples,times,cache,moved,in groups")
     if told["mixed"]:
         count = count_text(len(told["mixed"]), "layer")
-        say(
-            f"{count} mix samples, such as {told['mixed'][0]!r}, and are counted as if they did not"
-        )
+        say(f"{count} mix samples, such as {told['mixed'][0]!r}, and run on the whole batch")
 
 
 def _tell_replays(found: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from graphc.cli.options import (
     given,
     host_option,
     json_option,
+    mbs_option,
     memory_option,
     micro_batch_option,
     net_options,
@@ -86,11 +87,7 @@ from graphc.train.build import MIXED
     help="With --memory: what batches 1, 2, 4, ... need, until it is full. With --train alone: the "
     "time that training takes in less and less memory.",
 )
-@click.option(
-    "--mbs",
-    metavar="SIZE",
-    help="Bytes moved if groups of layers ran on few samples at a time, which fit in such a cache.",
-)
+@mbs_option
 @click.option("--html", metavar="FILE.html", help="Draw where every buffer lies, as one page.")
 @threads_option
 @net_options
@@ -114,7 +111,7 @@ def command(
     as_largest: bool,
     max_overhead: float,
     sweep: bool,
-    mbs: str | None,
+    mbs: int | None,
     html: str | None,
     as_json: bool,
     **options: Any,
@@ -139,7 +136,7 @@ def command(
     wish = wish_of(memory, policy, parse_overrides(override_specs, recipe), host, train)
     if not train and (wish.keep or wish.replay):
         fail("GC-C001", "--override tells what training keeps", "add --train")
-    how["micro_batch"] = micro_batch
+    how |= {"micro_batch": micro_batch, "mbs": mbs}
     batches = _batches(graph, how, wish, max_overhead, as_largest, sweep)
     batch = batches.get("largest_batch")
     low = lowered_within(graph, batch, replace(wish, memory=None, host=0) if sweep else wish, **how)
@@ -148,9 +145,7 @@ def command(
         told = [remark for remark in low.graph.notes if remark.startswith(MIXED)]
         found["micro_batch"] = {"samples": micro_batch, "notes": told}
     if mbs is not None:
-        from graphc.memory import mbs as count_traffic
-
-        found["mbs"] = count_traffic(graph, cache=mbs, train=train, batch=batch).told()
+        found["mbs"] = _groups(graph, how, mbs, batch)
     if sweep and memory is None:
         batches["time_sweep"] = [asdict(point) for point in swept(low, wish)]
     if train and (memory is not None or explain or wish.replay):
@@ -188,6 +183,14 @@ def _target(target: str, gpu: int | None) -> str:
     if target == "cuda" and (remark := library(runs=False).remark):
         note(f"note: {remark}")
     return target
+
+
+def _groups(graph: Graph, how: dict[str, Any], mbs: int, batch: int | None) -> dict[str, Any]:
+    """The groups that run."""
+    from graphc.memory import mbs as grouped
+
+    words = {key: how[key] for key in ("train", "keep", "passes") if key in how}
+    return grouped(graph, cache=mbs, batch=batch, **words).told()
 
 
 def _check(memory: int | None, as_largest: bool, sweep: bool, train: bool) -> None:

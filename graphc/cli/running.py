@@ -17,6 +17,7 @@ from graphc.cli.options import (
     choose_gpu,
     gpu_option,
     json_option,
+    mbs_option,
     target_option,
     threads_option,
 )
@@ -47,6 +48,7 @@ OPTIONS = (
         metavar="BLOB",
         help="Return this blob, too, or `all` (repeatable).",
     ),
+    mbs_option,
     target_option,
     gpu_option,
     threads_option,
@@ -77,7 +79,7 @@ def run(arguments: Sequence[str], options: dict[str, Any], *, is_plain: bool = F
         started = time.perf_counter()
         results = exe.run_held(feeds)
         elapsed = time.perf_counter() - started
-        plan = _plan(exe)
+        plan = _plan(exe) if options["as_json"] else None
     if target is not None:
         write_npz(target, results)
     report = {n: describe(n, a, labels, options["top"], names) for n, a in results.items()}
@@ -110,7 +112,8 @@ def _plan(exe: Executable) -> dict[str, Any] | None:
     if exe.target == "reference":
         return None
     plan = exe.plan
-    return {"peak_bytes": plan.peak_bytes, "breakdown": dict(plan.breakdown)}
+    told = {"peak_bytes": plan.peak_bytes, "breakdown": dict(plan.breakdown)}
+    return told | {"moved_bytes": sum(exe.moved())}
 
 
 def split_arguments(

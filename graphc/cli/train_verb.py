@@ -17,6 +17,7 @@ from graphc.cli.options import (
     gpu_option,
     host_option,
     json_option,
+    mbs_option,
     memory_option,
     micro_batch_option,
     ops_option,
@@ -57,6 +58,7 @@ IO, INTERRUPTED = 7, 130
 @memory_option
 @host_option
 @micro_batch_option
+@mbs_option
 @policy_option
 @override_option
 @click.option("--recipe", metavar="R.toml", help="Of its [[memory]]: what to keep, and to replay.")
@@ -121,6 +123,7 @@ def _open(path: str, weights: str | None, resume: str | None, options: dict[str,
         "overrides": parse_overrides(options["override_specs"], options["recipe"]),
         "pin_variants": options["pin_variants"],
         "micro_batch": options["micro_batch"],
+        "mbs": options["mbs"],
     }
     if resume is not None:
         return Solver.resume(resume, path, **how)

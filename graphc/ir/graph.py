@@ -73,7 +73,7 @@ class Node:
     `ins`, `params`, `outs` map role -> value in the layer's order; `outs` holds tops, then aux.
     A GRAD node's `of` is its forward node, `part` the name of the part, its reads are in `ins`.
     `loss` maps top roles to loss weights, `propagate` is `propagate_down` as written.
-    `first_sample`: of the whole batch, where the node sees but a slice of it.
+    `samples`: (first, past the last) of the whole batch, where the node sees but a slice of it.
     """
 
     op: type[Op]
@@ -91,7 +91,7 @@ class Node:
     propagate: tuple[bool, ...] = ()
     loc: Loc | None = None
     tops: tuple[str, ...] = ()
-    first_sample: int = 0
+    samples: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.tops = self.tops or tuple(self.outs)
@@ -111,7 +111,7 @@ class Node:
             env=env or Env(),
             name=self.name,
             top_names=tuple(blob_of(self.outs[r]) for r in self.tops if r in self.outs),
-            first_sample=self.first_sample,
+            first_sample=0 if self.samples is None else self.samples[0],
         )
 
     def has(self, what: Trait | Effect) -> bool:

@@ -118,6 +118,8 @@ class _Printer:
             words.append(f"of={self.index[node.of]}")
         if node.part:
             words.append(f"part={quoted(node.part)}")
+        if node.samples is not None:
+            words.append(f"samples={literal(node.samples)}")
         if node.phase != self.graph.phase:
             words.append(f"phase={node.phase}")
         if node.loc is not None and self.places:

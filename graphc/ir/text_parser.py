@@ -27,7 +27,14 @@ _NET_WORDS = {
     "fixed_size": bool,
     "file": str,
 }
-_NODE_WORDS = {"of": int, "part": str, "phase": Phase, "file": str, "line": int}
+_NODE_WORDS = {
+    "of": int,
+    "part": str,
+    "samples": tuple[int, int],
+    "phase": Phase,
+    "file": str,
+    "line": int,
+}
 
 
 def parse_graph(
@@ -204,6 +211,7 @@ class _Parser:
             propagate=draft.propagate,
             loc=loc,
             tops=tuple(draft.tops),
+            samples=words.get("samples"),
         )
 
     def _attr(self, draft: _Draft, line: str) -> None:

@@ -63,6 +63,7 @@ def program_of(
             effects=draft.effects,
             batch_axis=draft.batch_axis,
             attrs=attrs(draft),
+            samples=_samples(graph, draft),
         )
         for index, draft in enumerate(drafts)
     )
@@ -97,6 +98,12 @@ def with_fastest(program: Program) -> Program:
 
 def _time(variant: Variant) -> float:
     return variant.est_us
+
+
+def _samples(graph: Graph, draft: Draft) -> tuple[int, int] | None:
+    """The slice of the batch that a draft's layer works on."""
+    node = graph.nodes[draft.node]
+    return node.samples if node.of is None else node.of.samples
 
 
 class _Table:
@@ -190,12 +197,21 @@ class _Versions:
             self._count[index] += 1
         return self.read(role, value)
 
+    def _range(self, value: Value) -> tuple[int, int]:
+        """Bytes of the root that a value lies within."""
+        buffer = self.table.known[value]
+        start = buffer.view_of[1] if buffer.view_of is not None else 0
+        return start, start + max(1, buffer.nbytes)
+
     def _sharing(self, value: Value) -> tuple[int, ...]:
         if value not in self._touched:
             forest, known = self.table.forest, self.table.known
             family = self._families[_root_id(known[value])]
             mine = forest.layout(value)
-            shared = [v for v in family if v is value or overlap(forest.layout(v), mine)]
+            begin, end = self._range(value)
+            ranges = ((v, *self._range(v)) for v in family)
+            near = [v for v, first, past in ranges if first < end and begin < past]
+            shared = [v for v in near if v is value or overlap(forest.layout(v), mine)]
             self._touched[value] = tuple(known[v].id for v in shared)
         return self._touched[value]
 

@@ -72,6 +72,8 @@ def reshaped(layout: Layout, dims: tuple[int, ...]) -> Layout | None:
 
 def overlap(a: Layout, b: Layout) -> bool:
     """Do two layouts of one root have an element in common?"""
+    if a.offset + a.span <= b.offset or b.offset + b.span <= a.offset:
+        return False
     if not a.size or not b.size:
         return False
     one, other = (a.offset, _levels(a)), (b.offset, _levels(b))

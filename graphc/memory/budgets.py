@@ -52,6 +52,7 @@ def plan(
     host: str | int | None = None,
     overrides: Mapping[str, str] | None = None,
     micro_batch: int | None = None,
+    mbs: str | int | None = None,
 ) -> Plan:
     """The memory plan of a network; a Graph given is not changed.
 
@@ -67,13 +68,13 @@ def plan(
     `policy` chooses, see `graphc.plan.within.plan_within`. `host`: how much of what waits for the
     backward may be sent to the host. `overrides`: layer -> "keep", what it makes is never computed
     twice, or "replay", it always is. `micro_batch`: training runs layers on so many
-    samples at a time, see `graphc.micro_batches.micro_batched`. Raises GC-M001 where that does
-    not help, GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
+    samples at a time, see `graphc.micro_batches.micro_batched`. `mbs`: as in `graphc.compile`.
+    Raises GC-M001 where that does not help, GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
     GC-P005 for a wrong solver, and what loading raises.
     """
     how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
     how |= {"solver": solver, "fused_update": fused_update, "set": set}
-    how |= {"micro_batch": micro_batch}
+    how |= {"micro_batch": micro_batch, "mbs": mbs}
     wish = wish_of(memory, policy, overrides, host, train)
     return lowered_within(net, batch, wish, **how).plan
 

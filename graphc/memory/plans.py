@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphc import driver
-from graphc.budget import MAX_BYTES
+from graphc.budget import MAX_BYTES, checked_size
 from graphc.cuda.dense import offers_of
 from graphc.cuda.library import library
 from graphc.errors import fail
@@ -18,6 +18,7 @@ from graphc.ir.graph import Array, Graph, Value, typed
 from graphc.ir.verify import verify
 from graphc.lower import cpu, cuda, model
 from graphc.lowering import Lowering
+from graphc.mbs import serialize
 from graphc.plan import plan_program, verify_plan
 from graphc.plan.wish import Wish, forced_roots
 from graphc.plan.within import check_policy, plan_within
@@ -46,6 +47,7 @@ def lowered(
     fused_update: bool = True,
     set: Overrides = (),
     micro_batch: int | None = None,
+    mbs: str | int | None = None,
     wish: Wish | None = None,
 ) -> Lowering:
     """What a network is lowered to, with its plan; arguments and errors are those of `plan`.
@@ -66,15 +68,16 @@ def lowered(
     if solver is not None and not train:
         fail("GC-R002", "a solver is given, but nothing is trained", "say train=True, or --train")
     settings = Settings()
+    slices = {"micro_batch": micro_batch, "mbs": None if mbs is None else checked_size(mbs)}
     if solver is not None:
         from graphc.front.overrides import split_overrides
 
         own, of_net = split_overrides(set)
         settings = read_settings(solver, set=own)
-        graph = prepared(net, train, batch, keep, passes, settings, of_net, micro_batch)
+        graph = prepared(net, train, batch, keep, passes, settings, of_net, **slices)
         of_net.check()
     else:
-        graph = prepared(net, train, batch, keep, passes, settings, set, micro_batch)
+        graph = prepared(net, train, batch, keep, passes, settings, set, **slices)
     pinned = pinned_values(graph, keep)
     if target == "cpu":
         count = checked_threads(threads)
@@ -104,9 +107,30 @@ def prepared(
     settings: Settings | None = None,
     set: Overrides | NetOverrides = (),
     micro_batch: int | None = None,
+    mbs: int | None = None,
 ) -> Graph:
-    """A copy, of primitives alone, after passes, with gradients and updates if `train`; its weights
-    are never made. `set`: overrides for a path."""
+    """What `passed` gives, in slices if told, with gradients and updates if `train`."""
+    graph, kept = passed(net, train, batch, keep, passes, set), kept_names(keep)
+    if train:
+        own = settings or Settings()
+        slices: dict[str, int | None] = {"micro_batch": micro_batch, "mbs": mbs}
+        training_graph(graph, own, needs_loss=False, kept=kept, **slices)
+    elif mbs is not None:
+        serialize(graph, mbs, False, kept)
+    verify(graph, 1)
+    return graph
+
+
+def passed(
+    net: Graph | str | Path,
+    train: bool,
+    batch: int | None,
+    keep: Keep = (),
+    passes: Iterable[driver.PassLike] | str | None = None,
+    set: Overrides | NetOverrides = (),
+) -> Graph:
+    """A shaped copy, of primitives alone, after passes, as `lowered` runs them; its weights are
+    never made. `set`: overrides for a path."""
     from graphc.passes.expand import Expand
     from graphc.passes.pipeline import run_passes, run_until_stable
     from graphc.passes.registry import resolve
@@ -129,10 +153,6 @@ def prepared(
         run_until_stable(graph, chosen, ctx)
     else:
         run_passes(graph, chosen, ctx)
-    if train:
-        own = settings or Settings()
-        training_graph(graph, own, needs_loss=False, micro_batch=micro_batch)
-    verify(graph, 1)
     return graph
 
 
@@ -154,4 +174,4 @@ def pinned_values(graph: Graph, keep: Keep) -> set[Value]:
     return {tops[name] for name in names}
 
 
-__all__ = ["TARGETS", "lowered", "pinned_values", "prepared"]
+__all__ = ["TARGETS", "lowered", "passed", "pinned_values", "prepared"]

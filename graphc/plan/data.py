@@ -34,8 +34,8 @@ class Step:
 
     `instance`: 0 for a call's first run, k for its k-th replay. `variant`: index into the call's.
     `operands`: its reads, then its writes, in the call's order. `workspace`: (arena, offset) of the
-    bytes the variant asks for. `samples`: range of the batch axis, None for all of it. `waits`:
-    events that must be over; `records`: the event that this step's end is.
+    bytes the variant asks for. `samples`: the call's range of the batch, None for all of it.
+    `waits`: events that must be over; `records`: the event that this step's end is.
     """
 
     kind: StepKind

@@ -42,6 +42,7 @@ class Instances:
             call.effects,
             call.batch_axis,
             call.attrs,
+            call.samples,
         )
 
     def done(

@@ -138,7 +138,15 @@ class _Planner:
             number, instance = (call.id, 0) if names is None else names.calls[call.id]
             space = spaces.get(step)
             workspace = None if space is None else (1, space)
-            yield Step(StepKind.RUN, number, tuple(operands), instance, variants[step], workspace)
+            yield Step(
+                StepKind.RUN,
+                number,
+                tuple(operands),
+                instance,
+                variants[step],
+                workspace,
+                call.samples,
+            )
 
     def _place(self, operand: Operand, places: Mapping[int, tuple[int, int]]) -> Place:
         buffer, names = self.program.buffers[operand.buffer], self.names

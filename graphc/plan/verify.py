@@ -176,8 +176,8 @@ class _Verifier:
         is_run = step.kind is StepKind.RUN
         if not 0 <= step.stream < (1 if is_run else MOST_STREAMS):
             self.refuse(f"stream {step.stream}: calls run on stream 0, at most 7 others transfer")
-        if step.samples is not None:
-            self.refuse(f"samples {step.samples}: calls run on whole batches")
+        if step.samples is not None and not is_run:
+            self.refuse(f"samples {step.samples}: transfers move whole buffers")
         for event in step.waits:
             if event not in self.events:
                 self.refuse(f"waits for event {event}, which no step before it records")
@@ -233,6 +233,8 @@ class _Verifier:
             self.refuse(f"belongs to entry {self.entry_of.get(call.id)!r}, but runs in {entry!r}")
         if step.instance and ((call.id, 0) not in self.ran or call.id in self.ordered):
             self.refuse("is replayed, but has effects or never ran")
+        if step.samples != call.samples:
+            self.refuse(f"runs on samples {step.samples}, not {call.samples}")
         if not 0 <= step.variant < len(call.variants):
             self.refuse(f"variant {step.variant} of {len(call.variants)}")
         self.ran.add(run)

@@ -124,6 +124,7 @@ def _facts(call: Call) -> tuple[object, ...]:
         [(v.symbol, v.workspace_bytes) for v in call.variants],
         [(o.buffer, o.version) for o in (*call.reads, *call.writes)],
         call.may_overwrite,
+        call.samples,
         sorted(effect.value for effect in call.effects),
     )
 

@@ -25,7 +25,7 @@ def steps_of(
     first, end = plan.entries[entry]
     steps = plan.steps[first:end]
     for step in steps:
-        if (step.kind is StepKind.RUN) != (step.stream == 0) or step.samples is not None:
+        if (step.kind is StepKind.RUN) != (step.stream == 0):
             fail("GC-A001", f"the plan has a step that target {plan.target!r} cannot do")
     runs = [step for step in steps if step.kind is StepKind.RUN]
     places = [places_of(program, step, locate) for step in runs]

@@ -235,6 +235,18 @@ class Executable:
                 fail("GC-R003", "times need a forward first")
             return list(self._executor.times())
 
+    def moved(self, entry: str = "forward") -> list[int]:
+        """Bytes that each call of `program`'s entry moves to and from memory; what a group of
+        layers keeps in a cache (`mbs` of `graphc.compile`) does not count. Raises GC-R003 for the
+        reference target, GC-R002 for an entry that there is not."""
+        from graphc.runtime.traffic import moved
+
+        plan = self.plan
+        if entry not in plan.entries:
+            told = f"no entry {entry!r}, but {', '.join(map(repr, sorted(plan.entries)))}"
+            fail("GC-R002", told)
+        return moved(self.program, plan, entry)
+
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
         meta = self.meta | {

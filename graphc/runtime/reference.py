@@ -246,7 +246,8 @@ class ReferenceExecutor:
 
     def _ctx(self, node: Node, part: str) -> Ctx:
         def draw(shape: tuple[int, ...], tag: int) -> F64:
-            at = forward.first_sample * Type(shape[1:]).size
+            first = 0 if forward.samples is None else forward.samples[0]
+            at = first * Type(shape[1:]).size
             own = {"seed": self.seed, "step": self.drawn, "tag": tag, "first": at}
             return uniform(shape, layer=node.name, **own)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from graphc import driver
+from graphc.budget import checked_size
 from graphc.errors import GraphError, Loc, fail
 from graphc.front.net import net_of
 from graphc.front.overrides import Overrides, split_overrides
@@ -61,6 +62,7 @@ class Solver:
         policy: str = "ours",
         overrides: Mapping[str, str] | None = None,
         micro_batch: int | None = None,
+        mbs: str | int | None = None,
     ) -> None:
         """`solver`: path of a solver prototxt; its nets are looked for from the current folder,
         then beside it. `weights`: a file to start from, or several, as a list or with commas
@@ -72,7 +74,8 @@ class Solver:
         what else is done to parameters, see `graphc.ops.update.regularizer`. `memory`: bytes, or a
         size as "6GiB", that `memory_bytes` must not exceed. `host`, `policy`, `overrides` and
         `pin_variants`: as in `graphc.compile`. `micro_batch`: layers run on so many samples at a
-        time, and gradients add up, see `graphc.micro_batches.micro_batched`.
+        time, and gradients add up, see `graphc.micro_batches.micro_batched`. `mbs`: as in
+        `graphc.compile`, of the net that is trained.
 
         Raises GC-P005, GC-U001 for solver fields, GC-N007 for a net without a loss, GC-M001 for a
         budget that the nets exceed, and what `graphc.load` and `graphc.compile` raise.
@@ -89,7 +92,8 @@ class Solver:
         self._how["pin_variants"] = pin_variants
         self._wish = driver.checked_wish(target, memory, policy, overrides, host)
         self._batch, self._fused_update = batch, fused_update
-        self._micro_batch = micro_batch
+        self._slices: dict[str, Any] = {"micro_batch": micro_batch}
+        self._slices["mbs"] = None if mbs is None else checked_size(mbs)
         self.graph = self._loaded(self.settings.net, "TRAIN")
         for file in self.settings.weights if weights is None else _files(weights):
             from graphc.front.weights import load_weights
@@ -137,7 +141,7 @@ class Solver:
             fused_update=self._fused_update,
             kind=DebugNet if self.settings.debug_info else TrainingNet,
             wish=wish,
-            micro_batch=self._micro_batch,
+            **self._slices,
             **self._how,
         )
         own = replace(self._wish, policy="ours", keep=(), replay=(), host=0)

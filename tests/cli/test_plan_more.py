@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli.test_plan_recompute import net as net  # a fixture
 
@@ -105,3 +106,31 @@ def test_serialization(cli, net: Path) -> None:
     done = cli("plan", net, "--train", "--mbs", "100kB")
     assert "in groups" in done.out
     assert cli("plan", net, "--mbs", "0B").code == 2
+
+
+def test_groups_that_run(cli, net: Path) -> None:
+    """In run, compile and train as in plan; an artefact has its groups."""
+    body = (
+        'layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 8 dim: 4 dim: 8 '
+        'dim: 8 } } } layer { name: "t" type: "TanH" bottom: "data" top: "t" } '
+        'layer { name: "y" type: "AbsVal" bottom: "t" top: "y" }'
+    )
+    Path("chain.prototxt").write_text(body)
+    whole = cli("plan", "chain.prototxt", "--json").json
+    parts = cli("plan", "chain.prototxt", "--mbs", "6kB", "--json").json
+    assert [group["turns"] for group in parts["mbs"]["groups"]] == [8]
+    assert parts["mbs"]["after_bytes"] == 2 * 8 * 1024 < parts["mbs"]["before_bytes"]
+    assert parts["peak_bytes"] <= whole["peak_bytes"]
+    done = cli("compile", "chain.prototxt", "--mbs", "6kB", "-o", "chain.gcz")
+    assert done.code == 0, done.err
+    x = np.random.default_rng(0).standard_normal((8, 4, 8, 8)).astype(np.float32)
+    np.save("x.npy", x)
+    for words in (("chain.gcz",), ("chain.prototxt", "--mbs", "6kB"), ("chain.prototxt",)):
+        done = cli("run", *words, "--input", "x.npy", "-o", "out.npz", "--json")
+        assert done.code == 0, done.err
+        np.testing.assert_allclose(np.load("out.npz")["y"], np.abs(np.tanh(x)), rtol=1e-5)
+        moved = done.json["plan"]["moved_bytes"]
+        assert (moved == 2 * x.nbytes) == (words != ("chain.prototxt",))
+    assert cli("run", "chain.gcz", "--mbs", "6kB", "--input", "x.npy").code == 2
+    Path("solver.prototxt").write_text(SOLVER)
+    assert cli("train", "solver.prototxt", "--mbs", "100kB", "--json").code == 0

@@ -98,7 +98,7 @@ def test_layers_that_mix_samples_are_named_and_see_the_whole_batch() -> None:
     shapes = {n.name: [v.type.shape[:1] for v in n.outs.values() if v.type] for n in made.nodes}
     assert shapes["t"] == [(6,)]
     convolutions = [n for n in made.forward_nodes() if n.name == "c"]
-    assert [n.first_sample for n in convolutions] == [0, 2, 4]
+    assert [n.samples for n in convolutions] == [(0, 2), (2, 4), (4, 6)]
     assert len({id(n.params["weight"]) for n in convolutions}) == 1
 
 
