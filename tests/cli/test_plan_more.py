@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli.test_plan_recompute import net as net  # a fixture
+from texts import layer
 
 import graphc
 
@@ -132,5 +133,13 @@ def test_groups_that_run(cli, net: Path) -> None:
         moved = done.json["plan"]["moved_bytes"]
         assert (moved == 2 * x.nbytes) == (words != ("chain.prototxt",))
     assert cli("run", "chain.gcz", "--mbs", "6kB", "--input", "x.npy").code == 2
+    noise = 'data_filler { type: "gaussian" } data_filler { type: "constant" value: 1 }'
+    shapes = "shape { dim: 8 dim: 3 dim: 24 dim: 24 } shape { dim: 8 }"
+    head = layer("DummyData", "", "data label", f"dummy_data_param {{ {noise} {shapes} }}")
+    net.write_text(head + net.read_text().split("\n", 1)[1])
     Path("solver.prototxt").write_text(SOLVER)
-    assert cli("train", "solver.prototxt", "--mbs", "100kB", "--json").code == 0
+    losses = [
+        cli("train", "solver.prototxt", *words, "--json").json["loss"]
+        for words in ((), ("--mbs", "300kB"))
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
