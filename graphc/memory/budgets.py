@@ -69,8 +69,8 @@ def plan(
     backward may be sent to the host. `overrides`: layer -> "keep", what it makes is never computed
     twice, or "replay", it always is. `micro_batch`: training runs layers on so many
     samples at a time, see `graphc.micro_batches.micro_batched`. `mbs`: as in `graphc.compile`.
-    Raises GC-M001 where that does not help, GC-R002 for what does not exist, GC-X001 for a target without gradients, GC-R004,
-    GC-P005 for a wrong solver, and what loading raises.
+    Raises GC-M001 where that does not help, GC-R002 for what does not exist, GC-X001 for a target
+    without gradients, GC-R004, GC-P005 for a wrong solver, and what loading raises.
     """
     how: dict[str, Any] = {"train": train, "target": target, "keep": keep, "threads": threads}
     how |= {"solver": solver, "fused_update": fused_update, "set": set}
