@@ -34,6 +34,7 @@ from graphc.lower._trace import trace
 from graphc.lower._updates import Told, absorb_updates, update_early
 from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
+from graphc.pauses import uncollected
 from graphc.program import Link, Program
 
 
@@ -50,6 +51,7 @@ def lower(
     return lower_again(graph, pinned, threads, costs, repeatable, fused_update, deterministic)[0]
 
 
+@uncollected
 def lower_again(
     graph: Graph,
     pinned: Collection[Value] = (),

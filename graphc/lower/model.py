@@ -19,9 +19,11 @@ from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._updates import update_early
 from graphc.lower._views import place_views
+from graphc.pauses import uncollected
 from graphc.program import HOST, Attrs, Program, Variant
 
 
+@uncollected
 def lower(graph: Graph, pinned: Collection[Value] = (), fused_update: bool = True) -> Program:
     """The Program of a shaped graph, with gradient and update nodes or without.
 

@@ -19,6 +19,7 @@ from graphc.ir.verify import verify
 from graphc.lower import cpu, cuda, model
 from graphc.lowering import Lowering
 from graphc.mbs import serialize
+from graphc.pauses import uncollected
 from graphc.plan import plan_program, verify_plan
 from graphc.plan.wish import Wish, forced_roots
 from graphc.plan.within import check_policy, plan_within
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 TARGETS = ("model", "cpu", "cuda")
 
 
+@uncollected
 def lowered(
     net: Graph | str | Path,
     *,
@@ -98,6 +100,7 @@ def lowered(
     return Lowering(graph, program, made)
 
 
+@uncollected
 def prepared(
     net: Graph | str | Path,
     train: bool,
