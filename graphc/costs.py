@@ -58,12 +58,15 @@ class Costs:
         move = 1e-3 * nbytes / (rate.gbps * min(self.threads, 2))
         return rate.start_us + max(compute, move), SHIPPED
 
-    def link(self, is_file: bool) -> tuple[float, float] | None:
-        """(bytes/s, microseconds to start) of copies to the host pool, which `is_file` or memory;
-        None if they were not measured."""
+    def link(self, is_file: bool) -> tuple[float, float, str]:
+        """(bytes/s, microseconds to start, what that rests on) of copies to the host pool, which
+        `is_file` or memory."""
         times = [self.times.get(pool_key(key, is_file), 0.0) for key in COPIES]
         (few, many), (short, long) = COPIES.values(), times
-        return (1e6 * (many - few) / (long - short), short) if 0 < short < long else None
+        if 0 < short < long:
+            return 1e6 * (many - few) / (long - short), short, MEASURED
+        told = json.loads(_table())["link"]
+        return 1e9 * told["gbps"], told["start_us"], SHIPPED
 
     def digest(self) -> str:
         """Equal for costs that are equal."""

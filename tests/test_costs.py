@@ -9,7 +9,16 @@ import pytest
 
 from graphc import _core
 from graphc.check.case import all_cases
-from graphc.costs import MEASURED, SHIPPED, Costs, cache_file, keep_times, known_costs
+from graphc.costs import (
+    COPIES,
+    MEASURED,
+    SHIPPED,
+    Costs,
+    cache_file,
+    keep_times,
+    known_costs,
+    pool_key,
+)
 from graphc.errors import GraphError
 
 
@@ -30,6 +39,15 @@ def test_the_table_names_kernels_that_there_are() -> None:
     uses = [row for case in all_cases() for row in case.op.kernels_of(case.attrs, case.sig)]
     declared = {row.symbol for row in uses}
     assert set(table["kernels"]) <= declared
+
+
+def test_copies_to_a_pool_take_what_the_table_says_until_they_are_measured() -> None:
+    for is_file in (False, True):
+        bandwidth, start_us, basis = Costs().link(is_file)
+        assert (basis, 1e9 < bandwidth < 12e9, start_us > 1) == (SHIPPED, True, True)
+        few, many = (pool_key(key, is_file) for key in COPIES)
+        found = Costs(times={few: 2.0, many: 6.71088e3}).link(is_file)
+        assert found == (pytest.approx(1e10, rel=1e-3), 2.0, MEASURED)
 
 
 def test_measured_times_go_first_and_stay(tmp_path: Path) -> None:

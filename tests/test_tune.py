@@ -75,20 +75,21 @@ def test_gradients_are_measured_for_training(net: graphc.Graph) -> None:
 def test_copies_to_the_pool_are_measured(
     net: graphc.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In memory and in a file, each once; plans for target cpu then rest on them."""
+    """In memory and in a file, each once; plans for target cpu then rest on them, not on what comes
+    with graphc."""
 
     def link() -> Link:
         low = lowered(net, train=True, target="cpu", threads=1)
         return low.program.link
 
-    assert link() == Link()
+    assert link().basis == SHIPPED
     found = graphc.tune(net, train=True, threads=1)
     assert set(COPIES) <= set(found.times)
     measured = link()
     assert (measured.basis, measured.bandwidth > 1e6) == (MEASURED, True)
     assert measured.start_us == found.times["copy 4096"]
     monkeypatch.setenv("GRAPHC_HOST", str(tmp_path))
-    assert link() == Link()
+    assert link().basis == SHIPPED
     assert set(graphc.tune(net, train=True, threads=1).times) == {
         pool_key(key, True) for key in COPIES
     }

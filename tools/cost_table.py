@@ -1,14 +1,15 @@
 """Makes graphc/tables/cpu.json: the rates that kernels reach on one thread of this machine.
 
-usage: python tools/cost_table.py [--only SYMBOL]... [NET...]
+usage: python tools/cost_table.py [--only SYMBOL]... [--link] [NET...]
        NET: folders of models/; default: those of the benchmark
 
-With --only, the table keeps what it says of all other kernels.
+With --only, the table keeps what it says of all other kernels, with --link that of all.
 
 Every kernel that can do a layer of the networks, or a gradient of one, is measured as `graphc tune`
 does. A kernel's GFLOP/s is the median over its uses with many products a byte, its GB/s that over
-the others; one that is always the one or the other keeps the default for what it never was. Run it
-on a quiet machine.
+the others; one that is always the one or the other keeps the default for what it never was. The
+link to a host pool is what two threads that copy at once, one each way, reach in nine of ten
+copies, and the median time until a thread that waits has begun. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from threading import Barrier, Event
+from time import perf_counter, sleep
+
+import numpy as np
 
 from graphc.costs import TABLE
 from graphc.ir.graph import Graph
@@ -37,8 +43,12 @@ DEFAULT = {"gflops": 50.0, "gbps": 8.0, "start_us": 1.0}
 ABOUT = (
     "Rates that kernels of the C++ core reach on one thread: GFLOP/s of sums of products, GB/s of "
     "operands. The slower of the two is the estimate where nothing was measured. Made by "
-    "tools/cost_table.py on an AVX-512 core (2 x 512-bit FMA); `default` is a guess for the rest."
+    "tools/cost_table.py on an AVX-512 core (2 x 512-bit FMA); `default` is a guess for the rest. "
+    "`link`: copies to a host pool in memory, both ways at once, as nine of ten were on two such "
+    "cores; for a pool in a file, what the page cache takes is no slower."
 )
+COPY, TIMES = 64 << 20, 40
+"""Bytes and number of the copies that the link is measured by."""
 
 
 def measured(nets: Collection[str], only: Collection[str]) -> dict[str, list[tuple[Cost, float]]]:
@@ -79,15 +89,58 @@ def rate(uses: list[tuple[Cost, float]]) -> dict[str, float]:
     return told
 
 
+def link() -> dict[str, float]:
+    """What copies take that run both ways at once, beside each other."""
+    meet = Barrier(2)
+
+    def copies(_: int) -> list[float]:
+        source, target = np.ones(COPY, np.uint8), np.zeros(COPY, np.uint8)
+        found = []
+        for _ in range(TIMES):
+            meet.wait()
+            start = perf_counter()
+            np.copyto(target, source)
+            found.append(perf_counter() - start)
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = sorted(s for found in pool.map(copies, range(2)) for s in found)
+    begun, done = Event(), Event()
+    asked, waited = [0.0], list[float]()
+
+    def answer() -> None:
+        for _ in range(TIMES):
+            begun.wait()
+            waited.append(perf_counter() - asked[0])
+            begun.clear()
+            done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(answer)
+        for _ in range(TIMES):
+            sleep(1e-3)  # so that the other thread sleeps, too
+            done.clear()
+            asked[0] = perf_counter()
+            begun.set()
+            done.wait()
+    slow = taken[len(taken) * 9 // 10]
+    return {"gbps": round(COPY / slow / 1e9, 1), "start_us": round(1e6 * median(waited), 1)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the rates of graphc/tables/cpu.json.")
     parser.add_argument("--only", metavar="SYMBOL", action="append", default=[])
+    parser.add_argument("--link", action="store_true", help="measure the link alone")
     parser.add_argument("nets", metavar="NET", nargs="*", default=NETS)
     told = parser.parse_args()
-    rates = json.loads(TABLE.read_text("utf-8"))["kernels"] if told.only else {}
-    rates |= {symbol: rate(uses) for symbol, uses in measured(told.nets, told.only).items()}
+    known = json.loads(TABLE.read_text("utf-8"))
+    rates = known["kernels"] if told.only or told.link else {}
+    if not told.link:
+        rates |= {symbol: rate(uses) for symbol, uses in measured(told.nets, told.only).items()}
+    copies = known["link"] if told.only else link()
     rows = [f"    {json.dumps(symbol)}: {json.dumps(rates[symbol])}" for symbol in sorted(rates)]
     head = f'{{\n  "about": {json.dumps(ABOUT)},\n  "default": {json.dumps(DEFAULT)},\n'
+    head += f'  "link": {json.dumps(copies)},\n'
     text = f'{head}  "kernels": {{\n' + ",\n".join(rows) + "\n  }\n}\n"
     TABLE.write_text(text, encoding="utf-8")
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from graphc import _core
 from graphc.config import Config
-from graphc.costs import MEASURED, Costs, known_costs
+from graphc.costs import Costs, known_costs
 from graphc.ir.graph import Graph, Value
 from graphc.lower._buffers import given_values, program_of, weight_gradients, with_fastest
 from graphc.lower._choices import Choices, choices_text, key_of, read_choices
@@ -104,9 +104,7 @@ def lower_again(
         variants=lambda draft: (),
     )
     program = with_kernels(program, placed, graph, rows, price, threads)
-    link = costs.link(Config.load().host is not None)
-    if link is not None:
-        program = replace(program, link=Link(*link, MEASURED))
+    program = replace(program, link=Link(*costs.link(Config.load().host is not None)))
     if pin_variants:
         program = with_fastest(program)
     return program, Choices(key, tuple(map(rows.chosen, asked)))

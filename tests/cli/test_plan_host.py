@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.test_plan_recompute import net as net
 
 import graphc
+from graphc.costs import TABLE
 from graphc.memory import lowered_within
 from graphc.plan import StepKind
 from graphc.plan.wish import Wish
 from graphc.report.residents import residents
 
 
-def smallest(net: Path) -> int:
+def smallest(net: Path, **words: Any) -> int:
     with pytest.raises(graphc.GraphError) as caught:
-        graphc.plan(net, train=True, memory="1kB", host="1GiB")
+        graphc.plan(net, train=True, memory="1kB", host="1GiB", **words)
     return int(caught.value.message.split("needs ")[1].split(" B")[0].replace(",", ""))
 
 
@@ -36,6 +39,17 @@ def test_the_command_line_sends(cli, net: Path, tmp_path: Path) -> None:
     assert "host pool" in done.out
     assert "transfers at 12.0 GB/s (PCIe 3.0 x16)" in done.out
     assert found["sent_buffers"][0]["name"] in page.read_text()
+
+
+def test_the_cpus_transfers_are_priced_by_the_table(
+    cli, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAPHC_CACHE", str(tmp_path))  # nothing was measured there
+    table = json.loads(TABLE.read_text())["link"]
+    budget = smallest(net, target="cpu", threads=1)
+    words = ("plan", net, "--train", "--target", "cpu", "--threads", "1")
+    words = (*words, "--memory", f"{budget}B", "--host", "1GiB")
+    assert f"transfers at {table['gbps']:.1f} GB/s (table)" in cli(*words).out
 
 
 def test_the_page_shows_no_two_buffers_on_the_same_bytes(net: Path) -> None:
