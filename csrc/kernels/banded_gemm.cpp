@@ -34,7 +34,7 @@ bool is_evenly_spaced(const std::vector<std::int64_t>& shifts) {
 struct BandedGemm::Band {
     std::size_t image;
     std::int64_t group;
-    std::int64_t first, stop;
+    std::int64_t number, first, stop;
     float* planes;
 };
 
@@ -116,6 +116,8 @@ BandedGemm::BandedGemm(ImplicitGemmShape shape)
 
 void BandedGemm::plan() {
     pitch_ = cols_.windows + cols_.reach();
+    is_flat_ = loops_.has_masks && rows_.step == 1 && cols_.step == 1 && cols_.in == pitch_ &&
+               x_row_ == pitch_;
     const std::int64_t block = ceil_div(depth_, depth_blocks(depth_));
     const std::int64_t channels = std::min(shape_.channels, ceil_div(block, taps_) + 1);
     const std::int64_t planes = rows_.planes() * cols_.planes() * channels;
@@ -136,6 +138,7 @@ void BandedGemm::plan() {
     }
     height_ = height_of(bands_);
     plane_ = height_ * pitch_;
+    if (is_flat_) plane_ = ceil_div(plane_, loops_.width) * loops_.width;
     channel_ = plane_ * rows_.planes() * cols_.planes();
     const std::int64_t floats = channel_ * channels + kSlack + cols_.reach();
     own_bytes_ = std::size_t(ceil_div(floats * std::int64_t(sizeof(float)), 64)) * 64;
@@ -144,19 +147,37 @@ void BandedGemm::plan() {
 std::size_t BandedGemm::workspace() const { return own_bytes_ * std::size_t(shape_.threads); }
 
 void BandedGemm::make_pieces() {
-    const std::int64_t lanes = loops_.width;
-    for (std::int64_t c = 0; c < cols_.planes(); ++c) {
-        for (std::int64_t at = 0; at < pitch_; at += lanes) {
-            // Lane l is element first + l * step, where there is one.
-            const std::int64_t first = at * cols_.step + cols_.first(c);
-            const auto lanes_below = [&](std::int64_t element) {
-                return int(std::clamp<std::int64_t>(
-                    element > first ? ceil_div(element - first, cols_.step) : 0, 0, lanes));
-            };
-            const int low = lanes_below(0), high = lanes_below(cols_.in);
-            pieces_.push_back(low < high ? make_piece(first, low, high) : Piece{});
+    for (std::int64_t c = 0; c < (is_flat_ ? bands_ : 1) * cols_.planes(); ++c) {
+        for (std::int64_t at = 0; at < (is_flat_ ? plane_ : pitch_); at += loops_.width) {
+            pieces_.push_back(is_flat_ ? flat_piece(c, at) : row_piece(c, at));
         }
     }
+}
+
+// What a vector from column `at` of a row of a plane of columns holds: lane l has element
+// first + l * step, where there is one.
+Piece BandedGemm::row_piece(std::int64_t plane, std::int64_t at) const {
+    const std::int64_t first = at * cols_.step + cols_.first(plane);
+    const auto lanes_below = [&](std::int64_t element) {
+        return int(std::clamp<std::int64_t>(
+            element > first ? ceil_div(element - first, cols_.step) : 0, 0, loops_.width));
+    };
+    const int low = lanes_below(0), high = lanes_below(cols_.in);
+    return low < high ? make_piece(first, low, high) : Piece{};
+}
+
+// The same of all rows of a band as one; `number` counts through the planes of all bands.
+Piece BandedGemm::flat_piece(std::int64_t number, std::int64_t at) const {
+    const std::int64_t band = number / cols_.planes();
+    const std::int64_t row = rows_.windows * band / bands_ + rows_.first(0);
+    const std::int64_t first = cols_.first(number % cols_.planes());
+    Piece piece{row * pitch_ + first + at, 0, 0, std::uint8_t(loops_.width)};
+    for (int lane = 0; lane < loops_.width; ++lane) {
+        const std::int64_t y = row + (at + lane) / pitch_, x = first + (at + lane) % pitch_;
+        const bool is_inside = y >= 0 && y < rows_.in && x >= 0 && x < cols_.in;
+        if (is_inside) piece.mask |= std::uint16_t(1u << lane);
+    }
+    return piece;
 }
 
 void BandedGemm::make_offsets() {
@@ -176,8 +197,9 @@ void BandedGemm::run(const ImplicitGemmRun& run) const {
     share_out(images * shape_.groups * bands_, std::min(run.threads, shape_.threads),
               [&](std::int64_t task, int thread) {
                   Band band{};
-                  band.first = rows_.windows * (task % bands_) / bands_;
-                  band.stop = rows_.windows * (task % bands_ + 1) / bands_;
+                  band.number = task % bands_;
+                  band.first = rows_.windows * band.number / bands_;
+                  band.stop = rows_.windows * (band.number + 1) / bands_;
                   band.group = task / bands_ % shape_.groups;
                   band.image = std::size_t(task / bands_ / shape_.groups);
                   band.planes =
@@ -195,21 +217,22 @@ void BandedGemm::copy(const ImplicitGemmRun& run, const Band& band, std::int64_t
                       std::int64_t count) const {
     const float* x = run.x + shape_.x_images[band.image] +
                      (band.group * shape_.channels + channel) * shape_.x_channel;
-    const std::int64_t vectors = ceil_div(pitch_, loops_.width);
     CopyJob job{};
     job.x_row = x_row_;
-    job.height = rows_.in;
+    job.height = is_flat_ ? 1 : rows_.in;
     job.stride = rows_.step;
     job.step = cols_.step;
     job.to = band.planes;
-    job.rows = height_;
-    job.pitch = pitch_;
+    job.rows = is_flat_ ? 1 : height_;
+    job.pitch = is_flat_ ? plane_ : pitch_;
+    const std::int64_t vectors = ceil_div(job.pitch, loops_.width);
+    const Piece* pieces = pieces_.data() + (is_flat_ ? band.number * cols_.planes() * vectors : 0);
     for (std::int64_t c = 0; c < count; ++c, x += shape_.x_channel) {
         job.x = x;
         for (std::int64_t r = 0; r < rows_.planes(); ++r) {
-            job.first = band.first * rows_.step + rows_.first(r);
+            job.first = is_flat_ ? 0 : band.first * rows_.step + rows_.first(r);
             for (std::int64_t i = 0; i < cols_.planes(); ++i, job.to += plane_) {
-                job.pieces = pieces_.data() + i * vectors;
+                job.pieces = pieces + i * vectors;
                 loops_.copy(job);
             }
         }
@@ -217,18 +240,42 @@ void BandedGemm::copy(const ImplicitGemmRun& run, const Band& band, std::int64_t
     std::fill_n(band.planes + count * channel_, kSlack + cols_.reach(), 0.0f);
 }
 
+// Narrow tiles are done two by two.
+struct BandedGemm::Narrow {
+    BandJob jobs[2];
+    int rows[2];
+    TileStore stores[2];
+    std::int64_t columns = 0;
+    int count = 0;
+};
+
 void BandedGemm::multiply(const ImplicitGemmRun& run, const Band& band,
                           const DepthBlock& block) const {
-    for (std::int64_t s = 0; s < slivers_.count(); ++s) {
-        const std::int64_t start = slivers_.start(s);
-        multiply_sliver(run, band, block, start, slivers_.start(s + 1) - start);
+    const std::int64_t group_size = ImplicitGemm::packed_size(1, shape_.outputs, depth_);
+    const float* packed = run.packed + band.group * group_size;
+    const std::int64_t slivers = slivers_.count();
+    Narrow narrow;
+    for (std::int64_t s = 0; s < slivers; ++s) {
+        const std::int64_t start = slivers_.start(s), count = slivers_.start(s + 1) - start;
+        // The weights that are needed next: the next sliver's, or the first's for the next block or
+        // group.
+        const float* next = s + 1 < slivers ? packed + (start + count) * depth_ +
+                                                  block.k0 * (slivers_.start(s + 2) - start - count)
+                            : block.is_last ? packed + group_size
+                                            : packed + block.k1 * slivers_.start(1);
+        multiply_sliver(run, band, block, start, count, next, narrow);
+        if (narrow.count == 2 || (narrow.count == 1 && s + 1 == slivers)) {
+            loops_.narrow_band_tile[narrow.columns - 1][narrow.count - 1](narrow.jobs, narrow.rows,
+                                                                          narrow.stores);
+            narrow.count = 0;
+        }
     }
 }
 
-// Outputs output .. output + count - 1 of all windows of the band.
+// Outputs output .. output + count - 1 of all windows of the band, but of those of a narrow tile.
 void BandedGemm::multiply_sliver(const ImplicitGemmRun& run, const Band& band,
-                                 const DepthBlock& block, std::int64_t output,
-                                 std::int64_t count) const {
+                                 const DepthBlock& block, std::int64_t output, std::int64_t count,
+                                 const float* next, Narrow& narrow) const {
     const std::int64_t row = cols_.windows, panel = kTileVectors * loops_.width;
     const std::int64_t windows = (band.stop - band.first - 1) * pitch_ + row;
     const std::int64_t out = band.group * shape_.outputs + output, start = band.first * row;
@@ -238,7 +285,7 @@ void BandedGemm::multiply_sliver(const ImplicitGemmRun& run, const Band& band,
             output * depth_ + block.k0 * count;
     job.offsets = offsets_.data() + block.k0;
     job.ahead_step = ceil_div(count, ceil_div(windows, panel));
-    job.ahead = job.a + count * depth_;
+    job.ahead = next;
     TileStore store{};
     float* y = run.y + shape_.y_images[band.image] + out * shape_.y_channel + start;
     const float* add = block.is_first ? nullptr : y;
@@ -262,7 +309,14 @@ void BandedGemm::multiply_sliver(const ImplicitGemmRun& run, const Band& band,
         store.c = y + done;
         if (add) store.add = add + done;
         job.b = planes + f;
-        loops_.band_tile[count - 1][(stop - f - 1) / loops_.width](job, store);
+        if (is_narrow(loops_, count, stop - f, job.depth)) {
+            narrow.columns = stop - f;
+            narrow.jobs[narrow.count] = job;
+            narrow.rows[narrow.count] = int(count);
+            narrow.stores[narrow.count++] = store;
+        } else {
+            loops_.band_tile[count - 1][(stop - f - 1) / loops_.width](job, store);
+        }
         done += kept;
     }
 }

@@ -49,18 +49,22 @@ class BandedGemm final : public SpatialGemm {
         bool is_apart;  // has each tap a plane of its own?
     };
     struct Band;
+    struct Narrow;
 
     // Of the time that the products take: what is added to it.
     static double cost(const ImplicitGemmShape& shape, bool is_apart);
     static bool is_apart(const ImplicitGemmShape& shape);
     void plan();
     void make_pieces();
+    Piece row_piece(std::int64_t plane, std::int64_t at) const;
+    Piece flat_piece(std::int64_t number, std::int64_t at) const;
     void make_offsets();
     void copy(const ImplicitGemmRun& run, const Band& band, std::int64_t channel,
               std::int64_t count) const;
     void multiply(const ImplicitGemmRun& run, const Band& band, const DepthBlock& block) const;
     void multiply_sliver(const ImplicitGemmRun& run, const Band& band, const DepthBlock& block,
-                         std::int64_t output, std::int64_t count) const;
+                         std::int64_t output, std::int64_t count, const float* next,
+                         Narrow& narrow) const;
     std::int64_t find_runs(std::int64_t first, std::int64_t stop, BandJob& job) const;
 
     ImplicitGemmShape shape_;
@@ -72,6 +76,7 @@ class BandedGemm final : public SpatialGemm {
     std::int64_t bands_ = 1;
     std::int64_t pitch_ = 0, height_ = 0;   // of a plane, in floats and in rows
     std::int64_t plane_ = 0, channel_ = 0;  // floats of a plane, and of a channel's planes
+    bool is_flat_ = false;                  // is a plane copied as if it were one row?
     std::vector<Piece> pieces_;             // [plane of columns][vector of a plane's row]
     std::vector<std::int64_t> offsets_;     // [channel][tap], from the first channel's planes
     std::size_t own_bytes_ = 0;             // of each thread's workspace

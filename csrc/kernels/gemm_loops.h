@@ -6,6 +6,7 @@
 #include "kernels/loops/copy.h"
 #include "kernels/loops/dot.h"
 #include "kernels/loops/lay.h"
+#include "kernels/loops/narrow.h"
 #include "kernels/loops/slide.h"
 #include "kernels/loops/tile.h"
 
@@ -19,6 +20,17 @@ constexpr void fill_tiles(GemmLoops& made) {
     made.band_tile[Rows - 1][0] = &band_tile<S, Rows, 1>;
     made.band_tile[Rows - 1][1] = &band_tile<S, Rows, 2>;
     if constexpr (Rows > 1) fill_tiles<S, Rows - 1>(made);
+}
+
+template <class S, int Columns>
+constexpr void fill_narrow(GemmLoops& made) {
+    if constexpr (Columns > 0) {
+        made.narrow_tile[Columns - 1][0] = &narrow_tile<S, Columns, 1>;
+        made.narrow_tile[Columns - 1][1] = &narrow_tile<S, Columns, 2>;
+        made.narrow_band_tile[Columns - 1][0] = &narrow_band_tile<S, Columns, 1>;
+        made.narrow_band_tile[Columns - 1][1] = &narrow_band_tile<S, Columns, 2>;
+        fill_narrow<S, Columns - 1>(made);
+    }
 }
 
 template <class S, int Rows, int Columns>
@@ -35,6 +47,7 @@ template <class S>
 constexpr GemmLoops make_loops() {
     GemmLoops made{};
     made.width = S::width;
+    made.has_masks = S::has_masks;
     made.tile_rows = S::tile_rows;
     made.dot_rows = S::dot_rows;
     made.dot_columns = S::dot_columns;
@@ -44,6 +57,8 @@ constexpr GemmLoops make_loops() {
     made.sum_lanes = &sum_lanes<S>;
     made.turn = &turn<S>;
     fill_tiles<S, S::tile_rows>(made);
+    made.narrow_columns = S::tile_rows < S::width ? S::tile_rows - kNarrower : 0;
+    fill_narrow < S, S::tile_rows<S::width ? S::tile_rows - kNarrower : 0>(made);
     fill_dots<S, S::dot_rows, S::dot_columns>(made);
     return made;
 }

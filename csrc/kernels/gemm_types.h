@@ -115,6 +115,7 @@ struct SlideJob {
 };
 
 constexpr int kMaxTileRows = 14;
+constexpr int kNarrower = 2;  // columns that a narrow tile has less than rows, at least
 constexpr int kTileVectors = 2;
 constexpr int kMaxDotRows = 4;
 constexpr int kMaxDotColumns = 6;
@@ -123,12 +124,20 @@ constexpr int kMaxWidth = 16;
 // The loops of one Isa. A tile is `tile_rows` rows by two vectors of `width` columns, or less.
 struct GemmLoops {
     int width;
+    bool has_masks;  // may a piece's mask have gaps? Else only low and high are looked at
     int tile_rows;
     int dot_rows, dot_columns;
     // [rows - 1][vectors - 1]
     void (*tile[kMaxTileRows][kTileVectors])(const TileJob& job, const TileStore& store);
     // `store.last` is not looked at.
     void (*band_tile[kMaxTileRows][kTileVectors])(const BandJob& job, const TileStore& store);
+    // [columns - 1][jobs - 1]: one or two tiles of the same few columns, `narrow_columns` (0: there
+    // is none) or less, and of as many rows as there are lanes or less.
+    int narrow_columns;
+    void (*narrow_tile[kMaxTileRows][2])(const TileJob* jobs, const int* rows,
+                                         const TileStore* stores);
+    void (*narrow_band_tile[kMaxTileRows][2])(const BandJob* jobs, const int* rows,
+                                              const TileStore* stores);
     // [rows - 1][columns - 1]
     void (*dot[kMaxDotRows][kMaxDotColumns])(const DotJob& job);
     // Writes `vectors` (1 or 2) vectors at to + (k - k0) * row for each k; the last may run

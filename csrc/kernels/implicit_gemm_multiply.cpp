@@ -28,6 +28,10 @@ void ImplicitGemm::multiply_windows(const ImplicitGemmRun& run, const Task& task
     store.slope = run.slope;
     const float* packed = run.packed + task.group * (packed_size() / shape_.groups);
     const Slivers slivers(shape_.outputs, loops_);
+    TileJob narrow[2];  // narrow tiles, which are done two by two
+    TileStore stores[2];
+    int heights[2], waiting = 0;
+    std::int64_t columns = 0;
     for (std::int64_t s = 0; s < slivers.count(); ++s) {
         const std::int64_t start = slivers.start(s), down = start - task.output;
         if (down < 0 || down >= task.outputs) continue;
@@ -43,7 +47,19 @@ void ImplicitGemm::multiply_windows(const ImplicitGemmRun& run, const Task& task
             store.last = int(strip.columns - (strip.vectors - 1) * width);
             const TileJob job{block.height(), left, task.panels + strip.at,
                               next + block.height() * i * step, step};
-            loops_.tile[rows - 1][strip.vectors - 1](job, store);
+            if (is_narrow(loops_, rows, strip.columns, job.depth)) {
+                columns = strip.columns;
+                narrow[waiting] = job;
+                heights[waiting] = int(rows);
+                stores[waiting++] = store;
+            } else {
+                loops_.tile[rows - 1][strip.vectors - 1](job, store);
+            }
+        }
+        const bool is_last = s + 1 == slivers.count() || down + rows == task.outputs;
+        if (waiting == 2 || (waiting == 1 && is_last)) {
+            loops_.narrow_tile[columns - 1][waiting - 1](narrow, heights, stores);
+            waiting = 0;
         }
     }
 }

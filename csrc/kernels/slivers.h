@@ -22,6 +22,14 @@ class Slivers {
     std::int64_t rows_, count_;
 };
 
+// Is a tile of so few columns faster with rows in its lanes? It must be turned at its end.
+inline bool is_narrow(const GemmLoops& loops, std::int64_t rows, std::int64_t columns,
+                      std::int64_t depth) {
+    constexpr std::int64_t turning = 512;
+    return columns <= std::min<std::int64_t>(loops.narrow_columns, rows - kNarrower) &&
+           (rows - columns) * depth >= turning;
+}
+
 // Into how many blocks of products a sum is cut: by their number alone, so that nothing else
 // changes a bit of it.
 inline std::int64_t depth_blocks(std::int64_t depth) {

@@ -51,6 +51,8 @@ CONVOLUTIONS: Table = {
     "3-D": ((2, 3, 7, 8, 9), options(5, 3, stride=(1, 2, 1), pad=1)),
     "no space": ((5, 33), {"num_output": 18}),
     "short rows": ((2, 40, 13, 13), options(58, 3, group=2, pad=1)),
+    "short rows, few left": ((2, 40, 12, 11), options(82, 3, group=2, pad=1)),
+    "1x1, few left": ((1, 280, 12, 11), options(27, 1)),
     "short rows by 2": ((1, 3, 27, 25), options(48, 5, stride=2, pad=2)),
     "short rows, dilated": ((1, 9, 15, 12), options(31, 3, dilation=3, pad=2)),
     "long rows": ((2, 3, 40, 83), options(30, 7, stride=2, pad=3)),

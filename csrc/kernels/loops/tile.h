@@ -102,6 +102,17 @@ inline int close_gaps(const BandJob& job, float* row) {
     return at;
 }
 
+// Takes what is kept of rows of sums, `pitch` floats apart, to where it belongs. A vector is read
+// beyond the last.
+template <class S>
+inline void finish_band(const BandJob& job, float* sums, int pitch, int rows, const TileStore& to) {
+    int count = 0;
+    for (int i = 0; i < rows; ++i) count = close_gaps<S>(job, sums + i * pitch);
+    TileStore here = to;
+    here.last = (count - 1) % S::width + 1;
+    finish<S>(sums, pitch, rows, (count - 1) / S::width + 1, here);
+}
+
 template <class S, int Rows, int Vectors>
 void band_tile(const BandJob& job, const TileStore& to) {
     constexpr int pitch = Vectors * S::width;
@@ -109,11 +120,7 @@ void band_tile(const BandJob& job, const TileStore& to) {
     const auto right_of = [b = job.b, at = job.offsets](std::int64_t k) { return b + at[k]; };
     const bool is_whole = job.runs[0].count == pitch;
     if (sum_tile<S, Rows, Vectors>(job, right_of, to, is_whole, sums)) return;
-    int count = 0;
-    for (int i = 0; i < Rows; ++i) count = close_gaps<S>(job, sums + i * pitch);
-    TileStore here = to;
-    here.last = (count - 1) % S::width + 1;
-    finish<S>(sums, pitch, Rows, (count - 1) / S::width + 1, here);
+    finish_band<S>(job, sums, pitch, Rows, to);
 }
 
 // Rows of a square tile; `count` of them are read.

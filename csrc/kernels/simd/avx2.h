@@ -11,6 +11,7 @@ namespace graphc::avx2 {
 
 struct Simd {
     static constexpr int width = 8;
+    static constexpr bool has_masks = false;  // of a piece, any lanes
     static constexpr int tile_rows = 6;
     static constexpr int dot_rows = 3;
     static constexpr int dot_columns = 4;

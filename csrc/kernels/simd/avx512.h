@@ -11,6 +11,7 @@ namespace graphc::avx512 {
 
 struct Simd {
     static constexpr int width = 16;
+    static constexpr bool has_masks = true;  // of a piece, any lanes
     static constexpr int tile_rows = 14;
     static constexpr int dot_rows = 4;
     static constexpr int dot_columns = 6;

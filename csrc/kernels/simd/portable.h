@@ -11,6 +11,7 @@ namespace graphc::portable {
 
 struct Simd {
     static constexpr int width = 4;
+    static constexpr bool has_masks = false;  // of a piece, any lanes
     // Rows of a tile of two vectors, and left and right rows of a block of dot products, such that
     // all sums stay in registers.
 #if defined(__aarch64__)
