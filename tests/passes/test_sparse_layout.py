@@ -81,6 +81,21 @@ def test_nothing_is_done_that_does_not_pay():
     assert "the network 0.300 ms, with it" in report.layers[0].reason
 
 
+def test_a_gain_within_the_noise_is_none():
+    made = net()
+
+    class Noisy(Clock):
+        def times_us(self, graphs):
+            found = super().times_us(graphs)
+            if len(graphs[0].nodes) > 2:
+                found[0] += 150.0  # the same network again takes so much less
+            return found
+
+    report = SparseLayout().run(made, Noisy(times))
+    assert modes(made) == DENSE and not report.changed
+    assert "the network 0.300 ms, with it 0.180 ms" in report.layers[0].reason
+
+
 def test_dense_layers_are_not_even_timed():
     clock = Clock(times)
     report = SparseLayout().run(net(zeros=0.1), clock)
