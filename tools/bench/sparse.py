@@ -1,15 +1,16 @@
 """Sparse convolution against the fastest dense kernel there is, layer by layer, on one thread.
 
 python tools/bench/sparse.py [--layers a,b] [--zeros 0.8,0.9] [--rounds 7] [--direct] [--json FILE]
-python tools/bench/sparse.py --net deploy.prototxt [--weights FILE] [--zeros 0.8,0.9] ...
+python tools/bench/sparse.py --net deploy.prototxt ... [--weights FILE] [--convolutions] ...
 
 The dense kernels (matrix product, oneDNN, Winograd) get operands in their own format, for nothing;
 the sparse one copies x into its padded planes within its time. Rounds alternate between dense,
 sparse and dense again; figures are the fastest runs of all rounds, and A/A how far the two dense
 ones are apart. Weights are out of the caches before each run, as between other layers. --direct
 leaves Winograd's convolution out, which multiplies a quarter as often as there are weights. With
---net, the network (random weights, unless a file is given), pruned by prune_weights, runs dense, as
-sparse_layout lays it out, and dense again.
+--net, each network (random weights, unless a file is given), pruned by prune_weights, with
+--convolutions in these alone, runs dense, as sparse_layout lays it out, and dense again; exits with
+1 if one is slower so than dense by more than A/A.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from graphc.passes.prune_weights import PruneWeights
 from graphc.passes.sparse_layout import SparseLayout
 from graphc.services import sample_inputs
 
-SECONDS, LEAST = 0.05, 3
+SECONDS, LEAST, TURN = 0.05, 3, 0.01
 Timer = Callable[[], float]
 """Microseconds of the fastest of some runs."""
 
@@ -154,13 +155,15 @@ def fill(graph: graphc.Graph) -> None:
 
 
 def measure_net(
-    net: Path, weights: Path | None, zeros: float, rounds: int
+    net: Path, weights: Path | None, zeros: float, rounds: int, only_convolutions: bool
 ) -> dict[str, float | str]:
     """Microseconds of a forward, dense, twice, and as sparse_layout chooses."""
-    prune = [PruneWeights(sparsity=zeros)] if zeros else []
     loaded = graphc.load(net, weights)
     if weights is None:
         fill(loaded)
+    layers = tuple(n.name for n in loaded.forward_nodes() if n.op is Convolution)
+    pruned = PruneWeights(sparsity=zeros, layers=layers if only_convolutions else ())
+    prune = [pruned] if zeros else []
     graph, _ = graphc.optimize(loaded, prune, measure=False)
     laid, report = graphc.optimize(graph, [SparseLayout()], measure=False)
     exes = [graphc.compile(g, threads=1) for g in (graph, laid, graph)]
@@ -168,10 +171,12 @@ def measure_net(
     best = [float("inf")] * 3
     for _ in range(rounds):
         for at, exe in enumerate(exes):
-            for _ in range(LEAST):
+            began, runs = time.perf_counter(), 0
+            while runs < LEAST or time.perf_counter() - began < TURN:
                 start = time.perf_counter()
                 exe.forward(feeds)
                 best[at] = min(best[at], 1e6 * (time.perf_counter() - start))
+                runs += 1
     first, middle, again = best
     (record,) = report.passes
     return {
@@ -185,14 +190,15 @@ def measure_net(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", default=",".join(LAYERS))
-    parser.add_argument("--net", type=Path)
+    parser.add_argument("--net", type=Path, nargs="+")
+    parser.add_argument("--convolutions", action="store_true", help="prune these alone")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--zeros", default="0.7,0.8,0.9,0.95")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--direct", action="store_true", help="leave Winograd's convolution out")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args(argv)
-    names = [str(told.net)] if told.net else told.layers.split(",")
+    names = list(map(str, told.net)) if told.net else told.layers.split(",")
     unknown = [name for name in names if name not in LAYERS and not told.net]
     if unknown:
         parser.error(f"no layer {unknown[0]!r}; there are {', '.join(LAYERS)}")
@@ -201,19 +207,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         for zeros in map(float, told.zeros.split(",")):
             if told.net:
-                row = measure_net(told.net, told.weights, zeros, told.rounds)
+                row = measure_net(Path(name), told.weights, zeros, told.rounds, told.convolutions)
             else:
                 row = measure(LAYERS[name], zeros, told.rounds, told.direct)
             found.append({"layer": name, "zeros": zeros, **row})
             gain = float(row["dense"]) / float(row["sparse"])
             print(
-                f"{name:30} {zeros:5.2f} {row['dense']:9.1f}  {row['dense kernel']:15} "
+                f"{_short(name):30} {zeros:5.2f} {row['dense']:9.1f}  {row['dense kernel']:15} "
                 f"{row['sparse']:9.1f} {gain:5.2f}x {row['apart']:5.1%}",
                 flush=True,
             )
     if told.json:
         told.json.write_text(json.dumps(found, indent=1) + "\n")
-    return 0
+    return int(bool(told.net) and any(map(is_slower, found)))
+
+
+def is_slower(row: dict[str, float | str]) -> bool:
+    """Does the sparse one take longer, by more than the dense ones differ?"""
+    return float(row["sparse"]) > float(row["dense"]) * (1 + float(row["apart"]))
+
+
+def _short(name: str) -> str:
+    return "/".join(Path(name).parts[-2:])[-30:]
 
 
 if __name__ == "__main__":
