@@ -94,7 +94,7 @@ def test_no_mean_is_taken_off():
     assert rank_by("error", 1e-10, METHODS["pca"](conv), (8, 8)) == 1
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES[:3], ids=str)
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("method", [*SPECTRAL, "cp"])
 def test_planted_ranks_are_found(method, geometry):
     if method in ("cp", "bilinear") and geometry.get("group", 1) > 1:

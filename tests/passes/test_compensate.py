@@ -67,6 +67,17 @@ def test_eight_channels_that_span_all_are_enough():
     assert np.square(plain - y).sum(1).mean() > 50
 
 
+@pytest.mark.parametrize("count", [2, 5, 8])
+def test_the_weights_are_those_of_least_squares(count):
+    x, weight, bias = planted(3)
+    found = measured(x)
+    kept = np.sort(found.ranked(weight)[0][:count])
+    made, shift, _ = found.compensated(weight, bias, kept)
+    left = np.column_stack([x[:, found.columns(kept)], np.ones(len(x))])
+    wanted = np.linalg.lstsq(left, x @ weight.T + bias, rcond=None)[0]
+    assert np.abs(np.column_stack([made, shift]).T - wanted).max() < 1e-10
+
+
 def test_the_loss_is_the_one_that_is_measured():
     x, weight, bias = planted(1)
     found = measured(x)

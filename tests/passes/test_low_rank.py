@@ -178,6 +178,19 @@ def test_what_cannot_be_decomposed(layers, reason):
         cut(plain, rank=(2,), layers=("y",))
 
 
+@pytest.mark.parametrize("method", ["pca", "svd", "tai", "tucker", "decouple", "bilinear"])
+def test_planted_ranks_come_back(method):
+    """Of a net whose layers have rank 2, as far as float32 tells, no more is found."""
+    layers = ("a",) if method == "bilinear" else ("a", "b")
+    short, _ = cut(net(), method=method, rank=(2,), layers=layers)
+    planted, _ = graphc.optimize(short, ["merge_low_rank"], measure=False)
+    made, report = cut(planted, method=method, error=1e-10, layers=layers)
+    ranks = [int(c.decision.split("rank ")[1].split()[0]) for c in report.layers]
+    assert ranks == [2] * len(layers)
+    assert layers_of(made) == layers_of(short)
+    near(outputs(made), outputs(planted))
+
+
 def test_where_it_saves_nothing():
     """AlexNet's conv3 at rank 329 is accepted and at 330 refused."""
     told = 'num_output: 384 kernel_size: 3 pad: 1 weight_filler { type: "msra" }'

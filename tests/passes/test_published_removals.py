@@ -28,8 +28,8 @@ def conv(x: str, y: str, n: int, kernel: int, stride: int = 1, pad: int = 0) -> 
     return layer("Convolution", x, y, f"convolution_param {{ {told} {ZERO} }}")
 
 
-def residual(blocks: int) -> graphc.Graph:
-    """The residual network of CIFAR-10 with 2x2 projections of stride 2, as C-SGD has it."""
+def residual(blocks: int, kernel: int = 2) -> graphc.Graph:
+    """The residual network of CIFAR-10 with projections of stride 2, of 2x2 as C-SGD has it."""
     text, x = feed(data=(1, 3, 32, 32)) + conv("data", "stem", 16, 3, pad=1), "stem"
     for stage, width in enumerate((16, 32, 64)):
         for block in range(blocks):
@@ -38,13 +38,73 @@ def residual(blocks: int) -> graphc.Graph:
             text += layer("ReLU", f"{name}a", f"{name}a", name=f"{name}r")
             text += conv(f"{name}a", f"{name}c", width, 3, pad=1)
             if first:
-                text += conv(x, f"{name}p", width, 2, 2)
+                text += conv(x, f"{name}p", width, kernel, 2)
             text += layer("Eltwise", f"{name}c {f'{name}p' if first else x}", name)
             x = name
     pool = "pooling_param { pool: AVE global_pooling: true }"
     fc = f"inner_product_param {{ num_output: 10 {ZERO} }}"
     text += layer("Pooling", x, "pool", pool)
     return graph(text + layer("InnerProduct", "pool", "y", fc))
+
+
+def imagenet(blocks: Iterable[int], *, deep: bool = False) -> graphc.Graph:
+    """ResNet of ImageNet: pairs of 3x3, or `deep`, 1x1, 3x3 with the stride, and 1x1 (v1.5)."""
+    text, x = feed(data=(1, 3, 224, 224)) + conv("data", "stem", 64, 7, 2, 3), "pool0"
+    pooling = "pooling_param { pool: MAX kernel_size: 3 stride: 2 }"
+    text += layer("Pooling", "stem", x, pooling)
+    channels = 64
+    for stage, length in enumerate(blocks):
+        for block in range(length):
+            name, width = f"s{stage}b{block}", 64 << stage
+            out, stride = 4 * width if deep else width, 2 if stage and not block else 1
+            plan = ([(width, 1, 1), (width, 3, stride), (out, 1, 1)] if deep
+                    else [(width, 3, stride), (out, 3, 1)])  # fmt: skip
+            y = x
+            for at, (n, k, s) in enumerate(plan):
+                text += conv(y, f"{name}c{at}", n, k, s, k // 2)
+                y = f"{name}c{at}"
+            if channels != out:
+                text += conv(x, f"{name}p", out, 1, stride)
+                x = f"{name}p"
+            text += layer("Eltwise", f"{y} {x}", name)
+            x, channels = name, out
+    text += layer("Pooling", x, "pool", "pooling_param { pool: AVE global_pooling: true }")
+    fc = f"inner_product_param {{ num_output: 1000 {ZERO} }}"
+    return graph(text + layer("InnerProduct", "pool", "y", fc))
+
+
+def vgg() -> graphc.Graph:
+    """VGG-16 of CIFAR-10 with one inner product."""
+    text, x = feed(data=(1, 3, 32, 32)), "data"
+    for stage, (length, width) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))):
+        for at in range(length):
+            more = f"num_output: {width} kernel_size: 3 pad: 1 {ZERO}"
+            y = f"c{stage}{at}"
+            text += layer("Convolution", x, y, f"convolution_param {{ {more} }}")
+            x = y
+        text += layer("Pooling", x, f"p{stage}", "pooling_param { kernel_size: 2 stride: 2 }")
+        x = f"p{stage}"
+    return graph(
+        text + layer("InnerProduct", x, "y", f"inner_product_param {{ num_output: 10 {ZERO} }}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "macs", "params"),
+    [
+        (lambda: residual(9, 1), 125_747_840, 851_514),
+        (lambda: residual(9, 2), 126_534_272, 859_194),
+        (vgg, 313_201_664, 14_719_818),
+        (lambda: imagenet((2, 2, 2, 2)), 1_814_073_344, 11_679_912),
+        (lambda: imagenet((3, 4, 6, 3)), 3_663_761_408, 21_780_648),
+        (lambda: imagenet((3, 4, 6, 3), deep=True), 4_089_184_256, 25_503_912),
+    ],
+    ids=["ResNet-56 B", "ResNet-56 2x2", "VGG-16", "ResNet-18", "ResNet-34", "ResNet-50 v1.5"],
+)
+def test_counts_of_architectures(made: Callable[[], graphc.Graph], macs: int, params: int) -> None:
+    """As multiply-adds and parameters of convolutions and inner products are published."""
+    found = total(made())
+    assert (found.macs, found.params) == (macs, params)
 
 
 def removed(net: graphc.Graph, passes: Iterable[Pass]) -> graphc.Graph:

@@ -278,6 +278,23 @@ def test_what_went_can_be_written_and_done_to_another_net(tmp_path):
         assert np.array_equal(array, again.weights[name])
 
 
+def test_one_removal_after_another_is_both_at_once(tmp_path):
+    """Filters 1 and 5 of a are 1 and 4 of what is left without 2."""
+    net, path = filled(PLAIN, 16), tmp_path / "gone.json"
+
+    def without(graph, table):
+        path.write_text(json.dumps(table))
+        return removed(graph, f"remove_filters:criterion=listed,listed={path}")[0]
+
+    twice = without(without(net, {"a": [2], "b": [0, 7]}), {"a": [1, 4], "b": [9]})
+    once = without(net, {"a": [1, 2, 5], "b": [0, 7, 11]})
+    assert widths(once) == {"a": 5, "b": 9, "y": 3} == widths(twice)
+    for name, array in once.weights.items():
+        np.testing.assert_array_equal(twice.weights[name], array)
+    again, record = removed(once, "remove_filters:criterion=dead")
+    assert not record.changed and widths(again) == widths(once)
+
+
 def test_bad_options():
     net = filled(PLAIN, 16)
     refused(net, "remove_filters", "no budget", "say how much")
