@@ -177,7 +177,7 @@ def test_cp_terms_do_not_cancel():
 
 
 def test_random_numbers_are_the_callers():
-    conv = random_conv()
+    conv = random_conv(outputs=4, inputs=3)
     for method in ("kmeans", "cp", "jaderberg"):
         one, two = (METHODS[method](conv, np.random.default_rng(7)).factor(3) for _ in range(2))
         for a, b in zip(one[0], two[0], strict=True):

@@ -16,7 +16,7 @@ from graphc.passes.prune_weights import PruneWeights
 from graphc.passes.quantize_weights import QuantizeWeights
 from graphc.passes.sparse_layout import SparseLayout
 
-EXAMPLES = 300
+EXAMPLES = 150
 SHARED = ("", ' param { name: "w" } param { name: "b" }')
 
 
@@ -108,7 +108,7 @@ def test_surviving_names_keep_their_values(case):
             np.testing.assert_array_equal(array, plain[name], err_msg=name)
 
 
-@settings(max_examples=EXAMPLES // 3)
+@settings(max_examples=EXAMPLES // 2)
 @given(cases())
 def test_gradients_survive_passes(case):
     """Of inputs, and of the parameters of layers that are left."""
@@ -140,7 +140,7 @@ COMPRESSING = (
 )
 
 
-@settings(max_examples=EXAMPLES // 3)
+@settings(max_examples=EXAMPLES // 2)
 @given(cases(COMPRESSING))
 def test_passes_that_change_weights_leave_networks_that_run(case):
     """And kernels of what they leave agree with the reference."""
