@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cuda.bench import KERNELS
 from cuda.jobs import all_jobs
+from cuda.test_regularizers import REGULARIZERS
 from cuda.test_shapes import HALVES, JOBS, TURNED, narrow_work
 from cuda.test_sparse import PRODUCTS
 from cuda.test_updates import CLIPPED, TABLES
@@ -32,7 +33,8 @@ def units() -> dict[str, tuple[str, list[str]]]:
     works += [job.work for job in JOBS]
     works += [narrow_work(job, dtype) for dtype, job in HALVES]
     works += [transposed(each, to_channels_last=True) for each in TURNED]
-    works += [*CLIPPED.values(), *(product.work for product in PRODUCTS.values())]
+    works += [*CLIPPED.values(), *(use.work for use in REGULARIZERS.values())]
+    works += [*(product.work for product in PRODUCTS.values())]
     works += [Work((launch,)) for _, launch in TABLES.values()]
     found: dict[str, dict[str, None]] = {}
     for work in works:

@@ -29,7 +29,8 @@ def test_no_kernel_reads_or_writes_elsewhere(tmp_path: Path) -> None:
         "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
     }
     tests = [
-        HERE / f"test_{name}.py" for name in ("layers", "operands", "shapes", "sparse", "updates")
+        HERE / f"test_{name}.py"
+        for name in ("layers", "operands", "regularizers", "shapes", "sparse", "updates")
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     command += [f"--basetemp={tmp_path}", "-p", "no:xdist"]
