@@ -32,6 +32,7 @@ OUTPUTS, SAMPLES = 4, 8
 def convolution(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
     """x (N, C, H, W) -> y."""
     x, y = reads[0], writes[0]
+    _check(symbol, told, reads)
     if len(x.shape) != 4 or told["axis"] != 1:
         refuse(symbol, f"x of shape {x.shape} is no image")
     windows = zip(x.shape[2:], y.shape[2:], told["stride"], told["pad"], strict=True)
@@ -48,12 +49,18 @@ def convolution(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence
 
 def product(symbol: str, told: Told, reads: Sequence[Spec], writes: Sequence[Spec]) -> Work:
     """x (n..., k...), split as `batch` and `depth` say, -> y (n..., outputs)."""
+    _check(symbol, told, reads)
     extents = tuple(int(told[name]) for name in ("batch", "outputs", "depth"))
     bias = Operand(4) if told["bias"] else NULL
     args = (*map(np.int32, extents), *map(Operand, range(4)), bias, Operand(len(reads)))
     grid = (-(-extents[1] * WARP // THREADS), -(-extents[0] // SAMPLES))
     name = f"graphc::sparse_product<{reads[0].item}>"
     return Work((Launch("sparse.cu", name, grid, (THREADS,), args),) if extents[0] else ())
+
+
+def _check(symbol: str, told: Told, reads: Sequence[Spec]) -> None:
+    if len(reads) != 4 + bool(told["bias"]):
+        refuse(symbol, "its weight is starts, columns and values")
 
 
 def compressed(weight: Array) -> tuple[Any, Any, Any]:

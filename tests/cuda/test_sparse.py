@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from core.rows import close
 from cuda.bench import ORDERS, Bench
+from cuda.jobs import SPARSE
 
 from graphc.check.case import signature
 from graphc.cuda import Spec, Work, work
@@ -22,23 +23,23 @@ from graphc.ops.spec import Ctx
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 
-SPARSE, PRODUCT = {"conv_mode": "DIRECT_SCONV"}, {"gemm_mode": "SPMDM"}
+CONV, PRODUCT = {"conv_mode": "DIRECT_SCONV"}, {"gemm_mode": "SPMDM"}
 USES: dict[str, tuple[Any, Any, tuple[int, ...]]] = {
     "padded": (
         Convolution,
-        ConvolutionAttrs(num_output=6, kernel_size=(3,), pad=(1,), **SPARSE),
+        ConvolutionAttrs(num_output=6, kernel_size=(3,), pad=(1,), **CONV),
         (2, 5, 13, 11),
     ),
     "groups, strides, dilation": (
         Convolution,
         ConvolutionAttrs(
-            num_output=6, kernel_h=3, kernel_w=2, stride=(2, 1), dilation=(2, 1), group=2, **SPARSE
+            num_output=6, kernel_h=3, kernel_w=2, stride=(2, 1), dilation=(2, 1), group=2, **CONV
         ),
         (3, 4, 9, 12),
     ),
     "many entries": (
         Convolution,
-        ConvolutionAttrs(num_output=3, kernel_size=(5,), bias_term=False, **SPARSE),
+        ConvolutionAttrs(num_output=3, kernel_size=(5,), bias_term=False, **CONV),
         (1, 40, 7, 6),
     ),
     "product": (InnerProduct, InnerProductAttrs(num_output=37, **PRODUCT), (11, 5, 30)),
@@ -101,4 +102,11 @@ def test_sparse_product_equals_reference(bench: Bench, name: str) -> None:
 def test_only_images_are_convolved() -> None:
     told = {"axis": 1, "bias": False}
     with pytest.raises(GraphError, match=r"cuda kernel conv_sparse: x of shape \(2, 3, 4\)"):
-        work("conv_sparse", told, [Spec("f32", (2, 3, 4))], [Spec("f32", (2, 3, 4))])
+        work("conv_sparse", told, [Spec("f32", (2, 3, 4))] * 4, [Spec("f32", (2, 3, 4))])
+
+
+@pytest.mark.parametrize("symbol", sorted(SPARSE))
+def test_a_dense_weight_is_none_of_theirs(symbol: str) -> None:
+    told = {"axis": 1, "bias": True}
+    with pytest.raises(GraphError, match=f"cuda kernel {symbol}: its weight is starts, columns"):
+        work(symbol, told, [Spec("f32", (2, 3, 4, 4))] * 3, [Spec("f32", (2, 3, 4, 4))])
