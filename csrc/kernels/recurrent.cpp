@@ -7,6 +7,7 @@
 #include "kernels/parallel.h"
 #include "kernels/spatial_options.h"
 #include "kernels/split.h"
+#include "lstm.h"
 
 namespace graphc {
 
@@ -141,8 +142,7 @@ void step_cell(const Spans& spans, const float* gates, const float* c_prev, floa
                float* h, std::int64_t units) {
     const float *i = gates, *f = gates + units, *o = gates + 2 * units, *g = gates + 3 * units;
     for (std::int64_t d = 0; d < units; ++d) {
-        const float before = cont == 0 ? 0.0f : c_prev[d];
-        c[d] = f[d] * cont * before + i[d] * g[d];
+        c[d] = lstm_cell({i[d], f[d], o[d], g[d]}, cont, c_prev[d]);
     }
     spans.unary_of(Opcode::tanh)(h, c, units);
     for (std::int64_t d = 0; d < units; ++d) h[d] *= o[d];
@@ -152,14 +152,14 @@ void step_cell_back(const CellBack& cell, float* sums, float* dc, std::int64_t u
     const float *i = cell.gates, *f = i + units, *o = f + units, *g = o + units;
     const float *t = cell.shown, *c_prev = cell.c_prev, *dh = cell.dh, cont = cell.cont;
     // Whatever may be the same array is so element by element.
-    _Pragma("omp simd") for (std::int64_t d = 0; d < units; ++d) {
-        const float in = i[d], kept = f[d], out = o[d], fresh = g[d], held = kept * cont;
-        const float e = dc[d] + dh[d] * out * (1 - t[d] * t[d]);
-        sums[d] = e * fresh * in * (1 - in);
-        sums[units + d] = e * c_prev[d] * held * (1 - kept);
-        sums[2 * units + d] = dh[d] * t[d] * out * (1 - out);
-        sums[3 * units + d] = e * in * (1 - fresh * fresh);
-        dc[d] = e * held;
+    _Pragma("GCC ivdep") for (std::int64_t d = 0; d < units; ++d) {
+        const LstmSlopes slopes =
+            lstm_slopes({i[d], f[d], o[d], g[d]}, cont, c_prev[d], t[d], dc[d], dh[d]);
+        sums[d] = slopes.in;
+        sums[units + d] = slopes.kept;
+        sums[2 * units + d] = slopes.out;
+        sums[3 * units + d] = slopes.fresh;
+        dc[d] = slopes.before;
     }
 }
 
