@@ -124,27 +124,27 @@ constexpr float kSmallestProb = 1e-20F;
 // losses[row] = -log(picked), picked = max(x[label], 1e-20); `picked` may be null.
 template <class Item>
 __global__ void multinomial_logistic_loss(Rows rows, LabelRule rule, const Item* x,
-                                          const float* labels, Item* picked, float* losses,
+                                          const float* labels, float* picked, float* losses,
                                           int* fault) {
     for (Index row = row_of_warp(); row < rows.outer; row += warps_of_grid()) {
         const Index label = label_of(rows, rule, labels, row, fault);
         if (lane_of_warp() != 0 || label < 0) continue;
         const float prob = float(x[row * rows.classes + label]);
         const float kept = prob < kSmallestProb ? kSmallestProb : prob;
-        if (picked) picked[row] = Item(kept);
+        if (picked) picked[row] = kept;
         losses[row] = -logf(kept);
     }
 }
 
 template <class Item>
 __global__ void multinomial_logistic_loss_gradient(Rows rows, LabelRule rule, const float* dloss,
-                                                   const Item* picked, const float* labels,
+                                                   const float* picked, const float* labels,
                                                    Item* dx, int* fault) {
     const float factor = -dloss[0] / float(rows.outer);
     for (Index row = row_of_warp(); row < rows.outer; row += warps_of_grid()) {
         const Index label = label_of(rows, rule, labels, row, fault);
         for (Index c = lane_of_warp(); c < rows.classes; c += kWarp) {
-            const float slope = c == label ? factor / float(picked[row]) : 0.0F;
+            const float slope = c == label ? factor / picked[row] : 0.0F;
             dx[row * rows.classes + c] = Item(slope);
         }
     }

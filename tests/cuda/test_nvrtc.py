@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cuda.bench import KERNELS
 from cuda.jobs import all_jobs
+from cuda.test_narrow import HALVES, narrow_work
 from cuda.test_regularizers import REGULARIZERS
-from cuda.test_shapes import HALVES, JOBS, TURNED, narrow_work
+from cuda.test_shapes import JOBS, TURNED
 from cuda.test_sparse import PRODUCTS
 from cuda.test_updates import CLIPPED, TABLES
 

@@ -1,4 +1,4 @@
-"""What the layers' own small samples do not reach: several blocks, tiles, halves, wrong labels."""
+"""What the layers' own small samples do not reach: several blocks, tiles, wrong labels."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from core.rows import close
-from cuda.bench import NO_FAULT, ORDERS, Bench, spec
+from cuda.bench import NO_FAULT, ORDERS, Bench
 from cuda.jobs import Job, Sample
 
 from graphc.check.case import Case
-from graphc.cuda import Spec, Work, work
+from graphc.cuda import Spec, work
 from graphc.cuda.moving import transposed
 from graphc.cuda.on_cpu import unavailable
 from graphc.errors import GraphError
 from graphc.ops._loss import class_labels
-from graphc.ops._program import OPCODES
 from graphc.ops._recurrent import RecurrentAttrs, sequence_starts
 from graphc.ops.accuracy import Accuracy, AccuracyAttrs
 from graphc.ops.arg_max import ArgMax, ArgMaxAttrs
@@ -24,7 +23,6 @@ from graphc.ops.batch_norm import BatchNorm
 from graphc.ops.batch_norm_slices import BatchNormSlices
 from graphc.ops.batch_reindex import BatchReindex
 from graphc.ops.concat import Concat
-from graphc.ops.convolution import Convolution
 from graphc.ops.dropout import Dropout
 from graphc.ops.embed import Embed, EmbedAttrs
 from graphc.ops.euclidean_loss import EuclideanLoss
@@ -88,70 +86,12 @@ class Larger(Case):
 
 
 JOBS = [job for op, use in USES for job in Sample(Larger(op, len(op.samples), use)).jobs()]
-NARROW = {"f16": 2e-3, "bf16": 2e-2}
-STORED_NARROW = {BatchNorm, Convolution, LRN, Pooling, Softmax, SoftmaxWithLoss}
-HALVES = [
-    (dtype, job)
-    for dtype in NARROW
-    for op in sorted(STORED_NARROW, key=lambda op: op.type)
-    for job in Sample(Case(op, 0)).jobs()
-]
-
-
-def narrowed(job: Job, dtype: str) -> dict[str, str]:
-    """Element types with images narrow; numbers of channels, labels and losses stay as they are."""
-    shapes = {r: a.shape for r, a in (*job.reads.items(), *job.wanted.items())}
-    images = {r for r, shape in shapes.items() if len(shape) in (2, 4) and r != "dweight"}
-    images |= {"bias"} if job.symbol.startswith("conv") else set()
-    return {r: dtype if r in images and d == "f32" else d for r, d in job.dtypes.items()}
-
-
-def bits(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Numbers as they are stored: float16, or the upper halves of float32s, nearest ones."""
-    if dtype == "f16":
-        return array.astype(np.float16)
-    whole = array.astype(np.float32).view(np.uint32)
-    return ((whole + 0x7FFF + (whole >> 16 & 1)) >> 16).astype(np.uint16)
-
-
-def numbers(array: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype == "bf16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32)
-
-
-def narrow_work(job: Job, dtype: str) -> Work:
-    dtypes = narrowed(job, dtype)
-    reads, writes = (
-        [Spec(dtypes[r], a.shape) for r, a in group.items()] for group in (job.reads, job.wanted)
-    )
-    return work(job.symbol, job.told, reads, writes)
-
-
-EDGES = [0x387FC000, 0x387FE000, 0x387FF000, 0x33000000, 0x33000001, 0x32FFFFFF, 0x33800000]
-EDGES += [0x477FEFFF, 0x477FF000, 0x38801000, 0x38803000, 0x7F7FFFFF, 0x7F800000, 0x3F808000, 0]
-PATTERNS = [*range(0, 1 << 31, 65537 * 3 + 7), *EDGES]
-FLOATS = np.array([*PATTERNS, *(p | 1 << 31 for p in PATTERNS)], np.uint32).view(np.float32)
-FLOATS = FLOATS[~np.isnan(FLOATS)]
-COPY = {"code": (OPCODES["copy"], -1, 0), "constants": (), "starts": (-1,)}
-
-
-def stored_as(dtype: str) -> Work:
-    return work("expr", COPY, [spec(FLOATS)], [Spec(dtype, FLOATS.shape)])
-
-
-def loaded_from(dtype: str) -> Work:
-    return work("expr", COPY, [Spec(dtype, FLOATS.shape)], [spec(FLOATS)])
-
-
 TURNED = [Spec("f32", (2, 70, 5, 9)), Spec("f16", (3, 33, 1, 40)), Spec("u8", (1, 3, 64, 33))]
 
 
 @pytest.fixture(scope="module")
 def bench() -> Bench:
     works = [job.work for job in JOBS]
-    works += [narrow_work(job, dtype) for dtype, job in HALVES]
-    works += [make(dtype) for dtype in NARROW for make in (stored_as, loaded_from)]
     works += [transposed(each, to_channels_last=True) for each in TURNED]
     return Bench(works)
 
@@ -168,25 +108,6 @@ def test_larger_shapes(bench: Bench, job: Job) -> None:
     for role, wanted in job.wanted.items():
         close(found[0][role], wanted, f"{job.id}: {role}", products=1000)
         assert all(each[role].tobytes() == found[0][role].tobytes() for each in found)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "job"), HALVES, ids=[f"{dtype}-{job.id}" for dtype, job in HALVES]
-)
-def test_narrow_storage(bench: Bench, dtype: str, job: Job) -> None:
-    dtypes = narrowed(job, dtype)
-
-    def stored(role: str, array: np.ndarray) -> np.ndarray:
-        return bits(array, dtype) if dtypes[role] == dtype else np.array(array)
-
-    reads = [stored(r, a) for r, a in job.reads.items()]
-    results = {r: stored(r, a) for r, a in job.results().items()}
-    bench.run(narrow_work(job, dtype), [*reads, *results.values()])
-    for role, wanted in job.wanted.items():
-        made = results[role]
-        made = numbers(made, dtype) if dtypes[role] == dtype else made
-        most = max(1.0, float(np.abs(wanted).max()))
-        assert np.abs(made - wanted).max() <= NARROW[dtype] * most * 4, role
 
 
 @pytest.mark.parametrize("spec_", TURNED, ids=lambda each: each.dtype)
@@ -211,18 +132,6 @@ def test_the_first_wrong_label_is_a_fault(bench: Bench, symbol: str, label: floa
         reads = {r: np.array(a) for r, a in job.reads.items()}
         reads["label"][[17, 203]] = label
         assert bench.run(job.work, [*reads.values(), *job.results().values()]) == 17
-
-
-@pytest.mark.parametrize("dtype", NARROW)
-def test_floats_are_rounded_to_the_nearest(bench: Bench, dtype: str) -> None:
-    job = stored_as(dtype)
-    out = np.zeros(FLOATS.size, np.float16 if dtype == "f16" else np.uint16)
-    bench.run(job, [FLOATS, out])
-    with np.errstate(over="ignore"):
-        np.testing.assert_array_equal(out.view(np.uint16), bits(FLOATS, dtype).view(np.uint16))
-    back = np.zeros_like(FLOATS)
-    bench.run(loaded_from(dtype), [out, back])
-    np.testing.assert_array_equal(back, numbers(out, dtype))
 
 
 @pytest.mark.parametrize(
