@@ -6,20 +6,24 @@ prototxt + weights -> Graph -> passes -> autodiff -> Executable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from graphc.budget import checked_size
 from graphc.errors import GraphError, Loc, fail
-from graphc.ir.clone import clone, forward_part
 from graphc.ir.graph import Array, Graph
 from graphc.ir.provenance import OptimizeReport
 from graphc.ir.provenance import format_record as format_record
-from graphc.ir.types import Phase
 from graphc.ir.verify import verify
 from graphc.limits import Limits
-from graphc.ops.fillers import fill_weights, filler
+from graphc.loading import NO_WEIGHTS as NO_WEIGHTS
+from graphc.loading import SEED as SEED
+from graphc.loading import load as load
+from graphc.loading import own as own
+from graphc.loading import path_of
+from graphc.loading import prepare as prepare
+from graphc.loading import shape as shape
+from graphc.ops.fillers import fill_weights
 from graphc.plan.wish import Wish
 from graphc.runtime.executable import Executable
 from graphc.runtime.keeping import Keep, check_kept, kept_names
@@ -28,86 +32,11 @@ from graphc.runtime.targets import check_target as check_target
 from graphc.runtime.targets import checked_wish as checked_wish
 
 if TYPE_CHECKING:
-    from graphc.front.overrides import NetOverrides, Overrides
+    from graphc.front.overrides import Overrides
     from graphc.ir.infer import Shapes
     from graphc.passes.base import Pass
 
-SEED = 1
-NO_WEIGHTS = "no weights given"
 PassLike: TypeAlias = Union[str, "Pass", "type[Pass]"]
-
-
-def load(
-    net: str | Path,
-    weights: str | Path | None = None,
-    *,
-    phase: Phase = "TEST",
-    level: int = 0,
-    stages: Sequence[str] = (),
-    shapes: Shapes | None = None,
-    batch: int | None = None,
-    strict: bool = True,
-    limits: Limits | None = None,
-    dialect: str = "auto",
-    seed: int = SEED,
-    set: Overrides | NetOverrides = (),
-) -> Graph:
-    """Read a network and, if given, its weights.
-
-    `net`: path of a prototxt (or binary NetParameter). `shapes` maps net inputs and tops of data
-    layers to shapes; data sources are never opened here, so a net that needs one to know its
-    shapes stays unshaped until compiled or inspected. Without `weights`, parameters start from
-    the fillers with `seed`. `strict`: every layer with parameters must be in the weight file.
-    `set`: path -> value of fields to change, {"layer[conv1].convolution_param.num_output": 8}.
-    Raises GraphError: GC-F001, GC-P00x, GC-N00x, GC-S00x, GC-W00x, GC-L001, GC-R002, GC-R004.
-    """
-    from graphc.front import read_net
-    from graphc.front.weights import load_weights
-
-    if phase not in ("TRAIN", "TEST"):
-        fail("GC-R002", f"phase is {phase!r}, expected 'TRAIN' or 'TEST'")
-    graph = read_net(
-        _path(net),
-        phase=phase,
-        level=level,
-        stages=(stages,) if isinstance(stages, str) else tuple(stages),
-        limits=limits,
-        dialect=dialect,
-        set=set,
-    )
-    prepare(graph, shapes, batch, seed)
-    if weights is not None:
-        report = load_weights(graph, _path(weights), strict=strict)
-        graph.notes.append(str(report))
-    elif not graph.pending and not graph.weights and (graph.param_values() or not graph.shaped):
-        graph.notes.append(f"{NO_WEIGHTS}: parameters come from the fillers, seed {seed}")
-    return graph
-
-
-def _path(given: object) -> Path:
-    if not isinstance(given, (str, PathLike)):
-        fail("GC-R002", f"a {type(given).__name__} is given where a path is needed")
-    return Path(given)
-
-
-def prepare(
-    graph: Graph, shapes: Shapes | None = None, batch: int | None = None, seed: int = SEED
-) -> Graph:
-    """Give a graph fresh from the front end its fillers, and, where none needs a source, shapes."""
-    from graphc.ir.infer import infer
-
-    graph.fill = filler(seed)
-    infer(graph, shapes, batch, sources=False)
-    return graph
-
-
-def shape(graph: Graph, shapes: Shapes | None = None, batch: int | None = None) -> Graph:
-    """Infer what is still unknown, opening data sources where needed; returns the graph."""
-    if shapes or batch is not None or not graph.shaped:
-        from graphc.ir.infer import infer  # which artefacts do without
-
-        infer(graph, shapes, batch)
-    return graph
 
 
 def optimize(
@@ -154,15 +83,6 @@ def optimize(
     return graph, report
 
 
-def own(net: Graph | str | Path, **words: Any) -> Graph:
-    """An independent copy, without gradient nodes; or what `load` makes of a file and `words`."""
-    if not isinstance(net, Graph):
-        return load(net, **words)
-    if words["set"]:
-        fail("GC-R002", "set= changes what a file says; this is a Graph", "give a path instead")
-    return clone(forward_part(net) if net.seeds or net.grads else net)
-
-
 def _optimize(
     graph: Graph,
     chosen: Sequence[Pass],
@@ -193,7 +113,7 @@ def _optimize(
     if not expanded.changed:
         graph.history.pop()
     meter = meter_for(ctx, graph, measure, max_error) if chosen else None
-    folder = _path(dump) if dump is not None else None
+    folder = path_of(dump) if dump is not None else None
     if until_stable:
         chosen, records = run_until_stable(graph, chosen, ctx, meter=meter, dump=folder)
     else:
@@ -310,7 +230,7 @@ def open(
     """
     from graphc.runtime.artefact import read_artefact, settings, wish_in
 
-    graph, meta = read_artefact(_path(path), limits or Limits())
+    graph, meta = read_artefact(path_of(path), limits or Limits())
     compiled_for, train, seed, before = settings(meta, path)
     now = kept_names(keep)
     kept: Keep = "all" if "all" in (now, before) else (*before, *now)

@@ -41,7 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("lowering",),
     ("budget",),
     ("runtime",),
-    ("services",),
+    ("services", "loading"),
     ("driver",),
     ("train", "methods"),
     ("report",),

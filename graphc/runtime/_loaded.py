@@ -11,11 +11,11 @@ from graphc.cuda.calls import spec, work_of
 from graphc.cuda.launch import FAULT, NULL, STREAM, Given, Operand, Scratch
 from graphc.errors import fail
 from graphc.floats import Held, as_array
-from graphc.ir.types import ITEM_BYTES
 from graphc.numpy_later import np, npt
 from graphc.plan.data import WEIGHTS, WORK, Arena, Plan, Step, StepKind
 from graphc.program import HOST, PERSISTENT, Call, Program
 from graphc.runtime._mirror import LINE, DeviceWeights
+from graphc.runtime._operands import DTYPES, read, write
 from graphc.runtime._poison import Place, poison_ranges
 from graphc.runtime._steps import places_of
 from graphc.runtime.device import (
@@ -29,7 +29,6 @@ from graphc.runtime.device import (
     Memory,
 )
 
-DTYPES = {"f32": "float32", "i64": "int64", "i32": "int32", "u8": "uint8"}
 HostStep = Callable[[Call, "list[npt.NDArray[Any]]"], None]
 """Runs a call's reference on arrays: its reads, then its writes, which it fills."""
 Command = Callable[[], None]
@@ -101,7 +100,7 @@ class Loaded:
 
     def get(self, buffer: int) -> npt.NDArray[Any]:
         """A new array of what a buffer that has a home holds."""
-        return self._read(buffer, self._home(buffer))
+        return read(self.device, self.program.buffers[buffer], self._home(buffer))
 
     def put(self, buffer: int, array: Held | npt.NDArray[Any]) -> None:
         """Fill the first elements of a buffer that has a home, and no gaps."""
@@ -251,38 +250,13 @@ class Loaded:
     def _run_host(self, call: Call, addresses: list[int]) -> None:
         """A host step: operands come to the host, results go back."""
         operands = (*call.reads, *call.writes)
-        arrays = [self._read(o.buffer, at) for o, at in zip(operands, addresses, strict=True)]
+        buffers = [self.program.buffers[operand.buffer] for operand in operands]
+        places = [*zip(buffers, addresses, strict=True)]
+        arrays = [read(self.device, *place) for place in places]
         self._host(call, arrays)
         count = len(call.reads)
-        for operand, array, at in zip(call.writes, arrays[count:], addresses[count:], strict=True):
-            self._write(operand.buffer, array, at)
-
-    def _read(self, buffer: int, address: int) -> npt.NDArray[Any]:
-        array, whole = self._around(buffer)
-        if whole.size:
-            self.device.read(whole, address)
-        return array
-
-    def _write(self, buffer: int, array: npt.NDArray[Any], address: int) -> None:
-        """What lies in the gaps stays as it is."""
-        target, whole = self._around(buffer)
-        if whole.size:
-            if not self.program.buffers[buffer].is_dense:
-                self.device.read(whole, address)
-            target[...] = array
-            self.device.write(address, whole)
-
-    def _around(self, buffer: int) -> tuple[npt.NDArray[Any], Bytes]:
-        """A new array with a buffer's strides, and the bytes from its first element to its last."""
-        found = self.program.buffers[buffer]
-        item = ITEM_BYTES[found.dtype]
-        dtype = np.dtype(DTYPES[found.dtype])
-        if 0 in found.dims:
-            return np.empty(found.dims, dtype), np.empty(0, np.uint8)
-        span = 1 + sum((n - 1) * s for n, s in zip(found.dims, found.strides, strict=True))
-        whole = np.zeros(span * item, np.uint8)
-        strides = tuple(stride * item for stride in found.strides)
-        return np.ndarray(found.dims, dtype, whole.data, 0, strides), whole
+        for array, place in zip(arrays[count:], places[count:], strict=True):
+            write(self.device, array, *place)
 
 
 def _argument(arg: Any, addresses: list[int], scratch: int, given: Mapping[str, int]) -> Argument:

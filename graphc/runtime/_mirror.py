@@ -7,6 +7,7 @@ then copied to the device before each entry, and back after each that writes the
 
 from __future__ import annotations
 
+import ctypes
 import math
 import weakref
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
@@ -32,7 +33,8 @@ class Mirror:
         self.shapes = {name: array.shape for name, array in given.items()}
         self._offsets, self.nbytes = _side_by_side(self.shapes)
         self.host = device.host_arena(self.nbytes)
-        self._buffer = self.host.data
+        # no array, so that those which are made on it are kept alive by views of them
+        self._buffer: Any = (ctypes.c_uint8 * self.nbytes).from_buffer(self.host.data)
         self._lent: list[weakref.ref[Array]] = []
         for name, array in given.items():
             self._view(name)[...] = array.reshape(self.shapes[name])
@@ -50,7 +52,6 @@ class Mirror:
         shape = self.shapes[name]
         if 0 in shape:
             return np.empty(shape, np.float32)
-        # numpy's views of it keep it alive, since its own base is no array
         array: Array = np.ndarray(shape, np.float32, self._buffer, self._offsets[name])
         return array
 

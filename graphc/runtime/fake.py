@@ -8,11 +8,12 @@ those that a plan says are over. A plan that waits for too little gives other nu
 from __future__ import annotations
 
 import ctypes
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,8 +22,12 @@ from graphc.cuda.on_cpu import KernelError, Kernels, unavailable
 from graphc.errors import fail
 from graphc.runtime.device import STREAMS, Argument, Bytes, Entry
 
-LATE, EARLY, RANDOM = ORDERS = ("late", "early", "random")
-"""When copies happen: once somebody waits for them, as soon as they may, or any time between."""
+Order: TypeAlias = "tuple[int, ...] | None"
+"""Which stream goes on first, of those that can: the last one is kept waiting as long as possible.
+None: one by chance, anew each time."""
+LATE, EARLY, RANDOM = (0, 1, 2), (2, 1, 0), None
+"""Copies happen once somebody waits for them; as soon as they may; or any time between."""
+ORDERS = tuple(itertools.permutations(range(STREAMS)))
 NAN = 0xFF
 """All bytes of a float32 that is none."""
 ALIGN = 256
@@ -37,14 +42,14 @@ class FakeMemory:
 
 
 class FakeDevice:
-    """A `graphc.runtime.device.Device`; `order`: of `ORDERS`, `seed` is that of random ones.
+    """A `graphc.runtime.device.Device`; `seed`: of an order by chance.
 
     Raises GC-X001 where kernels cannot be built.
     """
 
     poisons = True
 
-    def __init__(self, order: str = LATE, seed: int = 0) -> None:
+    def __init__(self, order: Order = LATE, seed: int = 0) -> None:
         why = unavailable()
         if why:
             fail("GC-X001", f"target 'fake' cannot run here: {why}", "target 'cpu' can")
@@ -141,10 +146,8 @@ class FakeDevice:
         return head[0] != "wait" or head[1] in over
 
     def _next(self, free: Sequence[int]) -> int:
-        """The stream that goes on, of those that can: computing is number 0."""
-        if self.order == RANDOM:
-            return self._random.choice(free)
-        return free[0] if self.order == LATE else free[-1]
+        """The stream that goes on, of those that can."""
+        return self._random.choice(free) if self.order is None else min(free, key=self.order.index)
 
 
 def _at(address: int, nbytes: int) -> Bytes:
@@ -153,4 +156,4 @@ def _at(address: int, nbytes: int) -> Bytes:
     return found
 
 
-__all__ = ["EARLY", "LATE", "ORDERS", "RANDOM", "FakeDevice"]
+__all__ = ["EARLY", "LATE", "ORDERS", "RANDOM", "FakeDevice", "Order"]

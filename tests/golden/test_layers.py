@@ -11,6 +11,7 @@ from golden.caffe_cases import members, names, read_case
 from golden.replay import WRITER, replay
 
 import graphc
+from graphc.cuda.on_cpu import unavailable
 
 WRITTEN = "hdf5output_result.h5"
 SILENT = ("net_shared_permissive", "silence")  # have no outputs
@@ -46,6 +47,17 @@ def test_case_on_the_cpu(
         pytest.skip("Caffe has no gradients here")
     verdicts = list(replay(case, caffe / "layers", "cpu", keep, train, passes))
     assert verdicts or name in SILENT
+    failed = [f"{v.key}: {v.share:.3g} of the tolerance" for v in verdicts if not v.share <= 1]
+    assert not failed, "\n".join(failed)
+
+
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+@pytest.mark.parametrize("name", LAYERS)
+def test_case_on_the_fake_device(name: str, caffe: Path) -> None:
+    """Forward and, where Caffe has gradients, backward, by what a GPU would run."""
+    case = read_case(caffe / "layers" / f"{name}.npz")
+    verdicts = list(replay(case, caffe / "layers", "fake"))
+    assert verdicts
     failed = [f"{v.key}: {v.share:.3g} of the tolerance" for v in verdicts if not v.share <= 1]
     assert not failed, "\n".join(failed)
 
