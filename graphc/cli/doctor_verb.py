@@ -60,6 +60,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         rows.append(row)
     rows.append(_onednn())
     rows += [(f"target {t}", "", state, remark) for t, (state, remark) in TARGETS.items()]
+    rows.append(_fake())
     rows += gpu_rows()
     settings = describe(Config.load())
     healthy = all(row[2] == OK for row in core)
@@ -78,6 +79,14 @@ def command(ctx: click.Context, as_json: bool) -> None:
         table(("variable", "value", "meaning"), settings)
     if not healthy:
         ctx.exit(1)
+
+
+def _fake() -> Row:
+    from graphc.cuda.on_cpu import unavailable
+
+    why = unavailable()
+    told = f"needs g++ on x86-64 Linux: {why}" if why else "what a GPU would run, on the CPU: slow"
+    return "target fake", "", MISSING if why else OK, told
 
 
 def _package(name: str, module: str, use: str) -> Row:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from texts import fc, feed, layer
 
 import graphc
 from graphc import __version__
 from graphc.cli.compile_verb import default_output
+from graphc.cuda.on_cpu import unavailable
 from graphc.passes.registry import DEFAULT
 from graphc.runtime.artefact import read_artefact
 
@@ -150,6 +152,17 @@ def test_output_option(cli, tiny, tmp_path):
     (tmp_path / "sub").mkdir()
     assert cli("compile", tiny, "-o", "sub/x.gcz").code == 0
     assert graphc.open("sub/x.gcz").inputs == {"data": (1, 3, 8, 8)}
+
+
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+def test_what_a_gpu_would_run_runs_without_one(cli, tiny):
+    for target in ("cpu", "fake"):
+        assert cli("compile", tiny, "--target", target, "-o", f"{target}.gcz").code == 0
+        assert cli("run", f"{target}.gcz", "-o", f"{target}.npz").code == 0
+    assert graphc.open("fake.gcz").plan.target == "cuda"
+    with np.load("cpu.npz") as wanted, np.load("fake.npz") as found:
+        assert wanted.files == found.files
+        assert all(np.allclose(found[name], wanted[name], atol=1e-5) for name in wanted.files)
 
 
 @pytest.mark.parametrize(

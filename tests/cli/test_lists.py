@@ -9,6 +9,7 @@ import pytest
 
 from graphc import _core
 from graphc.codes import CODES
+from graphc.cuda.on_cpu import unavailable
 from graphc.ops.registry import all_ops
 from graphc.passes.registry import all_passes
 
@@ -23,6 +24,8 @@ def test_ops_lists_every_type(cli):
     assert all("reference" in line for line in lines[1 : 1 + len(listed)])
     told = cli("ops", "--json").json["ops"]
     assert [entry["type"] for entry in told] == listed
+    runs = {entry["type"]: entry["runs_on"] for entry in told}
+    assert runs["Convolution"] == ["reference", "cpu", "cuda"] and runs["Data"] == ["reference"]
     assert all(entry["formula"] and entry["runs_on"][0] == "reference" for entry in told)
 
 
@@ -143,6 +146,10 @@ def test_doctor(cli, monkeypatch):
     told = cli("doctor", "--json").json
     states = {check["name"]: check["state"] for check in told["checks"]}
     assert told["healthy"] is True and states["numpy"] == states["target cpu"] == "ok"
+    assert states["target fake"] == ("missing" if unavailable() else "ok")
+    monkeypatch.setenv("PATH", "")
+    (row,) = [c for c in cli("doctor", "--json").json["checks"] if c["name"] == "target fake"]
+    assert row["state"] == "missing" and row["remark"].endswith("no g++")
     assert {"cupy", "NVRTC", "nvidia-cudnn-frontend", "cuDNN", "cuBLASLt"} <= states.keys()
     assert told["settings"]["GRAPHC_CACHE"] == "/somewhere"
 

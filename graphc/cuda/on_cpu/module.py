@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import functools
 import hashlib
 import os
@@ -192,6 +191,8 @@ def _compiler() -> str:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Test processes that want the same library wait for the one that builds it."""
+    import fcntl  # which other systems lack
+
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
