@@ -15,6 +15,7 @@ from importlib.metadata import version as version_of
 from typing import Any
 
 from graphc.cuda.plans import LAYOUTS, TABLES, Plan, Product
+from graphc.cuda.shared import load
 from graphc.errors import fail
 
 FRONTEND, PACKAGE = "nvidia-cudnn-frontend", "nvidia-cudnn-cu13"
@@ -90,6 +91,7 @@ def wheel() -> str:
 @cache
 def frontend() -> Any:
     """The module. Raises GC-X001 where it is missing, or finds no cuDNN."""
+    load("cublasLt")  # which cuDNN looks for by its name, not where the wheel puts it
     try:
         module = importlib.import_module("cudnn")
         module.backend_version_string()
