@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphc.driver import compile, load, open, optimize
     from graphc.errors import GraphError
     from graphc.exporting import export
+    from graphc.gpu_tuning import tune_gpu
     from graphc.gradient_check import check_grad
     from graphc.ir.graph import Graph
     from graphc.layer_sensitivity import sensitivity
@@ -63,6 +64,7 @@ _HOME = {
     "sweep_batches": "graphc.memory",
     "sweep_memory": "graphc.memory",
     "tune": "graphc.tuning",
+    "tune_gpu": "graphc.gpu_tuning",
 }
 
 __version__ = "0.1.0"
@@ -96,6 +98,7 @@ __all__ = [
     "sweep_batches",
     "sweep_memory",
     "tune",
+    "tune_gpu",
 ]
 
 

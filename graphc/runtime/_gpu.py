@@ -87,4 +87,4 @@ def lost(what: str, error: Exception) -> NoReturn:
     raise GraphError("GC-X002", f"the GPU failed {what}: {told}", hint) from error
 
 
-__all__ = ["Gpu", "check_driver", "cupy_module", "lost", "opened", "text"]
+__all__ = ["DOCTOR", "Gpu", "check_driver", "cupy_module", "lost", "opened", "text"]

@@ -19,12 +19,14 @@ from graphc.config import Config
 from graphc.cuda import Launch, Spec
 from graphc.errors import GraphError, fail
 from graphc.numpy_later import np
-from graphc.runtime._gpu import Gpu, lost, opened
+from graphc.runtime._gpu import DOCTOR, Gpu, lost, opened
 from graphc.runtime._gpu_kernels import Kernels
 from graphc.runtime._gpu_libraries import Libraries
 from graphc.runtime.device import STREAMS, Argument, Bytes, Entry
 
 MAIN = 0
+ERRORS = RuntimeError
+"""What CuPy's runtime and driver and cuDNN raise are heirs of."""
 SLOTS = 2
 """Pinned buffers that inputs go through in turn: the next one is filled while the last one is on
 its way."""
@@ -75,7 +77,6 @@ class CudaDevice:
         self.mode = mode or Config.load().gpu
         cuda = self.gpu.cupy.cuda
         self._cuda, self._runtime = cuda, cuda.runtime
-        self._errors = cuda.runtime.CUDARuntimeError
         self.streams = [cuda.Stream(non_blocking=True) for _ in range(STREAMS)]
         self.kernels, self.libraries = Kernels(self.gpu), Libraries()
         self.trace: list[str] = []
@@ -95,7 +96,7 @@ class CudaDevice:
             self._short(nbytes, free, total)
         try:
             return DeviceMemory(self._runtime, nbytes)
-        except self._errors:
+        except ERRORS:
             self._short(nbytes, free, total)
 
     def _short(self, nbytes: int, free: int, total: int) -> NoReturn:
@@ -109,13 +110,17 @@ class CudaDevice:
         self._never_captured("pinned memory")
         try:
             return pinned(self._runtime, nbytes)
-        except self._errors as error:
+        except ERRORS as error:
             told = f"{nbytes:,} B of the host's memory cannot be pinned: {error}"
             fail("GC-M002", told, "give a smaller --host")
 
     def load(self, launches: Iterable[Launch]) -> None:
         self._never_captured("a kernel")
-        self.kernels.load(launches)
+        self._runtime.setDevice(self.gpu.number)
+        try:
+            self.kernels.load(launches)
+        except ERRORS as error:
+            fail("GC-X001", f"GPU {self.gpu.number} takes no kernel: {error}", DOCTOR)
 
     def launch(self, launch: Launch, args: Sequence[Argument], stream: int) -> None:
         with self._queued(launch.kernel, stream):
@@ -196,7 +201,7 @@ class CudaDevice:
         try:
             for stream in self.streams:
                 stream.synchronize()
-        except self._errors as error:
+        except ERRORS as error:
             lost("while it computed", error)
 
     def run(self, key: Entry, queue: Callable[[], None], has_host_steps: bool) -> None:
@@ -237,7 +242,7 @@ class CudaDevice:
                         queue()
                 finally:
                     graph = main.end_capture()
-        except self._errors as error:
+        except ERRORS as error:
             lost("while a graph was captured", error)
         finally:
             self._is_capturing = False
@@ -267,7 +272,7 @@ class CudaDevice:
             if self.mode == "trace":
                 self.trace.append(what)
                 self.streams[stream].synchronize()
-        except self._errors as error:
+        except ERRORS as error:
             lost(f"in {what}", error)
 
     def _never_captured(self, what: str) -> None:

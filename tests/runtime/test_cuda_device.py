@@ -222,6 +222,27 @@ def test_a_lost_device_is_told_with_what_is_safe(device: CudaDevice) -> None:
         device.copy_in(device.arena(8).address, np.zeros(8, np.uint8), 0)
 
 
+def test_a_library_that_fails_and_a_cubin_that_is_not_taken(device: CudaDevice) -> None:
+    def fails(*told: Any) -> Callable[[int], None]:
+        def queue(stream: int) -> None:
+            raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")
+
+        return queue
+
+    device.libraries = SimpleNamespace(kernel=fails)  # type: ignore[assignment]
+    with pytest.raises(GraphError, match="failed in cudnn eng1: CUDNN_STATUS") as caught:
+        device.library("cudnn eng1", "conv", {}, [], [], 0)(0)
+    assert caught.value.code == "GC-X002"
+
+    def refuse(launches: Any) -> None:
+        raise RuntimeError("CUDA_ERROR_NO_BINARY_FOR_GPU")
+
+    device.kernels = SimpleNamespace(load=refuse)  # type: ignore[assignment]
+    with pytest.raises(GraphError, match="takes no kernel: CUDA_ERROR_NO_BINARY") as caught:
+        device.load([COPY])
+    assert caught.value.code == "GC-X001"
+
+
 @pytest.mark.parametrize(
     ("changed", "number", "told"),
     [
