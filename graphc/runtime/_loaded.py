@@ -138,7 +138,7 @@ class Loaded:
         steps = plan.steps[first:end]
         runs = [step for step in steps if step.kind is StepKind.RUN]
         for step in steps:
-            if (step.kind is StepKind.RUN) != (step.stream == 0) or step.samples is not None:
+            if (step.kind is StepKind.RUN) != (step.stream == 0):
                 fail("GC-A001", f"the plan has a step that target {plan.target!r} cannot do")
         places = {id(s): places_of(program, s, self._locate) for s in runs}
         poison = self._poison(end, runs, places)

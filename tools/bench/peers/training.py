@@ -14,7 +14,7 @@ import numpy as np
 import graphc
 from bench.peers import machine
 from bench.peers.client import Worker, environment
-from bench.peers.engines import TRAINERS
+from bench.peers.engines import OURS, TRAINERS
 from bench.peers.files import Files
 from bench.peers.folding import merge_scales
 from bench.peers.from_graph import network
@@ -103,12 +103,16 @@ def _step_s(lineup: Lineup, name: str) -> float:
 
 
 def table(cells: Sequence[dict[str, Any]]) -> str:
-    """Medians (minima) of all steps in ms, ratios of minima to the best of PyTorch, memory."""
+    """Medians (minima) of all steps in ms, ratios of minima to the best of PyTorch, memory. Of
+    trainers with less memory also the time over that of the same without, by minima and by medians
+    of the same rounds, beside what was planned, and the memory saved. A/A is the ratio of those of
+    ours that are alike."""
     lines = []
     for cell in cells:
         head = Cell(cell["net"], cell["batch"], cell["threads"])
         lines.append(f"{head}; others kept {cell['other_cores']:.2f} cores busy")
         least: dict[str, float] = {}
+        alike = [n for n in cell["engines"] if n.startswith(OURS) and "@" not in n]
         for name, found in cell["engines"].items():
             if "wall" not in found:
                 lines.append(f"  {found.get('failed', name).splitlines()[0]}")
@@ -120,16 +124,28 @@ def table(cells: Sequence[dict[str, Any]]) -> str:
             peak = f"{found['peak_bytes'] / 2**20:7.0f} MiB"
             lines.append(f"  {name:<22} {times:<24} {peak}   losses {losses}")
             if "@" in name:
-                base = least.get(name.partition("@")[0])
-                over = f"{wall.min() / base - 1:.1%} more time" if base else ""
-                told = found["facts"].get("planned_overhead")
-                lines.append(f"{'':25}{over}" + (f", planned {told:.1%}" if told else ""))
-        ours = [least[n] for n in least if n.startswith("graphc")]
-        peers = [least[n] for n in least if not n.startswith("graphc")]
+                base = cell["engines"].get(name.partition("@")[0], {})
+                lines.append(f"{'':25}{_over(found, base)}")
+        ours = [least[n] for n in least if n.startswith(OURS)]
+        peers = [least[n] for n in least if not n.startswith(OURS)]
         if ours and peers:
-            noise = f"; A/A {max(ours) / min(ours):.3f}" if len(ours) > 1 else ""
+            same = [least[n] for n in alike if n in least]
+            noise = f"; A/A {max(same) / min(same):.3f}" if len(same) > 1 else ""
             lines.append(f"  ours / best peer, minima: {ours[0] / min(peers):.3f}{noise}")
     return "\n".join(lines)
+
+
+def _over(found: dict[str, Any], base: dict[str, Any]) -> str:
+    """What less memory costs a trainer, beside the same with all it wants."""
+    if "wall" not in base:
+        return ""
+    own, usual = (np.array([np.median(turn) for turn in each["wall"]]) for each in (found, base))
+    lowest = min(map(min, found["wall"])) / min(map(min, base["wall"])) - 1
+    told = found["facts"].get("planned_overhead")
+    planned = f", planned {told:.1%}" if told is not None else ""
+    saved = (base["peak_bytes"] - found["peak_bytes"]) / 2**20
+    more = f"{lowest:.1%} more time, {np.median(own / usual) - 1:.1%} by medians{planned}"
+    return f"{more}; {saved:.0f} MiB less"
 
 
 __all__ = ["STANDARD", "TRAINERS", "prepare", "run_cell", "table"]
