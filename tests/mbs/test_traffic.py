@@ -24,10 +24,8 @@ LINE = 512
 NETS = {
     "lenet": (16, 3 << 20),
     "alexnet": (4, 4 << 20),
-    "googlenet": (4, 20 << 20),
     "resnet50": (4, 64 << 20),
     "squeezenet_v1.1": (4, 8 << 20),
-    "mobilenet_v1": (4, 6 << 20),
 }
 
 
