@@ -1,4 +1,4 @@
-"""The CuPy that is installed, without a GPU: it has what the device calls, and says what it lacks."""
+"""The CuPy that is installed, without a GPU: it has what the device calls, says what it lacks."""
 
 from __future__ import annotations
 
