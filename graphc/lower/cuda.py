@@ -31,6 +31,7 @@ from graphc.lower._trace import trace
 from graphc.lower._updates import update_early
 from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
+from graphc.pauses import uncollected
 from graphc.program import HOST, Call, Link, Program, Variant
 
 ALIGN = 256
@@ -45,6 +46,7 @@ RAW = replace(H200, flops=1e12)
 """Raw products are written as they are defined: this is an estimate, and nobody measured it."""
 
 
+@uncollected
 def lower(
     graph: Graph,
     pinned: Collection[Value] = (),

@@ -85,6 +85,12 @@ class Choosing:
         alone = [self.front.script(trial) for trial in islice(fitting, 1)]
         return Hybrids(self.facts, self.policy, budget_bytes, scripts, alone)
 
+    @cached_property
+    def _thriftiest(self) -> list[Plan]:
+        """With a host, the plans that need the least, found without regard to a budget: so that
+        every budget has one that is no smaller than the minimum that is told of."""
+        return list(self.hybrids(0).smallest(self.host_bytes))
+
     def within(self, budget_bytes: int) -> Plan:
         """As `plan_within`."""
         plain = None if self.facts.always else plan_fitting(self.program, budget_bytes)
@@ -100,7 +106,9 @@ class Choosing:
         least = self.least(budget_bytes)
         if hybrids is not None:
             smallest = hybrids.smallest(self.host_bytes)
-            least = min((least, *smallest), key=lambda plan: plan.peak_bytes)
+            least = min((least, *smallest, *self._thriftiest), key=lambda plan: plan.peak_bytes)
+            if least.peak_bytes <= budget_bytes:
+                return self._verified(least)
         where = f", at {least.owner.name!r} ({least.owner.part})" if least.owner else ""
         does = "replays and sends" if hybrids is not None else "replays"
         told = (

@@ -46,6 +46,18 @@ def check(seed: int) -> None:
             choosing.within(least - 1)
 
 
+HOST = 1 << 40
+
+
+@pytest.mark.parametrize("seed", [2, 8, 11])
+def test_with_a_host_every_budget_from_the_minimum_on_has_a_plan(seed: int) -> None:
+    program = random_program(seed)
+    least, full = reported(Choosing(program, "ours", HOST)), plan_program(program).peak_bytes
+    for budget in range(least, full + 1, max(1, (full - least) // 8)):
+        plan = Choosing(program, "ours", HOST).within(budget)
+        assert (plan.peak_bytes <= budget, plan.host_bytes <= HOST) == (True, True), budget
+
+
 @pytest.mark.parametrize("part", range(8))
 def test_more_memory_never_takes_longer(part: int) -> None:
     for seed in range(FIRST + part, FIRST + PROGRAMS, 8):
