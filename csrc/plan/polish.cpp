@@ -1,6 +1,7 @@
 #include "plan/polish.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -114,12 +115,13 @@ double Polish::closure(std::int32_t root, std::int32_t before, std::vector<std::
 struct Polish::Move {
     std::int32_t root, first, last, before;
     std::int64_t bytes;
-    double us;
+    double worth;   // bytes per microsecond
     bool is_whole;  // with what its operands take; else these are kept until then
 };
 
 std::vector<Polish::Move> Polish::moves() {
     std::vector<Move> found;
+    const auto worth = [](std::int64_t bytes, double us) { return double(bytes) / (us + 1e-3); };
     std::vector<std::int32_t> calls;
     std::vector<std::int32_t> call_of(trial_.order.size());  // the one that a replay comes before
     for (std::int32_t call = 0; call < net_.calls(); ++call) {
@@ -138,7 +140,8 @@ std::vector<Polish::Move> Polish::moves() {
             if (use[0] + 1 > last) continue;
             const double us = closure(root, before, calls);
             if (us < 0) continue;
-            found.push_back({root, use[0] + 1, last, before, net_.bytes[r], us, true});
+            found.push_back(
+                {root, use[0] + 1, last, before, net_.bytes[r], worth(net_.bytes[r], us), true});
             if (calls.size() < 2 || writers_.count(root) > 1) continue;
             std::int64_t kept = 0;
             for (const std::int32_t read : range(net_.reads, calls[0])) {
@@ -147,8 +150,9 @@ std::vector<Polish::Move> Polish::moves() {
                 if (!is_there) kept += net_.bytes[std::size_t(read)];
             }
             if (kept < net_.bytes[r]) {
-                found.push_back({root, use[0] + 1, last, before, net_.bytes[r] - kept,
-                                 net_.us[std::size_t(calls[0])], false});
+                const std::int64_t freed = net_.bytes[r] - kept;
+                found.push_back({root, use[0] + 1, last, before, freed,
+                                 worth(freed, net_.us[std::size_t(calls[0])]), false});
             }
         }
     }
@@ -164,10 +168,9 @@ bool Polish::fill(const Found& found, std::int64_t most, Script& script) {
     script = found.script;
     std::vector<std::int32_t> calls;
     bool is_changed = false;
-    const auto worth = [](const Move& m) { return double(m.bytes) / (m.us + 1e-3); };
-    std::sort(all.begin(), all.end(), [&](const Move& a, const Move& b) {
-        const double x = worth(a), y = worth(b);
-        return x != y ? x > y : std::tie(a.root, a.before) < std::tie(b.root, b.before);
+    std::sort(all.begin(), all.end(), [](const Move& a, const Move& b) {
+        if (a.worth != b.worth) return a.worth > b.worth;
+        return std::tie(a.root, a.before) < std::tie(b.root, b.before);
     });
     Covers covers(trial_.order.size());
     for (const Move& move : all) covers.add(move.first, move.last);
@@ -191,7 +194,9 @@ bool Polish::fill(const Found& found, std::int64_t most, Script& script) {
             std::equal_range(together.begin(), together.end(), std::size_t(at), is_before);
         for (auto i = same.first; i != same.second; ++i) covers.take(*i);
     }
-    std::sort(script.begin(), script.end());
+    const auto added = script.begin() + std::ptrdiff_t(found.script.size());
+    std::sort(added, script.end());
+    std::inplace_merge(script.begin(), added, script.end());
     script.erase(std::unique(script.begin(), script.end()), script.end());
     return is_changed;
 }

@@ -67,13 +67,15 @@ class Prescription:
         call = self.program.calls[index]
         if index in self.reads:
             fail("GC-V003", f"{_what(call)} stands twice in its entries")
-        reads = self.reads[index] = [self._of(operand.buffer) for operand in call.reads]
-        for operand, tags in zip(call.reads, reads, strict=True):
+        reads = self.reads[index] = []
+        for operand in call.reads:
+            tags = self._of(operand.buffer)
             self._label(operand, tags, call)
             if NOTHING in tags:
                 name = self.program.buffers[operand.buffer].name
                 told = f"reads {name!r} as {operand.role}, which nobody wrote"
                 fail("GC-V003", f"{_what(call)} {told}")
+            reads.append(tags)
         writes = self.writes[index] = []
         for operand in call.writes:
             self._count += 1
