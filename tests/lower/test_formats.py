@@ -17,7 +17,7 @@ from graphc.costs import Costs
 from graphc.ir.graph import Value
 from graphc.ir.types import Type
 from graphc.lower import cpu
-from graphc.lower._choose import BLOCKED_SIDES, PLAIN_SIDES, choose_formats
+from graphc.lower._choose import BANDWIDTH, BLOCKED_SIDES, PLAIN_SIDES, choose_formats
 from graphc.lower._draft import ADDEND, BACKWARD, Draft
 from graphc.lower._formats import Formats
 from graphc.lower._reorder import reorder
@@ -221,13 +221,13 @@ def chain(rng: random.Random, length: int) -> tuple[list[Draft], list[Mapping[An
 
 
 def total(drafts: list[Draft], options: list[Any], sides: Any, formats: Formats) -> float:
-    """Calls, and 1 us and 8000 bytes/us there and back for each value wanted in both formats."""
+    """Calls, and a copy, read and written, of each value that is wanted in both formats."""
     wanted: dict[Value, set[str]] = {drafts[0].reads[0][1]: {PLAIN}}
     for draft, pair in zip(drafts, sides, strict=True):
         for side, operands in zip(pair, (draft.reads, draft.writes), strict=True):
             for _, value in operands:
                 wanted.setdefault(value, set()).add(side)
-    reorders = [1 + 2 * v.type.nbytes / 8e3 for v, found in wanted.items() if len(found) == 2]
+    reorders = [1 + 2 * v.type.nbytes / BANDWIDTH for v, found in wanted.items() if len(found) == 2]
     return sum(reorders) + sum(o[s] for o, s in zip(options, sides, strict=True))
 
 
