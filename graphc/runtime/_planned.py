@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 from graphc.errors import fail
 from graphc.floats import Held
-from graphc.ir.graph import Graph, Node, Role, Value, typed
+from graphc.ir.graph import Graph, Node, Value, typed
 from graphc.lower._draft import ADDEND
 from graphc.numpy_later import np, npt
 from graphc.ops.spec import F64, OpSpec
 from graphc.plan import Plan
 from graphc.program import Call, Program
 from graphc.runtime._plans import plan_text
-from graphc.runtime._shown import Shown
+from graphc.runtime._shown import ShapedValues, Shown, shown_after
 from graphc.runtime.feeds import double
 from graphc.runtime.reference import ReferenceExecutor
 
@@ -43,10 +43,17 @@ class PlannedExecutor(ReferenceExecutor):
 
     def __init__(self, graph: Graph, pinned: set[Value], seed: int = 0) -> None:
         self.pinned: set[Value] = set()
+        self._inputs = graph.inputs
         self._shapes_of_plan: list[tuple[int, ...]] | None = None
         super().__init__(graph, pinned, seed)
         self._losses: dict[Value, F64] = {}
-        self.env: Shown = self._nothing_shown()
+        self._loss_tops = [n.outs[role] for n in self.forward_nodes for role in n.loss]
+        # Arrays are made by us, who own what shows them: a reference back would keep all memory
+        # until garbage is looked for.
+        own = weakref.proxy(self)
+        self._make: Callable[[Value], npt.NDArray[Any]] = lambda value: own._seen(value)
+        self.env: Shown = Shown(self._make)
+        self._shown: tuple[Program, dict[str, ShapedValues]] | None = None
 
     def adopt(self, pinned: set[Value]) -> None:
         """As `ReferenceExecutor`; the next forward plans anew."""
@@ -66,22 +73,18 @@ class PlannedExecutor(ReferenceExecutor):
 
     def forward(self, feeds: Mapping[Value, Held]) -> None:
         """Run the plan; `feeds` holds every FEED value."""
-        self.env, self.shapes, self.sigs, self.drawn = self._nothing_shown(), {}, {}, self.step
-        if self._input_shapes() != self._shapes_of_plan:
+        self.env, self.shapes, self.sigs, self.drawn = Shown(self._make), {}, {}, self.step
+        shapes = self._input_shapes()
+        if shapes != self._shapes_of_plan:
             self.prepared = self._prepare()
-            self._shapes_of_plan = self._input_shapes()
+            self._shapes_of_plan = shapes
             self._moved()
         self._ready()
         for value, array in feeds.items():
             self._put_feed(value, array)
         self._run("forward")
         self._show_pinned("forward")
-        self._losses = {
-            node.outs[role]: self.env[node.outs[role]].copy()
-            for node in self.forward_nodes
-            for role in node.loss
-            if node.outs[role] in self.env
-        }
+        self._losses = {top: self.env[top].copy() for top in self._loss_tops if top in self.env}
         self.step += 1
 
     def backward(self, seeds: Mapping[str, F64]) -> None:
@@ -95,7 +98,7 @@ class PlannedExecutor(ReferenceExecutor):
             self._fill(value, np.full(typed(value).shape, self.step_params[name]))
         if "backward" in self.prepared.entries:
             self._run("backward")
-        self.env = self._nothing_shown()
+        self.env = Shown(self._make)
         self.env.update(self._losses)
         self._show_pinned("backward")
 
@@ -134,23 +137,18 @@ class PlannedExecutor(ReferenceExecutor):
         """What is in a value's memory, of the shape that it has now."""
 
     def _input_shapes(self) -> list[tuple[int, ...]]:
-        return [typed(v).shape for v in self.graph.inputs]
+        return [typed(v).shape for v in self._inputs]
 
     def _show_pinned(self, entry: str) -> None:
         """Let the kept values be seen that an entry made or was given, as far as they are alive."""
-        program = self.prepared.program
-        for value in self.pinned:
-            made_by = value.producer.role if value.producer is not None else Role.GRAD
-            is_here = (made_by is Role.FWD) == (entry == "forward")
-            if is_here and value.name in program.values:
-                self.shapes.setdefault(value, typed(value).shape)
-                self.env.show(value)
-
-    def _nothing_shown(self) -> Shown:
-        """Whose arrays are made by us, who own it: a reference back would keep all memory until
-        garbage is looked for."""
-        own = weakref.proxy(self)
-        return Shown(lambda value: own._seen(value))
+        if self._shown is None or self._shown[0] is not self.program:
+            self._shown = self.program, {}
+        after = self._shown[1].get(entry)
+        if after is None:
+            after = self._shown[1][entry] = shown_after(self.program, self.pinned, entry)
+        for value, shape in after:
+            self.shapes.setdefault(value, shape)
+            self.env.show(value)
 
     def _run_host(self, node: Node, call: Call, arrays: list[npt.NDArray[Any]]) -> None:
         """A Forward or Grad part by its reference, from and to the plan's memory; `arrays`: its

@@ -50,6 +50,8 @@ class Prepared:
         self._homes = {root: self._locate(root, *home) for root, home in plan.homes.items()}
         self._calls: dict[str, list[Call | None]] = {}
         self._kinds: dict[int, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        self._arrays: dict[int, npt.NDArray[Any]] = {}
+        self._numbers = {name: at for at, name in enumerate(self.entries)}
 
     def calls(self, entry: str) -> list[Call | None]:
         """What the steps of an entry run, in order; None for a transfer."""
@@ -62,10 +64,13 @@ class Prepared:
         return found
 
     def array(self, buffer: int) -> npt.NDArray[Any]:
-        """A new array on the memory of a buffer that has a home, with its strides."""
-        root, inner = self.program.buffers[buffer].view_of or (buffer, 0)
-        region, offset = self._homes[root]
-        return self._array(buffer, region, offset + inner)
+        """The array on the memory of a buffer that has a home, with its strides."""
+        found = self._arrays.get(buffer)
+        if found is None:
+            root, inner = self.program.buffers[buffer].view_of or (buffer, 0)
+            region, offset = self._homes[root]
+            found = self._arrays[buffer] = self._array(buffer, region, offset + inner)
+        return found
 
     def put(self, buffer: int, array: Held) -> None:
         """Fill a buffer that has a home with as many elements."""
@@ -116,7 +121,7 @@ class Prepared:
         if order.get("poison") and not self._poisoned:
             self._poisoned = True
             self.session = self._make_session()
-        self.session.run(self.entries.index(entry), host, **order)
+        self.session.run(self._numbers[entry], host, **order)
 
     def _make_session(self) -> _core.Session:
         steps = [

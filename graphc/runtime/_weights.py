@@ -90,7 +90,8 @@ class WeightMemory:
     @property
     def is_lent(self) -> bool:
         """May anybody write just now?"""
-        self._lent = [ref for ref in self._lent if ref() is not None]
+        if self._lent:
+            self._lent = [ref for ref in self._lent if ref() is not None]
         return bool(self._lent)
 
 

@@ -61,7 +61,7 @@ class CpuExecutor(PlannedExecutor):
     ) -> None:
         super().__init__(graph, pinned, seed)
         self.threads = checked_threads(threads)
-        self.check = dict.fromkeys(check, True)
+        self.check = {"measure": True} | dict.fromkeys(check, True)
         self._deterministic, self._fused_update = deterministic, fused_update
         self._pin_variants, self._wish = pin_variants, wish or Wish()
         self.weights = weights or WeightMemory(graph)
@@ -177,8 +177,8 @@ class CpuExecutor(PlannedExecutor):
         if entry in UPDATING:
             self._stale |= self.updates
         try:
-            order = {"seed": self.seed & MASK64, "step": self.drawn & MASK32, "measure": True}
-            prepared.run(entry, host, **order | self.check | checks)
+            seed, step = self.seed & MASK64, self.drawn & MASK32
+            prepared.run(entry, host, seed=seed, step=step, **self.check, **checks)
         except GraphError as error:
             at = prepared.session.failed
             call = calls[at] if at >= 0 else None

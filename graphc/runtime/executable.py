@@ -26,7 +26,6 @@ from graphc.runtime.feeds import (
     check_names,
     checked_feeds,
     double,
-    input_shapes,
     numeric,
     reshape,
     single,
@@ -77,6 +76,7 @@ class Executable:
         self.pin_variants, self.wish = pin_variants, wish or Wish()
         self.meta: dict[str, Any] = dict(meta or {})
         self._lock = threading.Lock()
+        self._inputs = {blob_of(v): v for v in graph.inputs}
         self._blobs = self._kept_blobs()
         self._slopes = self._told_slopes()
         plan, choices = self.meta.pop("plan", None), self.meta.pop("choices", None)
@@ -126,7 +126,7 @@ class Executable:
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
         """Net inputs and the shapes they were last given."""
-        return input_shapes(self.graph.inputs)
+        return {blob: typed(v).shape for blob, v in self._inputs.items()}
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
@@ -178,7 +178,7 @@ class Executable:
         arrays = checked_feeds(feeds, shapes)
         self._reshape(shapes, {name: array.shape for name, array in arrays.items()})
         self._ran = False
-        self._executor.forward({v: arrays[blob_of(v)] for v in self.graph.inputs})
+        self._executor.forward({v: arrays[name] for name, v in self._inputs.items()})
         self._ran = True
 
     def backward(self, seeds: Mapping[str, npt.ArrayLike] | None = None) -> Gradients:
@@ -284,6 +284,8 @@ class Executable:
         self.close()
 
     def _reshape(self, old: Mapping[str, Shape], new: Mapping[str, Shape]) -> None:
+        if old == new:
+            return
         nodes, seeds = self.graph.nodes, () if self.keep == "all" else self.keep
         try:
             reshape(self.graph, old, new, seeds if self.train else None)

@@ -59,11 +59,12 @@ def checked_feeds(
     feeds: Mapping[str, npt.ArrayLike], expected: Mapping[str, Shape]
 ) -> dict[str, Held]:
     """An array of either kind for every input, of the expected number of axes. Raises GC-R001."""
-    check_names("input", feeds, expected)
-    missing = [name for name in expected if name not in feeds]
-    if missing:
-        shapes = ", ".join(f"{m!r} {expected[m]}" for m in missing)
-        fail("GC-R001", f"inputs are missing: {shapes}")
+    if type(feeds) is not dict or feeds.keys() != expected.keys():
+        check_names("input", feeds, expected)
+        missing = [name for name in expected if name not in feeds]
+        if missing:
+            shapes = ", ".join(f"{m!r} {expected[m]}" for m in missing)
+            fail("GC-R001", f"inputs are missing: {shapes}")
     arrays = {name: _held(name, feeds[name]) for name in expected}
     for name, array in arrays.items():
         if array.ndim != len(expected[name]):
