@@ -151,12 +151,33 @@ def _known(calibration: Mapping[str, Array] | None, graph: Graph) -> dict[str, A
 def without_labels(
     graph: Graph, calibration: Mapping[str, Array] | None
 ) -> tuple[Mapping[str, Array] | None, Array | None]:
-    """Calibration inputs, and the array `LABEL` that was among them and is no input of the net."""
+    """Calibration inputs, and the array `LABEL` that was among them and is no input of the net.
+
+    Raises GC-R001 for what is no table of arrays, and for arrays without a sample, or with elements
+    that are not finite.
+    """
+    if calibration is not None:
+        _check_calibration(calibration)
     if calibration is None or LABEL not in calibration:
         return calibration, None
     if any(blob_of(value) == LABEL for value in graph.inputs):
         return calibration, calibration[LABEL]
     return {k: v for k, v in calibration.items() if k != LABEL}, calibration[LABEL]
+
+
+def _check_calibration(calibration: object) -> None:
+    if not isinstance(calibration, Mapping):
+        told = f"calibration is a {type(calibration).__name__}"
+        fail("GC-R001", told, "give arrays by input, such as {'data': images}")
+    for name, given in calibration.items():
+        array = np.asarray(given)
+        told = f"calibration array {name!r} "
+        if array.dtype.kind not in "biuf":
+            fail("GC-R001", f"{told}holds {array.dtype}, not numbers")
+        if not array.size:
+            fail("GC-R001", f"{told}has shape {array.shape}: there is no sample")
+        if not np.isfinite(array).all():
+            fail("GC-R001", f"{told}has elements that are not finite")
 
 
 def needs_source(graph: Graph) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from texts import conv, fc, feed, graph, layer, softmax_loss
 
-from graphc.driver import assemble
+from graphc.driver import assemble, optimize
 from graphc.errors import GraphError
 from graphc.services import Services, needs_source, sample_inputs, should_measure
 
@@ -76,6 +76,22 @@ def test_should_measure():
     assert not should_measure(small, False, {"data": 1}, None)
     with pytest.raises(GraphError, match="GC-R002"):
         should_measure(small, False, None, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "told"),
+    [
+        ([np.ones(3)], "calibration is a list"),
+        ({"data": "x"}, "holds <U1, not numbers"),
+        ({"data": np.ones((0, 3))}, "there is no sample"),
+        ({"data": np.full((2, 3), np.nan)}, "not finite"),
+    ],
+)
+def test_calibration_inputs_are_checked_first(calibration, told):
+    net = graph(feed(data=(2, 3)), fc("data", "y", 3))
+    with pytest.raises(GraphError, match="GC-R001") as caught:
+        optimize(net, ["remove_dropout"], calibration=calibration)
+    assert told in caught.value.message
 
 
 def test_networks_are_timed_by_turns():

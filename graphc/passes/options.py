@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from graphc.errors import GraphError, fail, near
 from graphc.passes.base import Pass
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+}
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -37,6 +43,21 @@ def build(cls: type[Pass], options: Mapping[str, Any]) -> Pass:
     except Exception as error:  # the user's class may check its fields
         told = f"pass {cls.name!r} cannot be made: {type(error).__name__}: {error}"
         raise GraphError("GC-T001", told) from error
+
+
+def checked(each: Pass) -> Pass:
+    """The pass with options of the types that its class states, converted as `build` does.
+
+    Raises GC-T001 for one that cannot be. A class whose annotations do not say is left alone.
+    """
+    told = each.options()
+    try:
+        hints = get_type_hints(type(each)) if told else {}
+    except Exception:  # names that only the user's own function knows
+        return each
+    found = {k: _option(type(each), k, hints[k], v) for k, v in told.items() if k in hints}
+    changed = {k: v for k, v in found.items() if v != told[k]}
+    return replace(cast(Any, each), **changed) if changed else each
 
 
 def check_name(cls: type[Pass]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from graphc.errors import GraphError, fail, near
 from graphc.passes.base import Pass
-from graphc.passes.options import build, check_name
+from graphc.passes.options import build, check_name, checked
 
 DEFAULT = (
     "remove_dead_code",
@@ -54,7 +54,7 @@ def resolve(passes: Iterable[PassLike] | str) -> list[Pass]:
 def _resolved(each: PassLike) -> Pass:
     if isinstance(each, Pass):
         check_name(type(each))
-        return each
+        return checked(each)
     if isinstance(each, type) and issubclass(each, Pass):
         return build(each, {})
     if not isinstance(each, str):

@@ -9,7 +9,11 @@ import pytest
 
 from graphc.errors import GraphError
 from graphc.passes.base import Pass
+from graphc.passes.low_rank import LowRank
 from graphc.passes.options import build, convert
+from graphc.passes.quantize_weights import QuantizeWeights
+from graphc.passes.registry import resolve
+from graphc.passes.remove_filters import RemoveFilters
 
 
 @pytest.mark.parametrize(
@@ -134,3 +138,26 @@ def test_a_hint_that_means_nothing():
     assert build(Unknown, {}).x is None
     with pytest.raises(GraphError, match="NameError"):
         build(Unknown, {"x": "1"})
+
+
+@pytest.mark.parametrize(
+    ("each", "told"),
+    [
+        (LowRank(method="foo"), "method is 'foo', expected one of pca"),
+        (LowRank(config={"a": 3}), "config is {'a': 3}, expected a text"),
+        (QuantizeWeights(bits=2.5), "bits is 2.5, expected a whole number"),
+        (RemoveFilters(ratio=0.5, criterion="l3"), "criterion is 'l3', expected one of l1"),
+    ],
+)
+def test_options_of_objects_are_checked(each, told):
+    with pytest.raises(GraphError, match="GC-T001") as caught:
+        resolve([each])
+    assert told in caught.value.message
+
+
+def test_options_of_objects_are_converted():
+    """One layer by name is a pattern, not as many as it has letters."""
+    (made,) = resolve([LowRank(layers="conv1", rank=[2, 3])])
+    assert (made.layers, made.rank) == (("conv1",), (2, 3))
+    right = LowRank(layers=("conv1",), error=0)
+    assert resolve([right])[0] is right
