@@ -30,7 +30,7 @@ def test_no_kernel_reads_or_writes_elsewhere(tmp_path: Path) -> None:
     }
     tests = [
         HERE / f"test_{name}.py"
-        for name in ("layers", "narrow", "operands", "regularizers", "shapes", "sparse", "updates")
+        for name in ("layers", "operands", "regularizers", "shapes", "sparse", "updates")
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     command += [f"--basetemp={tmp_path}", "-p", "no:xdist"]
