@@ -1,4 +1,4 @@
-"""The CuPy that is installed, without a GPU: it has what the device calls, says what it lacks."""
+"""The CuPy that is installed, without a GPU: it has what is called, and says what it lacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ CALLED = {
     "getDeviceProperties hostAlloc malloc memGetInfo memcpyAsync memcpyDeviceToHost "
     "memcpyHostToDevice memsetAsync setDevice",
     "cuda.driver": "launchKernel moduleGetFunction moduleLoadData",
-    "cuda.Stream": "begin_capture end_capture ptr synchronize wait_event",
+    "cuda.Stream": "begin_capture end_capture synchronize wait_event",
+    "cuda.Stream.null": "ptr",
     "cuda.Event": "record synchronize",
     "cuda.Graph": "launch upload",
 }
