@@ -189,7 +189,14 @@ def test_a_table_says_what_was_written(tmp_path: Path) -> None:
 @pytest.mark.skipif(cudnn.installed() != CUDNN, reason=f"cuDNN {CUDNN} is not installed")
 @pytest.mark.parametrize("dtype", LAYOUTS)
 @pytest.mark.parametrize("symbol", THREE)
-def test_cudnn_lists_what_the_table_says(symbol: str, dtype: str) -> None:
+def test_cudnn_lists_what_the_table_says_and_makes_it_again(symbol: str, dtype: str) -> None:
     product, known = product_of(use(symbol, dtype)), table(GPU, CUDNN, dtype)
     assert product is not None and known is not None
-    assert cudnn_tables.kept(cudnn.listed(product, GPU)) == known.products[product.key]
+    plans = known.products[product.key]
+    assert cudnn_tables.kept(cudnn.listed(product, GPU)) == plans
+    for plan in plans:
+        graph = cudnn.Graph(product, GPU)
+        place = graph.built(plan.key)
+        assert place is not None
+        assert graph.graph.get_workspace_size_plan_at_index(place) == plan.workspace
+    assert cudnn.Graph(product, GPU).built("eng999") is None
