@@ -184,7 +184,14 @@ class _Counting:
 
     def greedy(self) -> list[int]:
         """The paper's way: runs of units with as many turns; then neighbours join while that moves
-        less."""
+        less. Where one group, or none, is better, that."""
+        length = len(self.units)
+        return min(self._joined(), [length], list(range(1, length + 1)), key=self._total)
+
+    def _total(self, cuts: list[int]) -> float:
+        return sum(self.cost(lo, hi) for lo, hi in pairwise([0, *cuts]))
+
+    def _joined(self) -> list[int]:
         cuts = [
             hi
             for hi in range(1, len(self.units) + 1)

@@ -123,7 +123,8 @@ def test_the_cheapest_of_all_groupings(seed: int, train: bool) -> None:
     ]
     assert best.after == min(ways)
     greedy: Serialized = how(units, greedy=True)
-    assert best.after <= min(greedy.after, best.before)
+    assert best.after <= greedy.after <= best.before
+    assert greedy.after <= cost(0, length)
     assert greedy.before == best.before
     assert all(group.live <= cache for group in best.groups)
 
