@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,12 +70,13 @@ class BoundPacker {
     BoundPacker(const Table& items, std::int64_t ceiling)
         : packer_(to_items(items), ceiling), count_(std::size_t(items.shape(0))) {}
 
-    py::tuple place(const Table& order, const Table& hangs, std::size_t past) const {
+    py::tuple place(const Table& order, const Table& hangs, std::size_t past,
+                    std::int64_t limit) const {
         const Recipe recipe = to_recipe(order, hangs, count_);
         Packing packing;
         {
             const py::gil_scoped_release unlocked;
-            packing = packer_.place(recipe, std::min(past, count_));
+            packing = packer_.place(recipe, std::min(past, count_), limit);
         }
         return py::make_tuple(packing.bytes, to_array(packing.offsets));
     }
@@ -101,7 +103,8 @@ void bind_plan(py::module_& m) {
     py::class_<BoundPacker>(m, "Packer")
         .def(py::init<const Table&, std::int64_t>(), py::arg("items"), py::arg("ceiling"))
         .def("place", &BoundPacker::place, py::arg("order"), py::arg("hangs"),
-             py::arg("past") = kMaxSize)
+             py::arg("past") = kMaxSize,
+             py::arg("limit") = std::numeric_limits<std::int64_t>::max())
         .def("improve", &BoundPacker::improve, py::arg("order"), py::arg("hangs"), py::arg("first"),
              py::arg("past"), py::arg("work"));
 }

@@ -176,10 +176,14 @@ class Packer:
 
     def __init__(self, items: npt.NDArray[np.int64], ceiling: int) -> None: ...
     def place(
-        self, order: npt.NDArray[np.int64], hangs: npt.NDArray[np.int64], past: int = ...
+        self,
+        order: npt.NDArray[np.int64],
+        hangs: npt.NDArray[np.int64],
+        past: int = ...,
+        limit: int = ...,
     ) -> tuple[int, npt.NDArray[np.int64]]:
         """Arena size and offsets of the first `past` items of `order`, or of all; those that hang
-        are placed from the top."""
+        are placed from the top. Ends early, with what is placed by then, at `limit` bytes."""
 
     def improve(
         self,

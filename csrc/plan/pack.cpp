@@ -237,11 +237,11 @@ class Search {
 
 }  // namespace
 
-Packing Packer::place(const Recipe& recipe, std::size_t past) const {
+Packing Packer::place(const Recipe& recipe, std::size_t past, std::int64_t limit) const {
     Packing packing;
     packing.offsets.resize(items_.size());
     Occupancy taken(items_);
-    for (std::size_t at = 0; at < past; ++at) {
+    for (std::size_t at = 0; at < past && packing.bytes < limit; ++at) {
         const auto index = std::size_t(recipe.order[at]);
         const Item& item = items_[index];
         Gaps gaps(item, recipe.hangs[index], ceiling_);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -31,9 +32,10 @@ class Packer {
     Packer(std::vector<Item> items, std::int64_t ceiling)
         : items_(std::move(items)), ceiling_(ceiling) {}
 
-    // Places the first `past` items of the recipe. Throws Error (GC-M002) for an arena of 2^62
-    // bytes or more.
-    Packing place(const Recipe& recipe, std::size_t past) const;
+    // Places the first `past` items of the recipe; ends early once that takes `limit` bytes. Throws
+    // Error (GC-M002) for an arena of 2^62 bytes or more.
+    Packing place(const Recipe& recipe, std::size_t past,
+                  std::int64_t limit = std::numeric_limits<std::int64_t>::max()) const;
 
     // Local search for a recipe whose first `past` items need fewer bytes: an item over the
     // ceiling, or one alive with it, is placed earlier, or hangs or no longer does; changes stay

@@ -91,8 +91,9 @@ class _Policy:
     def run(self) -> tuple[int, list[int]]:
         best: tuple[int, Table] | None = None
         for recipe in self._recipes():
-            size, offsets = self.packer.place(*recipe)
-            if best is None or size < best[0]:
+            limit = 2 * MAX_BYTES if best is None else best[0]  # more is of no use
+            size, offsets = self.packer.place(*recipe, limit=limit)
+            if best is None or size < limit:
                 best = size, offsets
             if best[0] <= self.bound:
                 break
