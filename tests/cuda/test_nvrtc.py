@@ -63,7 +63,7 @@ def compiled_for(names: list[str], arch: int) -> list[str]:
 
 
 @needs_nvrtc
-@pytest.mark.parametrize("arch", ARCHITECTURES if WHOLE else (75, 90))
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("unit", UNITS)
 def test_no_kernel_spills(unit: str, arch: int) -> None:
     source, every = UNITS[unit]
