@@ -143,9 +143,9 @@ def _over(found: dict[str, Any], base: dict[str, Any]) -> str:
     lowest = min(map(min, found["wall"])) / min(map(min, base["wall"])) - 1
     told = found["facts"].get("planned_overhead")
     planned = f", planned {told:.1%}" if told is not None else ""
-    saved = (base["peak_bytes"] - found["peak_bytes"]) / 2**20
+    grown = (found["peak_bytes"] - base["peak_bytes"]) / 2**20
     more = f"{lowest:.1%} more time, {np.median(own / usual) - 1:.1%} by medians{planned}"
-    return f"{more}; {saved:.0f} MiB less"
+    return f"{more}; memory {grown:+.0f} MiB"
 
 
 __all__ = ["STANDARD", "TRAINERS", "prepare", "run_cell", "table"]
