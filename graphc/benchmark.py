@@ -287,17 +287,8 @@ def _node(graph: Graph, node: Node, us: float, peaks: Peaks) -> CallTime:
     op, sig = cast("type[OpSpec]", node.op), node.sig(graph.env)
     costs = [op.cost(node.attrs, part.name, sig) for part in op.forwards(node.attrs, sig)]
     macs, nbytes = sum(c.macs for c in costs), sum(c.read + c.write for c in costs)
-    return CallTime(
-        layer=node.name,
-        type=op.type,
-        part="forward",
-        kernel=HOST,
-        fused=(),
-        us=us,
-        macs=macs,
-        nbytes=nbytes,
-        roofline_us=peaks.microseconds(macs, nbytes),
-    )
+    roofline_us = peaks.microseconds(macs, nbytes)
+    return CallTime(node.name, op.type, "forward", HOST, (), us, macs, nbytes, roofline_us)
 
 
 __all__ = ["BenchReport", "CallTime", "bench"]

@@ -241,23 +241,13 @@ class Executable:
         reference target, GC-R002 for an entry that there is not."""
         from graphc.runtime.traffic import moved
 
-        plan = self.plan
-        if entry not in plan.entries:
-            told = f"no entry {entry!r}, but {', '.join(map(repr, sorted(plan.entries)))}"
-            fail("GC-R002", told)
-        return moved(self.program, plan, entry)
+        return moved(self.program, self.plan, entry)
 
     def save(self, path: str | Path) -> None:
         """Write the artefact; an existing file is replaced at once or not at all (GC-F002)."""
-        meta = self.meta | {
-            "target": self.target.partition(":")[0],
-            "train": self.train,
-            "seed": self.seed,
-        }
-        if self.deterministic:
-            meta["deterministic"] = True
-        if self.pin_variants:
-            meta["pin_variants"] = True
+        target = self.target.partition(":")[0]
+        meta = self.meta | {"target": target, "train": self.train, "seed": self.seed}
+        meta |= {name: True for name in ("deterministic", "pin_variants") if getattr(self, name)}
         if self.wish != Wish():
             meta["wish"] = asdict(self.wish)
         if self.keep:

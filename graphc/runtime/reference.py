@@ -40,8 +40,7 @@ class ReferenceExecutor:
     threads = 1
 
     def __init__(self, graph: Graph, pinned: set[Value], seed: int = 0) -> None:
-        self.graph = graph
-        self.seed = seed
+        self.graph, self.seed = graph, seed
         self.step = 0
         self.drawn = 0  # the step of the last forward, which its gradients draw for too
         self.env: dict[Value, F64] = {}

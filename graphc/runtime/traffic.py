@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from graphc.errors import fail
 from graphc.ir.types import ITEM_BYTES
 from graphc.plan.atoms import Atoms
 from graphc.plan.data import Plan, StepKind
@@ -17,8 +18,12 @@ def moved(program: Program, plan: Plan, entry: str) -> list[int]:
 
     A call on the whole batch moves what it reads and writes. Calls on slices of it, one slice after
     another, are a group, whose data stay in a cache: only what it did not make moves in, once, and
-    out only what others want of it. Elements count, not what fills up a buffer.
+    out only what others want of it. Elements count, not what fills up a buffer. Raises GC-R002 for
+    an entry that there is not.
     """
+    if entry not in plan.entries:
+        told = f"no entry {entry!r}, but {', '.join(map(repr, sorted(plan.entries)))}"
+        fail("GC-R002", told)
     return _Moved(program, plan).entry(entry)
 
 
