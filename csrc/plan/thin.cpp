@@ -11,6 +11,8 @@ namespace graphc::plan {
 namespace {
 
 constexpr int kRounds = 8;
+constexpr int kAttempts = 3;
+constexpr std::int64_t kSlight = 10000;
 
 }  // namespace
 
@@ -142,20 +144,23 @@ Found Polish::thinned(const Found& found, std::int64_t most, bool by_length) {
         return a.worth != b.worth ? a.worth > b.worth : a.step < b.step;
     });
     std::vector<std::vector<std::int32_t>> taken;
-    for (const Cut& cut : cuts) {
-        if (is_gone[std::size_t(cut.step)]) continue;
-        bool fits = true;
-        bridge(cut.step, [&](std::int64_t bytes, std::int32_t first, std::int32_t last) {
-            fits = fits && (first > last || profile.most(first, last) + bytes <= most);
-        });
-        if (!fits) continue;
-        bridge(cut.step, [&](std::int64_t bytes, std::int32_t first, std::int32_t last) {
-            profile.add(first, last, bytes);
-        });
-        remove(cut.step);
-        taken.push_back(gone);
-    }
-    while (!taken.empty()) {
+    const auto take = [&](std::int64_t limit) {
+        Profile left(trial_.live);
+        for (const Cut& cut : cuts) {
+            if (is_gone[std::size_t(cut.step)]) continue;
+            bool fits = true;
+            bridge(cut.step, [&](std::int64_t bytes, std::int32_t first, std::int32_t last) {
+                fits = fits && (first > last || left.most(first, last) + bytes <= limit);
+            });
+            if (!fits) continue;
+            bridge(cut.step, [&](std::int64_t bytes, std::int32_t first, std::int32_t last) {
+                left.add(first, last, bytes);
+            });
+            remove(cut.step);
+            taken.push_back(gone);
+        }
+    };
+    const auto tried = [&] {
         std::vector<char> is_out(found.script.size(), 0);
         for (const auto& each : taken) {
             for (const std::int32_t step : each) is_out[std::size_t(number[std::size_t(step)])] = 1;
@@ -164,12 +169,32 @@ Found Polish::thinned(const Found& found, std::int64_t most, bool by_length) {
         for (std::size_t i = 0; i < is_out.size(); ++i) {
             if (!is_out[i]) script.push_back(found.script[i]);
         }
-        Found next = aside(std::move(script));
+        return aside(std::move(script));
+    };
+    // What stays is estimated: as much as it was too little is left free the next time.
+    std::int64_t limit = most;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+        take(limit);
+        if (taken.empty()) return found;
+        Found next = tried();
         if (next.peak <= most && next.us < found.us) {
             hold_aside(next.script);
             return next;
         }
-        taken.resize(taken.size() / 2);
+        const std::int64_t excess = next.peak - most;
+        if (excess <= 0 || excess > most / kSlight || attempt + 1 == kAttempts) break;
+        limit -= excess;
+        for (; !taken.empty(); taken.pop_back()) {
+            gone = taken.back();
+            restore();
+        }
+    }
+    for (taken.resize(taken.size() / 2); !taken.empty(); taken.resize(taken.size() / 2)) {
+        Found next = tried();
+        if (next.peak <= most && next.us < found.us) {
+            hold_aside(next.script);
+            return next;
+        }
     }
     return found;
 }

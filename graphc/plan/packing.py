@@ -9,6 +9,8 @@ of those that live through them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ FULL = (0.995, 0.98, 0.95, 0.85)
 """Shares of the largest need from which on a step counts as full."""
 STARTS = 4
 """From how many of the orders a search begins, for each of these shares."""
+_NUMBERS = attrgetter("first", "last", "nbytes", "align")
 Table = npt.NDArray[np.int64]
 Recipe = tuple[Table, Table]
 
@@ -76,7 +79,8 @@ class _Policy:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.count = len(items)
-        table = np.array([(i.first, i.last, i.nbytes, i.align) for i in items], np.int64)
+        numbers = chain.from_iterable(map(_NUMBERS, items))
+        table = np.fromiter(numbers, np.int64, 4 * len(items)).reshape(-1, 4)
         self.first, self.last, size, _ = table.T
         self.live = np.array(live_bytes(items), np.int64)
         self.bound = int(self.live.max())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from graphc.pauses import uncollected
 from graphc.plan.bounds import op_bound
 from graphc.plan.data import WEIGHTS, WORK, Arena, Owner, Place, Plan, Step, StepKind
-from graphc.plan.lifetimes import Schedule, given_roots, lifetimes
+from graphc.plan.lifetimes import Lifetime, Schedule, given_roots, lifetimes
 from graphc.plan.packing import Item, live_bytes
 from graphc.plan.sharing import share_in_place
 from graphc.plan.workspaces import Packed, packed_within
@@ -40,7 +41,11 @@ def plan_program(program: Program, budget: int | None = None, names: Names | Non
 
 def plan_fitting(program: Program, budget: int) -> Plan | None:
     """The plan of `plan_program`, or None if that is over the budget."""
-    planner = _Planner(program)
+    schedule = Schedule.of(program)
+    lives = lifetimes(program, schedule)
+    if _carried_bytes(program, lives) > budget:
+        return None
+    planner = _Planner(program, schedule=schedule, lives=lives)
     if planner.least_bytes > budget:
         return None
     plan = planner.run(budget)
@@ -56,10 +61,16 @@ class _Chain:
 
 
 class _Planner:
-    def __init__(self, program: Program, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        names: Names | None = None,
+        schedule: Schedule | None = None,
+        lives: Mapping[int, Lifetime] | None = None,
+    ) -> None:
         self.program, self.names = program, names
-        self.schedule = Schedule.of(program)
-        self.lives = lifetimes(program, self.schedule)
+        self.schedule = schedule or Schedule.of(program)
+        self.lives = lives or lifetimes(program, self.schedule)
         self.chains = self._chains(share_in_place(program, self.schedule, self.lives))
         self.places: dict[int, tuple[int, int]] = {}
         self.weights = self._place_weights(self.places)
@@ -182,6 +193,19 @@ class _Planner:
         call = self.schedule.calls[fullest]
         buffers = tuple((name, kind.value, nbytes) for name, kind, nbytes in alive)
         return Owner(fullest, call.name, call.part, buffers)
+
+
+def _carried_bytes(program: Program, lives: Mapping[int, Lifetime]) -> int:
+    """What no plan can be under, at a glance: what persists, and the most that is there before a
+    step and needed in it or later, which nothing can share bytes with."""
+    change = [0] * (2 + max((life.last for life in lives.values()), default=0))
+    for root, life in lives.items():
+        if life.first < life.last:
+            nbytes = program.buffers[root].nbytes
+            change[life.first + 1] += nbytes
+            change[life.last + 1] -= nbytes
+    persists = (b.nbytes for b in program.buffers if b.kind in PERSISTENT and b.view_of is None)
+    return sum(persists) + max(accumulate(change), default=0)
 
 
 def at_home(program: Program) -> set[int]:

@@ -26,21 +26,16 @@ class Claim:
 
 
 class Shadow:
-    """One arena: claims that do not overlap, by where they start. `touched`: the highest byte ever
-    used, plus 1."""
+    """One arena. `claims`: by where they start; they do not overlap. `touched`: the highest byte
+    ever used, plus 1."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._claims: dict[int, Claim] = {}
+        self.claims: dict[int, Claim] = {}
         self.touched = 0
 
-    def find(self, root: int, start: int) -> Claim | None:
-        """The claim of `root` that starts there, if its bytes are still its own."""
-        found = self._claims.get(start)
-        return found if found is not None and found.root == root else None
-
     def overlapping(self, start: int, end: int) -> Sequence[Claim]:
-        return [self._claims[at] for at in self._starts[slice(*self._range(start, end))]]
+        return [self.claims[at] for at in self._starts[slice(*self._range(start, end))]]
 
     def clear(self, start: int, end: int) -> None:
         """End every claim on bytes in the range: something else is written there."""
@@ -48,10 +43,10 @@ class Shadow:
 
     def claim(self, root: int, start: int, end: int, atoms: int) -> Claim:
         """The claim of `root` on all its bytes; a new one ends others, and holds nothing yet."""
-        found = self._claims.get(start)
+        found = self.claims.get(start)
         if found is None or found.root != root:
             self._replace(start, end, [start])
-            found = self._claims[start] = Claim(start, end, root, (NOTHING,) * atoms)
+            found = self.claims[start] = Claim(start, end, root, (NOTHING,) * atoms)
         return found
 
     def _replace(self, start: int, end: int, starts: list[int]) -> None:
@@ -60,14 +55,14 @@ class Shadow:
             self.touched = end
         first, past = self._range(start, end)
         for at in self._starts[first:past]:
-            del self._claims[at]
+            del self.claims[at]
         self._starts[first:past] = starts
 
     def _range(self, start: int, end: int) -> tuple[int, int]:
         if start >= end:
             return 0, 0
         first = bisect_right(self._starts, start)
-        if first and self._claims[self._starts[first - 1]].end > start:
+        if first and self.claims[self._starts[first - 1]].end > start:
             first -= 1
         return first, max(first, bisect_left(self._starts, end))
 
@@ -122,8 +117,8 @@ class Memory:
         root, atoms = self.root_of[buffer], self.atoms.of[buffer]
         if not self._nbytes[root]:
             return ()
-        claim = self.shadows[arena].find(root, start)
-        if claim is None:
+        claim = self.shadows[arena].claims.get(start)
+        if claim is None or claim.root != root:
             return (NOTHING,) * len(atoms)
         held = claim.tags
         return held if len(atoms) == len(held) else tuple([held[atom] for atom in atoms])

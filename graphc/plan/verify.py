@@ -199,11 +199,11 @@ class _Verifier:
         memory = self.memory
         for at, tags in enumerate(self.told.reads[call.id]):
             each = placed[at]
-            found = memory.tags(each.buffer.id, each.arena, each.base)
-            if found is not tags and found != tags and each.buffer.nbytes:
+            if memory.tags(each.buffer.id, each.arena, each.base) != tags and each.buffer.nbytes:
                 self._refuse_read(call.reads[at], each)
         self._check_overlaps(call, placed)
-        self._use_workspace(step, call, placed)
+        if step.workspace is not None or call.variants[step.variant].workspace_bytes:
+            self._use_workspace(step, call, placed)
         for at, tag in enumerate(self.told.writes[call.id], start=len(call.reads)):
             each = placed[at]
             memory.write(each.buffer.id, each.arena, each.base, tag)
@@ -264,7 +264,8 @@ class _Verifier:
         for number, operand in enumerate(call.writes, start=reads):
             made = placed[number]
             start, end = made.start, made.end
-            for at, other in enumerate(placed[:number]):
+            for at in range(number):
+                other = placed[at]
                 if end <= other.start or other.end <= start or not self._overlap(made, other):
                     continue
                 role = call.reads[at].role if at < reads else call.writes[at - reads].role
