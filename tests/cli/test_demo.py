@@ -20,6 +20,7 @@ import pytest
 import graphc
 from graphc.cli import demo_verb, digits
 from graphc.demonstration import network
+from graphc.demonstration.demo import THREADS
 
 FILES = {
     "net.prototxt",
@@ -56,7 +57,7 @@ def test_it_learns(made):
 def test_what_it_leaves_is_what_it_found(made):
     """The artefact, and the net with its weights, give its predictions."""
     assert {path.name for path in made.folder.iterdir()} == FILES
-    with graphc.open(made.folder / "digits.gcz") as exe:
+    with graphc.open(made.folder / "digits.gcz", threads=THREADS) as exe:
         assert exe.plan.peak_bytes == made.run_bytes
         found = exe.run({"data": made.images[:, None]})["prob"].argmax(1)
     assert (found == made.predictions).all()
