@@ -106,7 +106,8 @@ def test_a_solver_learns_what_it_learns_on_the_cpu(
 
 
 NETS = {"lenet": 1}
-if os.environ.get("GRAPHC_FAKE_NETS") == "all":  # a minute more
+ALL = os.environ.get("GRAPHC_FAKE_NETS") == "all"
+if ALL:  # a minute more
     NETS["resnet20"] = 2
 
 
@@ -118,6 +119,22 @@ def test_the_gradients_of_networks(name: str) -> None:
         exe = graphc.compile(net, target=target, train=True)
         found[target] = exe.forward(given) | slopes(exe)
     near(found["fake"], found["cpu"], 1e-4)
+
+
+@pytest.mark.skipif(not ALL, reason="nightly, with GRAPHC_FAKE_NETS=all")
+@pytest.mark.parametrize("name", NETS)
+def test_networks_train_as_on_the_cpu(name: str, tmp_path: Path) -> None:
+    """Two steps, so that the second one begins with what the first one learned."""
+    path, solver = MODELS / name / "train.prototxt", tmp_path / "solver.prototxt"
+    solver.write_text(
+        f'net: "{path}" base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 random_seed: 1'
+    )
+    learned: dict[str, Arrays] = {}
+    for target in ("cpu", "fake"):
+        ours = graphc.Solver(solver, target=target, batch=NETS[name])
+        losses = [ours.step(1, feed=feeds(ours.net.graph, seed)) for seed in range(2)]
+        learned[target] = flat(ours.net.params) | {"losses": np.array(losses)}
+    near(learned["fake"], learned["cpu"], 1e-4)
 
 
 def test_weights_that_are_written_count_and_statistics_are_seen(net: graphc.Graph) -> None:
