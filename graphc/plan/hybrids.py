@@ -129,7 +129,7 @@ class Hybrids:
                 yield {root: 0 for root, group in told.items() if group >= 0}
 
     def offload(self) -> None:
-        choice, dear = self.segments.nothing(), self.segments.checkpoints()
+        choice, dear = self.segments.nothing(), self.segments.checkpoints
         self._weigh(choice, [root for root in self._oldest(choice) if root in dear])
 
     def tensor_cache(self) -> None:

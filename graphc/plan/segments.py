@@ -7,6 +7,7 @@ keeps what is dear to compute, and replays the rest once, per reader, or as its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from graphc.plan.bounds import op_bound
 from graphc.plan.facts import Facts
@@ -154,6 +155,7 @@ class Segments:
                 total = 0
         return frozenset(found)
 
+    @cached_property
     def checkpoints(self) -> frozenset[int]:
         """Results of calls with a weight of two or more axes, and of joins."""
         facts, found = self.facts, set[int]()
@@ -175,16 +177,16 @@ class Segments:
 
     def speed_centric(self) -> Choice:
         """Replay what lies between checkpoints once."""
-        return self.dropped(self.checkpoints())
+        return self.dropped(self.checkpoints)
 
     def memory_centric(self) -> Choice:
         """Replay it for each reader."""
-        return {root: at for at, root in enumerate(self.dropped(self.checkpoints()), start=1)}
+        return {root: at for at, root in enumerate(self.dropped(self.checkpoints), start=1)}
 
     def cost_aware(self) -> Choice:
         """Once where a segment is no larger than what the neediest call takes, else per reader."""
         facts, buffers = self.facts, self.facts.program.buffers
-        choice = self.dropped(self.checkpoints())
+        choice = self.dropped(self.checkpoints)
         most = op_bound(facts.program, facts.program.calls)
         segment: dict[int, int] = {}
         sizes: dict[int, int] = {}
