@@ -107,12 +107,13 @@ def _tell_replays(found: dict[str, Any]) -> None:
         say("\nkept from the forward:")
         rows = [(row["name"], size_text(row["bytes"])) for row in told["kept"]]
         table(("buffer", "bytes"), rows, right="bytes")
-        say("\nreplayed in the backward:")
-        rows_of = [
-            (row["layer"], row["part"], str(row["times"]), f"{row['us']:.0f}")
-            for row in told["replayed"]
-        ]
-        table(("layer", "part", "times", "us"), rows_of, right="times,us")
+        if told["replayed"]:
+            say("\nreplayed in the backward:")
+            rows_of = [
+                (row["layer"], row["part"], str(row["times"]), f"{row['us']:.0f}")
+                for row in told["replayed"]
+            ]
+            table(("layer", "part", "times", "us"), rows_of, right="times,us")
         if told["sent_buffers"]:
             say("\nsent to the host:")
             rows_of_sent = [
