@@ -11,7 +11,7 @@ from graphc.plan.atoms import Atoms
 from graphc.plan.data import Arena, Step, StepKind
 from graphc.plan.order import Touch
 from graphc.plan.prescription import NOTHING, Prescription, Tags, written
-from graphc.program import Call, Program
+from graphc.program import Buffer, Call, Program
 from graphc.records import record
 
 
@@ -23,6 +23,17 @@ class Claim:
     end: int
     root: int
     tags: tuple[int, ...]
+
+
+@record(slots=True)
+class Placed:
+    """An operand in memory: its root begins at `base`, its bytes lie within `start` to `end`."""
+
+    buffer: Buffer
+    arena: int
+    base: int
+    start: int
+    end: int
 
 
 class Shadow:
@@ -177,4 +188,4 @@ def name_of(call: Call) -> str:
     return f"{call.name!r} ({call.part})"
 
 
-__all__ = ["Claim", "Memory", "Shadow", "name_of"]
+__all__ = ["Claim", "Memory", "Placed", "Shadow", "name_of"]

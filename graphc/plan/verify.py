@@ -18,9 +18,8 @@ from graphc.plan.atoms import Atoms, alike
 from graphc.plan.data import Plan, Step, StepKind
 from graphc.plan.order import Order, Touch, has_streams
 from graphc.plan.prescription import GIVEN, Prescription, Tags, given
-from graphc.plan.shadow import Memory, name_of
-from graphc.program import PERSISTENT, Buffer, Call, Operand, Program
-from graphc.records import record
+from graphc.plan.shadow import Memory, Placed, name_of
+from graphc.program import PERSISTENT, Call, Operand, Program
 
 WORKSPACE_ALIGN = 64
 MOST_STREAMS = 8
@@ -40,17 +39,6 @@ def verify_plan(program: Program, plan: Plan) -> None:
     _Verifier(program, plan).run()
 
 
-@record(slots=True)
-class _Placed:
-    """An operand in memory: its root begins at `base`, its bytes lie within `start` to `end`."""
-
-    buffer: Buffer
-    arena: int
-    base: int
-    start: int
-    end: int
-
-
 class _Verifier:
     def __init__(self, program: Program, plan: Plan) -> None:
         self.program, self.plan = program, plan
@@ -61,7 +49,7 @@ class _Verifier:
         self.entry_of = {c: e for e, calls in program.entries.items() for c in calls}
         self.ordered = {call.id for call in program.calls if call.effects & ORDERED}
         self.ran: set[tuple[int, int]] = set()
-        self.placed: dict[int, _Placed] = {}  # by id of a Place, which plans have in many steps
+        self.placed: dict[int, Placed] = {}  # by id of a Place, which plans have in many steps
         self.events: set[int] = set()
         self.hosts = {number for number, arena in enumerate(plan.arenas) if arena.is_host}
         self.order = Order(plan.arenas, self.refuse) if has_streams(plan) else None
@@ -209,14 +197,14 @@ class _Verifier:
             memory.write(each.buffer.id, each.arena, each.base, tag)
         return [] if self.order is None else list(self._touched(step, call, placed))
 
-    def _refuse_read(self, operand: Operand, at: _Placed) -> NoReturn:
+    def _refuse_read(self, operand: Operand, at: Placed) -> NoReturn:
         holders = self.memory.holders(operand.buffer, at.arena, at.base)
         self.refuse(
             f"reads {at.buffer.name!r} version {operand.version}, but {holders} "
             f"is at {at.start}, or another version"
         )
 
-    def _touched(self, step: Step, call: Call, placed: Sequence[_Placed]) -> Iterator[Touch]:
+    def _touched(self, step: Step, call: Call, placed: Sequence[Placed]) -> Iterator[Touch]:
         """A view counts as its root, which is what transfers move."""
         for number, each in enumerate(placed):
             end = each.base + self.program.root(each.buffer.id).nbytes
@@ -239,7 +227,7 @@ class _Verifier:
             self.refuse(f"variant {step.variant} of {len(call.variants)}")
         self.ran.add(run)
 
-    def _place(self, step: Step, call: Call) -> list[_Placed]:
+    def _place(self, step: Step, call: Call) -> list[Placed]:
         operands = (*call.reads, *call.writes)
         if len(step.operands) != len(operands):
             self.refuse(f"has {len(step.operands)} operands, not {len(operands)}")
@@ -254,11 +242,11 @@ class _Verifier:
             if at is None:
                 buffer, arena, start = self.program.buffers[place.buffer], place.arena, place.offset
                 base = self.memory.base(place.buffer, arena, start)
-                at = known[id(place)] = _Placed(buffer, arena, base, start, start + buffer.nbytes)
+                at = known[id(place)] = Placed(buffer, arena, base, start, start + buffer.nbytes)
             placed.append(at)
         return placed
 
-    def _check_overlaps(self, call: Call, placed: Sequence[_Placed]) -> None:
+    def _check_overlaps(self, call: Call, placed: Sequence[Placed]) -> None:
         """Does a call write on what it reads, or on what else it writes?"""
         reads = len(call.reads)
         for number, operand in enumerate(call.writes, start=reads):
@@ -279,7 +267,7 @@ class _Verifier:
                         f"{made.buffer.name!r} is written over {other.buffer.name!r}, its {role}"
                     )
 
-    def _overlap(self, a: _Placed, b: _Placed) -> bool:
+    def _overlap(self, a: Placed, b: Placed) -> bool:
         """Do two operands have bytes in common, whose ranges would overlap in one arena?"""
         if a.arena != b.arena:
             return False
@@ -288,7 +276,7 @@ class _Verifier:
             return not set(self.atoms.of[a.buffer.id]).isdisjoint(self.atoms.of[b.buffer.id])
         return True
 
-    def _use_workspace(self, step: Step, call: Call, placed: Sequence[_Placed]) -> None:
+    def _use_workspace(self, step: Step, call: Call, placed: Sequence[Placed]) -> None:
         nbytes = call.variants[step.variant].workspace_bytes
         if (nbytes > 0) != (step.workspace is not None):
             self.refuse(f"needs {nbytes} bytes of workspace, and has {step.workspace}")
