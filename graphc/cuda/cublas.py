@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 from graphc.cuda.shared import load
 from graphc.errors import fail
@@ -139,7 +140,8 @@ class Blas:
         self._call(f"{what}Create", ctypes.byref(made), *told)
         return made
 
-    def set(self, what: str, of: ctypes.c_void_p, name: int, value: ctypes._SimpleCData) -> None:  # type: ignore[type-arg]
+    def set(self, what: str, of: ctypes.c_void_p, name: int, value: Any) -> None:
+        """`value`: a number of ctypes."""
         size = ctypes.c_size_t(ctypes.sizeof(value))
         self._call(f"{what}SetAttribute", of, name, ctypes.byref(value), size)
 

@@ -16,23 +16,20 @@ from graphc.ir.graph import Graph, Value
 from graphc.lower._buffers import given_values, program_of, weight_gradients, with_fastest
 from graphc.lower._choices import Choices, choices_text, key_of, read_choices
 from graphc.lower._cost import costs_of
-from graphc.lower._draft import ADDEND, Draft, Uses, read_backward
+from graphc.lower._draft import ADDEND, Draft, read_backward
 from graphc.lower._early_sums import sum_early
 from graphc.lower._exchange import exchange
-from graphc.lower._forest import Forest
 from graphc.lower._formats import Formats
 from graphc.lower._fuse import fuse
 from graphc.lower._fuse_scale import fuse_scale
 from graphc.lower._kernels import with_kernels
-from graphc.lower._layout import Layout
-from graphc.lower._overlay import Overlay
+from graphc.lower._placement import placed_in
 from graphc.lower._problem import Problem
 from graphc.lower._rows import Rows, without_views
 from graphc.lower._select import price_of, select
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._updates import Told, absorb_updates, update_early
-from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
 from graphc.pauses import uncollected
 from graphc.program import Link, Program
@@ -85,15 +82,7 @@ def lower_again(
     before = known.drafts if known is not None and known.key == key else None
     asked, drafts = drafts, select(drafts, rows, price, given | kept, before)
     lasting = read_backward(drafts) if repeatable else set()
-    uses = Uses(drafts)
-
-    def accepts(value: Value, layout: Layout) -> bool:
-        places = (*uses.reads(value), *uses.writes(value))
-        return rows.accepts((drafts[at] for at in places), value, layout)
-
-    storage = Forest(rows.formats, accepts)
-    placed = place_views(drafts, storage, given)
-    Overlay(placed, storage, given, kept | lasting).run()
+    placed, storage = placed_in(drafts, rows.formats, rows.accepts, given, kept | lasting)
     program = program_of(
         "cpu",
         graph,

@@ -18,18 +18,15 @@ from graphc.ir.op import Effect
 from graphc.lower._buffers import given_values, program_of, weight_gradients, with_fastest
 from graphc.lower._cost import H200, Roofline, costs_of
 from graphc.lower._cuda_rows import CudaRows, has_kernels
-from graphc.lower._draft import Draft, Uses, read_backward
+from graphc.lower._draft import Draft, read_backward
 from graphc.lower._early_sums import sum_early
 from graphc.lower._exchange import exchange
-from graphc.lower._forest import Forest
 from graphc.lower._formats import Formats
-from graphc.lower._layout import Layout
-from graphc.lower._overlay import Overlay
+from graphc.lower._placement import placed_in
 from graphc.lower._rows import without_views
 from graphc.lower._sums import accumulate
 from graphc.lower._trace import trace
 from graphc.lower._updates import update_early
-from graphc.lower._views import place_views
 from graphc.ops.kernel import Cost
 from graphc.pauses import uncollected
 from graphc.program import HOST, Call, Link, Program, Variant
@@ -74,15 +71,7 @@ def lower(
     drafts = accumulate(drafts, kept, rows.can_add)
     drafts = update_early(drafts, fused_update)
     lasting = read_backward(drafts) if repeatable else set()
-    uses = Uses(drafts)
-
-    def accepts(value: Value, layout: Layout) -> bool:
-        places = (*uses.reads(value), *uses.writes(value))
-        return rows.accepts((drafts[at] for at in places), value, layout)
-
-    forest = Forest(rows.formats, accepts)
-    placed = place_views(drafts, forest, given)
-    Overlay(placed, forest, given, kept | lasting).run()
+    placed, forest = placed_in(drafts, rows.formats, rows.accepts, given, kept | lasting)
     program = program_of(
         "cuda",
         graph,

@@ -8,7 +8,6 @@ waits for each kernel and keeps its name, so that a failure names the one it is 
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from statistics import median
@@ -46,11 +45,16 @@ class DeviceMemory:
 
 
 class Pinned:
-    """Memory of the host that a GPU reaches."""
+    """Memory of the host that a GPU reaches; an array made of it keeps it."""
 
     def __init__(self, runtime: Any, nbytes: int) -> None:
-        self._runtime = runtime
-        self.address = int(runtime.hostAlloc(nbytes, 0))
+        self._runtime, self._nbytes = runtime, nbytes
+        self.address = int(runtime.hostAlloc(max(nbytes, 1), 0))
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        where = self.address, False  # may be written
+        return {"data": where, "shape": (self._nbytes,), "typestr": "|u1", "version": 3}
 
     def __del__(self) -> None:
         if hasattr(self, "address"):
@@ -60,11 +64,8 @@ class Pinned:
 
 def pinned(runtime: Any, nbytes: int) -> Bytes:
     """Such memory as an array, with which it goes."""
-    owner = Pinned(runtime, max(nbytes, 1))
-    held = (ctypes.c_uint8 * max(nbytes, 1)).from_address(owner.address)
-    held.owner = owner  # type: ignore[attr-defined]
-    found: Bytes = np.frombuffer(memoryview(held), np.uint8)
-    return found[:nbytes]
+    found: Bytes = np.asarray(Pinned(runtime, nbytes))
+    return found
 
 
 class CudaDevice:

@@ -76,7 +76,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     net.params["b"][0][0, 0, 0, 0] = np.nan
     write_weights(net, Path("nan.safetensors"))
     for name, arrays in ARRAYS.items():
-        np.savez(f"{name}.npz", **arrays)  # type: ignore[arg-type]
+        np.savez(f"{name}.npz", **arrays)
     for name, text in RECIPES.items():
         Path(f"{name}.toml").write_text(text)
     Path("layer.json").write_text('{"conv9": 3}')

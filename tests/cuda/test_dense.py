@@ -158,7 +158,10 @@ def test_without_cudnn_tables_plan_and_nothing_runs(monkeypatch: pytest.MonkeyPa
 
 def test_the_faster_is_kept_only_if_the_slower_needs_less() -> None:
     plans = [Plan("a", 10, is_tf32=True), Plan("b", 20), Plan("c", 10), Plan("d", 5, False)]
-    names = lambda *choice: [p.key for p in fastest_first(plans, *choice)]  # noqa: E731
+
+    def names(*choice: bool) -> list[str]:
+        return [plan.key for plan in fastest_first(plans, *choice)]
+
     assert names(True, False) == ["a", "d"] and names(True, True) == ["a"]
     assert names(False, False) == ["b", "c", "d"] and names(False, True) == ["b", "c"]
 

@@ -49,7 +49,8 @@ def test_channels_that_a_concat_joins_are_copied_and_kernels_meet_dense_operands
 
 TEXT = """
 name: "n"
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 5 } } }
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 2 dim: 4 dim: 5 dim: 5 } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param { num_output: 4 kernel_size: 3 group: 2 } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
@@ -57,7 +58,7 @@ layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
   inner_product_param { num_output: 3 } }
 layer { name: "noise" type: "DummyData" top: "noise" dummy_data_param { shape { dim: 2 dim: 3 } } }
 layer { name: "sum" type: "Eltwise" bottom: "ip" bottom: "noise" top: "sum" }
-"""  # noqa: E501
+"""
 
 
 @pytest.fixture

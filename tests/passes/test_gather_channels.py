@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ ALWAYS = GatherChannels(when="always")
 IN = feed(data=X.shape)
 
 
-def run(plain: graphc.Graph, each: GatherChannels = ALWAYS, **words: object):
-    made, report = graphc.optimize(plain, [each], **{"measure": False, **words})  # type: ignore
+def run(plain: graphc.Graph, each: GatherChannels = ALWAYS, **words: Any):
+    made, report = graphc.optimize(plain, [each], **{"measure": False, **words})
     return made, report.passes[-1].detail
 
 
